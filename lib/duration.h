@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// Durations as the Gateway API writes them (GEP-2257): one to four of <digits><unit>, unit h, m, s or ms, each unit once and in that order:
+// `200ms`, `1s`, `1m30s`. At most 5 digits a part. "0s" is a duration; a bare number is not.
+#ifndef KUBECANARY_LIB_DURATION_H
+#define KUBECANARY_LIB_DURATION_H
+
+#include "lib/base.h"
+
+#define DURATION_TEXT_MAX 32
+
+MUST_USE int duration_parse(const char *text, uint64_t *ret_ns); // -EINVAL
+// The shortest form that parses to the same value; ns below a millisecond are dropped. Prometheus accepts it too.
+const char *duration_text(uint64_t ns, char out[static DURATION_TEXT_MAX]);
+
+#endif

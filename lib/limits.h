@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every maximum of the program, each with its reason. Nothing that a user, a file or a network controls may exceed these.
+#ifndef KUBECANARY_LIB_LIMITS_H
+#define KUBECANARY_LIB_LIMITS_H
+
+// Kubernetes names: a DNS subdomain has at most 253 bytes (node, pod, ConfigMap), a label value 63, a namespace 63.
+#define LIMIT_NAME 253
+#define LIMIT_LABEL 63
+#define LIMIT_NAMESPACE 63
+// metadata.uid is a UUID today; the API only promises an opaque string.
+#define LIMIT_UID 63
+// resourceVersion is an opaque string; etcd's revisions have at most 20 digits.
+#define LIMIT_RESOURCE_VERSION 63
+
+// A fleet's name: its longest child suffix (`-peers-NN`) must still fit a label value of 63 bytes.
+#define LIMIT_FLEET_NAME 52
+// Names of probes and targets become label values in Prometheus and keys of map lists.
+#define LIMIT_PROBE_NAME 63
+
+// The spec. The same numbers stand in the CRD (a test compares them).
+#define LIMIT_PROBES 8
+#define LIMIT_TARGETS 256
+#define LIMIT_BUCKETS 40
+#define LIMIT_ENV 32
+#define LIMIT_TOLERATIONS 32
+#define LIMIT_SELECTOR 32
+#define LIMIT_IMAGE 512
+#define LIMIT_ALLOCATOR_CONF 512
+
+// Peers: the largest Kubernetes cluster that is supported has 5,000 nodes; twice that leaves room.
+#define LIMIT_PEERS 10000
+#define LIMIT_SLICES 128
+
+// One document (agent.yaml, a slice, a resource file): a ConfigMap holds at most 1 MiB.
+#define LIMIT_DOC_BYTES (4u << 20)
+#define LIMIT_DOC_NODES 500000
+#define LIMIT_DOC_DEPTH 32
+
+// One log line; longer ones are cut (journald and container runtimes split at 16 KiB).
+#define LIMIT_LOG_LINE 4096
+
+#endif

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes Prometheus text format 0.0.4 and OpenMetrics 1.0 into a buffer: HELP/TYPE lines once a family, label escaping, numbers.
+// Knows no metric of its own; the caller keeps families contiguous. Sources: Prometheus exposition formats; OpenMetrics 1.0.
+#ifndef KUBECANARY_LIB_METRIC_H
+#define KUBECANARY_LIB_METRIC_H
+
+#include "lib/buf.h"
+
+enum metric_format { METRIC_TEXT_0_0_4, METRIC_OPENMETRICS_1_0 };
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INFO };
+
+// Which format an Accept header asks for (q-values honoured; NULL, unknown: text 0.0.4).
+enum metric_format metric_negotiate(const char *accept);
+const char *metric_content_type(enum metric_format f);
+
+// A family's header. `name` is the base name without _total / _info suffix; counters' samples are written with "_total", infos' with "_info".
+void metric_family(struct buf *b, enum metric_format f, enum metric_type t, const char *name, const char *unit, const char *help);
+// Appends `key="value"` to a label block, escaped, with a comma before it unless the block is empty.
+void metric_label(struct buf *labels, const char *key, const char *value);
+// One sample: name, "{labels}" if labels is not "", value. suffix: "", "_total", "_bucket" ...
+void metric_u64(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t value);
+void metric_i64(struct buf *b, const char *name, const char *suffix, const char *labels, int64_t value);
+// Seconds with up to nine digits after the point, exact, from nanoseconds.
+void metric_seconds(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t ns);
+// "# EOF" in OpenMetrics, nothing in text 0.0.4.
+void metric_end(struct buf *b, enum metric_format f);
+
+#endif

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The peers of a fleet and the slices (peers-NN.yaml) that carry them from the operator to the agents. Pure: text in, values out, and back.
+// A node's slice follows from a hash of its name, so that one node's change rewrites one slice.
+#ifndef KUBECANARY_LIB_PEERS_H
+#define KUBECANARY_LIB_PEERS_H
+
+#include "lib/addr.h"
+#include "lib/buf.h"
+#include "lib/doc.h"
+#include "lib/err.h"
+#include "lib/limits.h"
+
+enum peer_state { PEER_READY, PEER_PENDING, PEER_NOT_READY, PEER_LEAVING };
+#define PEER_STATES 4
+const char *peer_state_name(enum peer_state s); // "Ready", "Pending", "NotReady", "Leaving"
+
+struct peer {
+    char *node;                 // heap, never NULL
+    char *zone;                 // heap, "" if unknown
+    struct addr pod[FAMILIES];  // by family; set = 0: none
+    struct addr host[FAMILIES];
+    enum peer_state state;
+};
+
+struct peers { // sorted by node, no node twice
+    size_t n;
+    struct peer *list;
+};
+
+void peers_release(struct peers *p); // takes a zeroed struct
+#define CLEANUP_PEERS CLEANUP(peers_release)
+// Appends a copy; keeps no order until peers_sort. ENOMEM, E2BIG (LIMIT_PEERS).
+MUST_USE int peers_add(struct peers *p, const struct peer *peer, struct err *e);
+// Sorts by node; EEXIST with the name if a node is there twice.
+MUST_USE int peers_sort(struct peers *p, struct err *e);
+const struct peer *peers_find(const struct peers *p, const char *node); // sorted; NULL if absent
+
+// One file: {slice, slices, peers}; `slice`/`slices` may be absent (0 of 1), as in the file that `render --nodes` takes.
+// Appends the peers found to *p (not sorted); errors carry a path ("peers[3].pod[0]"). On failure *p is as before.
+MUST_USE int peers_parse(const struct doc_node *root, unsigned *ret_slice, unsigned *ret_slices, struct peers *p, struct err *e);
+// Appends peers-NN.yaml's text with those peers whose slice is `slice` of `slices`; p sorted. Same input, same bytes.
+void peers_render(const struct peers *p, unsigned slice, unsigned slices, struct buf *out);
+// 0 <= result < slices.
+unsigned peers_slice_of(const char *node, unsigned slices);
+// How many slices a fleet of n nodes has: a power of two, doubling past 128 nodes a slice on average; at least `now`/2 needed to shrink.
+unsigned peers_slices_for(size_t n, unsigned now);
+
+#endif

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a fleet shall do: the plain form of ProbeFleet.spec, and of the part of it that agent.yaml carries. spec_fields.def describes every
+// field (name, type, default, range, doc): the parser, the defaults, the reference page and the test against the CRD read that table.
+// No JSON or YAML past spec_parse. Field names in error paths are the resource's own ("spec.mesh.probes[0].interval").
+#ifndef KUBECANARY_LIB_SPEC_H
+#define KUBECANARY_LIB_SPEC_H
+
+#include "lib/addr.h"
+#include "lib/base.h"
+#include "lib/doc.h"
+#include "lib/err.h"
+#include "lib/limits.h"
+
+enum spec_probe_type { SPEC_ICMP, SPEC_TCP };
+enum spec_network { SPEC_NETWORK_POD, SPEC_NETWORK_NODE };
+enum spec_topology_type { SPEC_FULL };
+enum spec_allocator_type { SPEC_ALLOCATOR_SYSTEM, SPEC_ALLOCATOR_JEMALLOC };
+
+struct spec_probe { // one kind of probe that every pair of the mesh runs
+    char name[LIMIT_PROBE_NAME + 1];
+    enum spec_probe_type type;
+    uint64_t interval_ns;
+    uint64_t timeout_ns; // may be longer than the interval
+};
+
+struct spec_target { // one named destination that every agent probes
+    char name[LIMIT_PROBE_NAME + 1];
+    enum spec_probe_type type;
+    struct addr address;
+    uint16_t port; // TCP; 0 for ICMP
+    uint64_t interval_ns;
+    uint64_t timeout_ns;
+};
+
+struct spec_mesh {
+    bool present;      // without a mesh only targets are probed
+    unsigned networks; // bits 1 << enum spec_network
+    unsigned families; // FAMILY_BIT(); each that the cluster has is used
+    enum spec_topology_type topology;
+    size_t n_probes;
+    struct spec_probe probes[LIMIT_PROBES];
+};
+
+struct spec_metrics {
+    size_t n_buckets;
+    uint32_t rtt_buckets_us[LIMIT_BUCKETS]; // strictly ascending upper bounds; +Inf is implied
+    uint32_t series_limit;
+    uint64_t scrape_interval_ns; // what PodMonitor asks for
+};
+
+struct spec_ports { // agent.yaml only
+    uint16_t http;
+    uint16_t tcp;
+};
+
+struct spec_allocator {
+    enum spec_allocator_type type;
+    uint32_t narenas; // 0: not set
+    char conf[LIMIT_ALLOCATOR_CONF + 1];
+    char variable[LIMIT_LABEL + 1]; // the environment variable that the image's allocator reads
+};
+
+struct spec_pair { // a key and a value: node selector, env
+    char *key;
+    char *value;
+};
+
+struct spec_toleration { // strings as core/v1 Toleration has them; NULL: not set
+    char *key;
+    char *op;
+    char *value;
+    char *effect;
+};
+
+struct spec_placement {
+    size_t n_selector;
+    struct spec_pair *selector;
+    size_t n_tolerations;
+    struct spec_toleration *tolerations;
+    char priority_class[LIMIT_NAME + 1];
+    char max_unavailable[8]; // "10%" or "1"
+};
+
+struct spec_agent {
+    struct spec_allocator allocator;
+    char image[LIMIT_IMAGE + 1]; // "": the operator's own for the allocator's flavour
+    char memory_limit[32];       // quantities, "" = none
+    char memory_request[32];
+    char cpu_limit[32];
+    char cpu_request[32];
+    size_t n_env;
+    struct spec_pair *env;
+};
+
+struct spec_alerting {
+    bool enabled;
+    uint32_t loss_percent; // 1..100
+    uint64_t for_ns;
+    uint64_t window_ns; // range over which the loss rate is taken
+};
+
+struct spec {
+    bool paused;
+    struct spec_placement placement;
+    struct spec_mesh mesh;
+    size_t n_targets;
+    struct spec_target *targets; // heap
+    struct spec_agent agent;
+    struct spec_metrics metrics;
+    struct spec_alerting alerting;
+    uint32_t budget_packets_per_second; // of one agent; what it sends at most
+};
+
+// Parses and checks a ProbeFleet's `spec` node; absent fields get their defaults. Errors carry the field's path ("spec.targets[1].address")
+// and EINVAL. *ret is to be released with spec_release.
+MUST_USE int spec_parse(const struct doc_node *node, struct spec *ret, struct err *e);
+void spec_release(struct spec *s); // takes a zeroed struct
+#define CLEANUP_SPEC CLEANUP(spec_release)
+
+// What is in agent.yaml beside the parts of the spec.
+struct spec_agent_file {
+    uint64_t generation;
+    char fleet[LIMIT_FLEET_NAME + 1];
+    bool paused; // an agent of a paused fleet keeps its counters and sends nothing
+    struct spec_ports ports;
+    struct spec spec; // only mesh, targets, metrics are filled
+};
+
+// agent.yaml's text -> *ret (release with spec_agent_file_release); paths without "spec." in front ("probes[0].interval").
+MUST_USE int spec_agent_file_parse(const struct doc_node *node, struct spec_agent_file *ret, struct err *e);
+void spec_agent_file_release(struct spec_agent_file *f);
+// The inverse: appends the text of agent.yaml. Same input, same bytes.
+struct buf;
+void spec_agent_file_render(const struct spec_agent_file *f, struct buf *out);
+
+const char *spec_probe_type_name(enum spec_probe_type t);  // "ICMP"
+const char *spec_probe_type_label(enum spec_probe_type t); // "icmp"
+const char *spec_network_name(enum spec_network n);        // "Pod"
+
+// The load of one agent of a fleet of `nodes` nodes with `families` address families in use, and whether the budget allows it.
+struct spec_load {
+    uint64_t pairs;            // (peer, family, probe) plus targets, of one agent
+    uint64_t packets_per_ks;   // packets sent per 1,000 s by one agent (ICMP echo 1, TCP connect 3: SYN, ACK, FIN/RST)
+    uint64_t series;           // of one agent's scrape
+};
+void spec_forecast(const struct spec *s, size_t nodes, unsigned n_families, struct spec_load *ret);
+// EDQUOT with the path of the probe that weighs most when the budget is exceeded.
+MUST_USE int spec_check_budget(const struct spec *s, size_t nodes, unsigned n_families, struct err *e);
+
+#endif

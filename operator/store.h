@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the operator knows of the cluster: small structs projected from API objects while they are parsed, never whole objects (but for a fleet's own
+// spec and status). One writer: the watch (or the local backend). Readers get borrowed pointers that are valid until the next store call.
+#ifndef KUBECANARY_OPERATOR_STORE_H
+#define KUBECANARY_OPERATOR_STORE_H
+
+#include <jansson.h>
+
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "lib/limits.h"
+
+enum store_kind {
+    STORE_FLEET,
+    STORE_NODE,
+    STORE_POD,
+    STORE_DAEMONSET,
+    STORE_CONFIGMAP,
+    STORE_SERVICEACCOUNT,
+    STORE_PODMONITOR,
+    STORE_PROMETHEUSRULE,
+    STORE_KINDS
+};
+
+// Facts of a kind: how the API names it. `optional`: its API may be absent from the cluster (404), which is no error.
+struct store_kind_info {
+    const char *api_version; // "apps/v1"
+    const char *kind;        // "DaemonSet"
+    const char *plural;      // "daemonsets"
+    bool namespaced;
+    bool optional;
+    const char *selector; // labelSelector of list and watch; NULL: none
+};
+extern const struct store_kind_info store_kinds[STORE_KINDS];
+
+struct store_meta {
+    char namespace[LIMIT_NAMESPACE + 1]; // "" for nodes
+    char name[LIMIT_NAME + 1];
+    char uid[LIMIT_UID + 1];
+    char resource_version[LIMIT_RESOURCE_VERSION + 1];
+    char owner_uid[LIMIT_UID + 1];     // of the controller owner reference; "" if none
+    char fleet[LIMIT_LABEL + 1];       // label kubecanary.io/fleet; for a fleet its own name
+    int64_t generation;
+    bool deleting;                     // deletionTimestamp is set
+    uint64_t digest;                   // of the object without status, managedFields, resourceVersion, generation, timestamps: changes when somebody edits it
+};
+
+struct store_fleet {
+    struct store_meta meta;
+    json_t *spec;   // the store's own reference
+    json_t *status; // may be NULL
+};
+
+struct store_node {
+    struct store_meta meta;
+    char zone[LIMIT_LABEL + 1]; // topology.kubernetes.io/zone
+    struct addr host[FAMILIES]; // status.addresses InternalIP
+    bool ready;                 // condition Ready = True
+    json_t *labels;             // for node selectors
+};
+
+struct store_pod {
+    struct store_meta meta;
+    char network[16];               // label kubecanary.io/network
+    char node[LIMIT_NAME + 1];      // spec.nodeName
+    struct addr ip[FAMILIES];       // status.podIPs
+    bool ready;                     // condition Ready = True
+    bool running;                   // phase Running
+    char waiting_reason[64];        // of the container that waits, e.g. ErrImagePull; "" if none
+    char waiting_message[256];
+    char published[32];             // annotation kubecanary.io/published
+};
+
+struct store_child { // DaemonSet, ConfigMap, ServiceAccount, PodMonitor, PrometheusRule
+    struct store_meta meta;
+    enum store_kind kind;
+    int64_t observed_generation; // DaemonSet status, as the next ones
+    int desired, current, ready, updated, available;
+};
+
+enum store_change { STORE_PUT, STORE_DELETED };
+
+// Called after each change, with the object's kind, namespace, name and fleet ("" if it has none).
+typedef void store_changed_fn(enum store_kind kind, enum store_change change, const struct store_meta *meta, void *arg);
+
+struct store;
+struct store *store_new(store_changed_fn *fn, void *arg);
+void store_free(struct store *s);
+
+// One object of a list or of an ADDED/MODIFIED event. EINVAL for an object without the fields that its kind cannot do without; the store is then as before.
+MUST_USE int store_put(struct store *s, enum store_kind kind, const json_t *object, struct err *e);
+// A DELETED event. Unknown objects are ignored.
+void store_delete(struct store *s, enum store_kind kind, const char *namespace, const char *name);
+// A relist: begin, store_put for every object of all pages, then end: what was not seen is removed (and reported as STORE_DELETED). `namespace` "" = all.
+void store_relist_begin(struct store *s, enum store_kind kind, const char *namespace);
+void store_relist_end(struct store *s, enum store_kind kind, const char *namespace);
+void store_relist_abort(struct store *s, enum store_kind kind, const char *namespace); // nothing is removed
+// Kinds become synced at their first relist_end (or by this call, for an optional kind whose API is absent).
+void store_set_synced(struct store *s, enum store_kind kind);
+void store_set_absent(struct store *s, enum store_kind kind, bool absent);
+bool store_synced(const struct store *s); // every kind is
+bool store_absent(const struct store *s, enum store_kind kind);
+
+const struct store_fleet *store_fleet(const struct store *s, const char *namespace, const char *name);
+const struct store_child *store_child(const struct store *s, enum store_kind kind, const char *namespace, const char *name);
+size_t store_count(const struct store *s, enum store_kind kind);
+// Calls fn for each object of a kind (cast by kind: store_fleet, store_node, store_pod, store_child); stops when fn returns non-zero and returns that.
+int store_each(const struct store *s, enum store_kind kind, int (*fn)(const void *object, void *arg), void *arg);
+
+#endif
