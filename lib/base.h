@@ -13,7 +13,7 @@
 #include "lib/banned.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
@@ -47,11 +47,11 @@ static inline void base_cleanup_fd(int *fd)
 }
 
 // Takes the value out of a variable that has a clean-up, leaving NULL (or -1) there.
-#define TAKE_PTR(p)            \
-    ({                         \
+#define TAKE_PTR(p)             \
+    ({                          \
         __typeof__(p) p_ = (p); \
-        (p) = NULL;            \
-        p_;                    \
+        (p) = NULL;             \
+        p_;                     \
     })
 #define TAKE_FD(fd)     \
     ({                  \

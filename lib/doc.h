@@ -33,7 +33,8 @@ const struct doc_node *doc_root(const struct doc *d); // NULL for an empty docum
 
 // Building a tree by hand (the operator makes one from the API's JSON). Text is copied. NULL: out of memory or over a limit.
 struct doc *doc_new(void);
-struct doc_node *doc_add(struct doc *d, struct doc_node *parent, const char *key, enum doc_kind kind, const char *text, bool quoted);
+struct doc_node *doc_add(struct doc *d, struct doc_node *parent, const char *key, enum doc_kind kind,
+                         const char *text, bool quoted);
 
 // The value of a key, NULL if absent or n is NULL or no map.
 const struct doc_node *doc_get(const struct doc_node *n, const char *key);

@@ -8,7 +8,7 @@
 
 static void prepend(char *text, size_t size, const char *head, const char *between)
 {
-    char joined[768];
+    char joined[1024];
     snprintf(joined, sizeof(joined), "%s%s%s", head, between, text);
     snprintf(text, size, "%.*s", (int)size - 1, joined);
 }

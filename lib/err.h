@@ -7,7 +7,7 @@
 #include "lib/base.h"
 
 struct err {
-    int code;       // positive errno value; EINVAL: bad input, EDQUOT: over the budget, EPROTO: the other side answered nonsense
+    int code; // positive errno value; EINVAL: bad input, EDQUOT: over the budget, EPROTO: the other side answered nonsense
     char path[256]; // the field or file that is meant, e.g. "spec.targets[1].address"; "" if none
     char msg[512];  // a sentence without the path, no full stop, no new line
 };

@@ -35,6 +35,8 @@
 #define LIMIT_DOC_BYTES (4u << 20)
 #define LIMIT_DOC_NODES 500000
 #define LIMIT_DOC_DEPTH 32
+// Keys of one map: duplicates are looked for one by one, which must stay cheap.
+#define LIMIT_DOC_KEYS 4096
 
 // One log line; longer ones are cut (journald and container runtimes split at 16 KiB).
 #define LIMIT_LOG_LINE 4096

@@ -27,8 +27,9 @@ MUST_USE int log_parse_level(const char *text, enum log_level *ret);
 // Writes one line. msg is a constant sentence; what varies goes into fields, so that lines can be counted.
 void log_write(enum log_level level, const char *msg, const struct log_field *fields, size_t n);
 
-#define LOG_FIELDS(...) ((const struct log_field[]){{0}, ##__VA_ARGS__} + 1), \
-                        (sizeof((const struct log_field[]){{0}, ##__VA_ARGS__}) / sizeof(struct log_field) - 1)
+#define LOG_FIELDS(...)                                   \
+    ((const struct log_field[]){{0}, ##__VA_ARGS__} + 1), \
+        (sizeof((const struct log_field[]){{0}, ##__VA_ARGS__}) / sizeof(struct log_field) - 1)
 #define log_debug(msg, ...) log_write(LOG_DEBUG, msg, LOG_FIELDS(__VA_ARGS__))
 #define log_info(msg, ...) log_write(LOG_INFO, msg, LOG_FIELDS(__VA_ARGS__))
 #define log_warn(msg, ...) log_write(LOG_WARN, msg, LOG_FIELDS(__VA_ARGS__))

@@ -16,7 +16,8 @@ struct loop;
 struct loop_fd;
 struct loop_timer;
 
-typedef void loop_fd_fn(struct loop_fd *fd, uint32_t events, void *arg); // events: EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP ...
+typedef void loop_fd_fn(struct loop_fd *fd, uint32_t events,
+                        void *arg); // events: EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP ...
 typedef void loop_timer_fn(struct loop_timer *timer, void *arg);
 typedef void loop_signal_fn(int signo, void *arg);
 
@@ -46,13 +47,15 @@ uint64_t loop_now(const struct loop *l);
 uint64_t loop_refresh(struct loop *l);
 
 // Watches fd for events (EPOLLIN | EPOLLOUT ...; level-triggered). The fd stays the caller's.
-MUST_USE int loop_fd_add(struct loop *l, struct loop_fd *h, int fd, uint32_t events, loop_fd_fn *fn, void *arg, struct err *e);
+MUST_USE int loop_fd_add(struct loop *l, struct loop_fd *h, int fd, uint32_t events, loop_fd_fn *fn,
+                         void *arg, struct err *e);
 MUST_USE int loop_fd_mod(struct loop *l, struct loop_fd *h, uint32_t events, struct err *e);
 // Before closing the descriptor. Takes one that is not active. No event of this wake-up is delivered to it any more.
 void loop_fd_del(struct loop *l, struct loop_fd *h);
 
 // Arms or re-arms the timer for the absolute time at_ns on the loop's clock. A timer fires once; it is unarmed before fn is called.
-MUST_USE int loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t at_ns, loop_timer_fn *fn, void *arg, struct err *e);
+MUST_USE int loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t at_ns, loop_timer_fn *fn,
+                            void *arg, struct err *e);
 void loop_timer_cancel(struct loop *l, struct loop_timer *t); // takes an unarmed one
 static inline bool loop_timer_armed(const struct loop_timer *t)
 {

@@ -17,60 +17,61 @@ struct check_case {
 
 static bool check_failed;
 
-#define CHECK(cond)                                                                                                    \
-    do {                                                                                                               \
-        if (!(cond)) {                                                                                                 \
-            printf("    %s:%d: not true: %s\n", __FILE__, __LINE__, #cond);                                            \
-            check_failed = true;                                                                                       \
-            return;                                                                                                    \
-        }                                                                                                              \
+#define CHECK(cond)                                                         \
+    do {                                                                    \
+        if (!(cond)) {                                                      \
+            printf("    %s:%d: not true: %s\n", __FILE__, __LINE__, #cond); \
+            check_failed = true;                                            \
+            return;                                                         \
+        }                                                                   \
     } while (0)
 
-#define CHECK_INT(got, want)                                                                                           \
-    do {                                                                                                               \
-        int64_t got_ = (int64_t)(got), want_ = (int64_t)(want);                                                        \
-        if (got_ != want_) {                                                                                           \
-            printf("    %s:%d: %s is %" PRId64 ", want %" PRId64 "\n", __FILE__, __LINE__, #got, got_, want_);         \
-            check_failed = true;                                                                                       \
-            return;                                                                                                    \
-        }                                                                                                              \
+#define CHECK_INT(got, want)                                                                           \
+    do {                                                                                               \
+        int64_t got_ = (int64_t)(got), want_ = (int64_t)(want);                                        \
+        if (got_ != want_) {                                                                           \
+            printf("    %s:%d: %s is %" PRId64 ", want %" PRId64 "\n", __FILE__, __LINE__, #got, got_, \
+                   want_);                                                                             \
+            check_failed = true;                                                                       \
+            return;                                                                                    \
+        }                                                                                              \
     } while (0)
 
-#define CHECK_STR(got, want)                                                                                           \
-    do {                                                                                                               \
-        const char *got_ = (got), *want_ = (want);                                                                     \
-        if (!got_ || strcmp(got_, want_) != 0) {                                                                       \
-            printf("    %s:%d: %s is\n      \"%s\", want\n      \"%s\"\n", __FILE__, __LINE__, #got,                   \
-                   got_ ? got_ : "(null)", want_);                                                                     \
-            check_failed = true;                                                                                       \
-            return;                                                                                                    \
-        }                                                                                                              \
+#define CHECK_STR(got, want)                                                                         \
+    do {                                                                                             \
+        const char *got_ = (got), *want_ = (want);                                                   \
+        if (!got_ || strcmp(got_, want_) != 0) {                                                     \
+            printf("    %s:%d: %s is\n      \"%s\", want\n      \"%s\"\n", __FILE__, __LINE__, #got, \
+                   got_ ? got_ : "(null)", want_);                                                   \
+            check_failed = true;                                                                     \
+            return;                                                                                  \
+        }                                                                                            \
     } while (0)
 
-#define CHECK_CONTAINS(got, want)                                                                                      \
-    do {                                                                                                               \
-        const char *got_ = (got), *want_ = (want);                                                                     \
-        if (!got_ || !strstr(got_, want_)) {                                                                           \
-            printf("    %s:%d: %s is\n      \"%s\", want in it\n      \"%s\"\n", __FILE__, __LINE__, #got,             \
-                   got_ ? got_ : "(null)", want_);                                                                     \
-            check_failed = true;                                                                                       \
-            return;                                                                                                    \
-        }                                                                                                              \
+#define CHECK_CONTAINS(got, want)                                                                          \
+    do {                                                                                                   \
+        const char *got_ = (got), *want_ = (want);                                                         \
+        if (!got_ || !strstr(got_, want_)) {                                                               \
+            printf("    %s:%d: %s is\n      \"%s\", want in it\n      \"%s\"\n", __FILE__, __LINE__, #got, \
+                   got_ ? got_ : "(null)", want_);                                                         \
+            check_failed = true;                                                                           \
+            return;                                                                                        \
+        }                                                                                                  \
     } while (0)
 
-#define CHECK_MAIN(cases)                                                                                              \
-    int main(void)                                                                                                     \
-    {                                                                                                                  \
-        int passed = 0, failed = 0;                                                                                    \
-        for (size_t i = 0; i < sizeof(cases) / sizeof((cases)[0]); i++) {                                              \
-            check_failed = false;                                                                                      \
-            (cases)[i].fn();                                                                                           \
-            if (check_failed)                                                                                          \
-                printf("not ok %s\n", (cases)[i].name);                                                                \
-            check_failed ? failed++ : passed++;                                                                        \
-        }                                                                                                              \
-        printf("%d passed, %d failed\n", passed, failed);                                                              \
-        return failed != 0;                                                                                            \
+#define CHECK_MAIN(cases)                                                 \
+    int main(void)                                                        \
+    {                                                                     \
+        int passed = 0, failed = 0;                                       \
+        for (size_t i = 0; i < sizeof(cases) / sizeof((cases)[0]); i++) { \
+            check_failed = false;                                         \
+            (cases)[i].fn();                                              \
+            if (check_failed)                                             \
+                printf("not ok %s\n", (cases)[i].name);                   \
+            check_failed ? failed++ : passed++;                           \
+        }                                                                 \
+        printf("%d passed, %d failed\n", passed, failed);                 \
+        return failed != 0;                                               \
     }
 
 #endif
