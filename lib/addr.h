@@ -13,8 +13,8 @@ enum family { FAMILY_IPV4, FAMILY_IPV6 };
 #define FAMILY_BIT(f) (1u << (f))
 
 struct addr {
-    uint8_t family; // enum family
-    uint8_t set;    // 0: no address
+    uint8_t family;    // enum family
+    uint8_t set;       // 0: no address
     uint8_t bytes[16]; // network order; IPv4 uses the first 4
 };
 
@@ -22,14 +22,16 @@ struct addr {
 
 // Parses a literal address (no brackets, no zone, no port). -EINVAL otherwise. IPv4-mapped IPv6 is refused.
 MUST_USE int addr_parse(const char *text, struct addr *ret);
+// "" if no address is set.
 const char *addr_text(const struct addr *a, char out[static ADDR_TEXT_MAX]);
 bool addr_equal(const struct addr *a, const struct addr *b);
-// Fills *ret, returns its length.
+// Fills *ret, returns its length. Without an address (set = 0) it is the IPv6 wildcard, for a dual-stack socket.
 socklen_t addr_sockaddr(const struct addr *a, uint16_t port, struct sockaddr_storage *ret);
 // The address and port (host order) of an AF_INET or AF_INET6 socket address; -EAFNOSUPPORT otherwise.
 MUST_USE int addr_from_sockaddr(const struct sockaddr *sa, struct addr *ret, uint16_t *ret_port);
 const char *addr_family_name(enum family f); // "IPv4", "IPv6"
-// "ADDR:PORT", "[V6]:PORT", ":PORT" (then ret->set = 0: all addresses). -EINVAL otherwise.
+// "ADDR:PORT", "[V6]:PORT"; ":PORT" and "[::]:PORT" mean all addresses of both families (then ret->set = 0). Port 0 is accepted: the kernel chooses.
+// -EINVAL otherwise.
 MUST_USE int addr_parse_listen(const char *text, struct addr *ret, uint16_t *ret_port);
 
 #endif

@@ -9,7 +9,8 @@
 #define DURATION_TEXT_MAX 32
 
 MUST_USE int duration_parse(const char *text, uint64_t *ret_ns); // -EINVAL
-// The shortest form that parses to the same value; ns below a millisecond are dropped. Prometheus accepts it too.
+// The canonical form: each unit at most once, none that is zero (90 s is "1m30s"), "0s" for nothing; ns below a millisecond are dropped.
+// Prometheus accepts it too.
 const char *duration_text(uint64_t ns, char out[static DURATION_TEXT_MAX]);
 
 #endif

@@ -15,9 +15,9 @@ enum peer_state { PEER_READY, PEER_PENDING, PEER_NOT_READY, PEER_LEAVING };
 const char *peer_state_name(enum peer_state s); // "Ready", "Pending", "NotReady", "Leaving"
 
 struct peer {
-    char *node;                 // heap, never NULL
-    char *zone;                 // heap, "" if unknown
-    struct addr pod[FAMILIES];  // by family; set = 0: none
+    char *node;                // heap, never NULL
+    char *zone;                // heap, "" if unknown
+    struct addr pod[FAMILIES]; // by family; set = 0: none
     struct addr host[FAMILIES];
     enum peer_state state;
 };
@@ -35,14 +35,19 @@ MUST_USE int peers_add(struct peers *p, const struct peer *peer, struct err *e);
 MUST_USE int peers_sort(struct peers *p, struct err *e);
 const struct peer *peers_find(const struct peers *p, const char *node); // sorted; NULL if absent
 
-// One file: {slice, slices, peers}; `slice`/`slices` may be absent (0 of 1), as in the file that `render --nodes` takes.
+// One file: {slice, slices, peers}; `slice`/`slices` may be absent (0 of 1), as in the file that `render --nodes` takes. Of a peer only `node` is
+// required; `state` is Ready if absent. Unknown fields are refused. EINVAL, E2BIG, ENOMEM.
 // Appends the peers found to *p (not sorted); errors carry a path ("peers[3].pod[0]"). On failure *p is as before.
-MUST_USE int peers_parse(const struct doc_node *root, unsigned *ret_slice, unsigned *ret_slices, struct peers *p, struct err *e);
+MUST_USE int peers_parse(const struct doc_node *root, unsigned *ret_slice, unsigned *ret_slices,
+                         struct peers *p, struct err *e);
 // Appends peers-NN.yaml's text with those peers whose slice is `slice` of `slices`; p sorted. Same input, same bytes.
 void peers_render(const struct peers *p, unsigned slice, unsigned slices, struct buf *out);
 // 0 <= result < slices.
 unsigned peers_slice_of(const char *node, unsigned slices);
-// How many slices a fleet of n nodes has: a power of two, doubling past 128 nodes a slice on average; at least `now`/2 needed to shrink.
+// How many slices a fleet of n nodes has, a power of two: it doubles when they hold more than PEERS_SLICE_FULL nodes on average, and halves
+// from `now` (0: none yet) only below PEERS_SLICE_THIN, so that a fleet that breathes does not restart its agents each time.
+#define PEERS_SLICE_FULL 128
+#define PEERS_SLICE_THIN 32
 unsigned peers_slices_for(size_t n, unsigned now);
 
 #endif
