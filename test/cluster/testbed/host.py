@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the cluster changes on the machine itself: a few sysctls that the kubelet sets for the whole machine, one cgroup in
+each hierarchy, two directories. It notes what was there before and puts it back."""
+import json
+import os
+from pathlib import Path
+
+from .shell import Failure, run, wait_for
+
+# The kubelet sets the first six (its kernel tunables, kubelet/cm); the last is too low on Debian for three kubelets.
+SYSCTLS = ["vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
+           "kernel/keys/root_maxbytes", "fs/inotify/max_user_instances"]
+INOTIFY_INSTANCES = 1024
+DIRECTORIES = ["/var/lib/cni", "/var/lib/kubelet"]
+V1_CONTROLLERS = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd"]
+V2_CONTROLLERS = ["cpuset", "cpu", "io", "memory", "pids"]
+MODULES = ["overlay", "br_netfilter", "nf_conntrack", "nf_tables"]
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def must_be_root() -> None:
+    if os.geteuid() != 0:
+        raise Failure("the test cluster needs root: it makes network namespaces, mounts and cgroups. Run it as root, or "
+                      "test against a cluster that is there with `make e2e KUBECONFIG=...`")
+
+
+def _unified() -> bool:
+    return (CGROUPS / "cgroup.controllers").exists()
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="ascii")
+
+
+class Host:
+    def __init__(self, state: Path, name: str):
+        self.note, self.name = state / "host.json", name
+
+    def prepare(self) -> None:
+        if not self.note.exists():
+            before = {s: Path("/proc/sys", s).read_text(encoding="ascii").strip() for s in SYSCTLS}
+            made = [d for d in DIRECTORIES if not os.path.isdir(d)]
+            self.note.write_text(json.dumps({"sysctls": before, "directories": made}), encoding="ascii")
+        instances = Path("/proc/sys/fs/inotify/max_user_instances")
+        if int(instances.read_text(encoding="ascii")) < INOTIFY_INSTANCES:
+            _write(instances, str(INOTIFY_INSTANCES))
+        for directory in DIRECTORIES:
+            os.makedirs(directory, exist_ok=True)
+        for module in MODULES:  # built in, or not there: then what needs it says so
+            run(["modprobe", "-q", module], check=False)
+
+    def restore(self) -> None:
+        self._remove_cgroups()
+        if not self.note.exists():
+            return
+        note = json.loads(self.note.read_text(encoding="ascii"))
+        for sysctl, value in note["sysctls"].items():
+            _write(Path("/proc/sys", sysctl), value)
+        for directory in note["directories"]:
+            try:
+                os.rmdir(directory)
+            except OSError:
+                pass  # another cluster of ours uses it
+        self.note.unlink()
+
+    def make_cgroup(self, node: str) -> str:
+        """Makes a node's cgroup in every hierarchy; returns what the kubelet is told as cgroupRoot."""
+        if _unified():
+            self._make_v2(node)
+        else:
+            for controller in V1_CONTROLLERS:
+                self._make_v1(CGROUPS / controller, node)
+        return f"/{self.name}/{node}"
+
+    def _make_v2(self, node: str) -> None:
+        group = CGROUPS / self.name
+        (group / node).mkdir(parents=True, exist_ok=True)
+        for folder in [CGROUPS, group, group / node]:
+            there = (folder / "cgroup.controllers").read_text(encoding="ascii").split()
+            for controller in V2_CONTROLLERS:
+                if controller in there:
+                    _write(folder / "cgroup.subtree_control", f"+{controller}")
+
+    def _make_v1(self, hierarchy: Path, node: str) -> None:
+        if not hierarchy.is_dir():
+            raise Failure(f"no cgroup hierarchy {hierarchy}")
+        for folder in [hierarchy / self.name, hierarchy / self.name / node]:
+            folder.mkdir(exist_ok=True)
+            if hierarchy.name == "cpuset":  # a new cpuset is empty until it is told its processors
+                for key in ["cpuset.cpus", "cpuset.mems"]:
+                    _write(folder / key, (hierarchy / key).read_text(encoding="ascii"))
+
+    def _groups(self) -> list:
+        return [g for g in [CGROUPS / self.name, *CGROUPS.glob(f"*/{self.name}")] if g.is_dir()]
+
+    def _remove_cgroups(self) -> None:
+        def gone():
+            for group in self._groups():
+                for folder, _, _ in os.walk(group, topdown=False):
+                    try:
+                        os.rmdir(folder)
+                    except OSError:
+                        pass  # a process in it has not quite ended
+            return not self._groups()
+        wait_for(f"the removal of the cgroups {self.name}", gone, seconds=20)
