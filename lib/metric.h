@@ -7,6 +7,7 @@
 #include "lib/buf.h"
 
 enum metric_format { METRIC_TEXT_0_0_4, METRIC_OPENMETRICS_1_0 };
+// An info's samples are written as a gauge `name_info` in text 0.0.4, which knows no infos.
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INFO };
 
 // Which format an Accept header asks for (q-values honoured; NULL, unknown: text 0.0.4).
@@ -14,7 +15,9 @@ enum metric_format metric_negotiate(const char *accept);
 const char *metric_content_type(enum metric_format f);
 
 // A family's header. `name` is the base name without _total / _info suffix; counters' samples are written with "_total", infos' with "_info".
-void metric_family(struct buf *b, enum metric_format f, enum metric_type t, const char *name, const char *unit, const char *help);
+// unit: "seconds", "bytes" ... or NULL; written (OpenMetrics only) if the name ends in it, as the format demands.
+void metric_family(struct buf *b, enum metric_format f, enum metric_type t, const char *name,
+                   const char *unit, const char *help);
 // Appends `key="value"` to a label block, escaped, with a comma before it unless the block is empty.
 void metric_label(struct buf *labels, const char *key, const char *value);
 // One sample: name, "{labels}" if labels is not "", value. suffix: "", "_total", "_bucket" ...
@@ -22,6 +25,10 @@ void metric_u64(struct buf *b, const char *name, const char *suffix, const char 
 void metric_i64(struct buf *b, const char *name, const char *suffix, const char *labels, int64_t value);
 // Seconds with up to nine digits after the point, exact, from nanoseconds.
 void metric_seconds(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t ns);
+// One bucket of a histogram: the label le is added to `labels`; le is the text of the bound ("0.00005", "+Inf").
+void metric_bucket(struct buf *b, const char *name, const char *labels, const char *le, uint64_t value);
+// Appends ns as seconds, exact, with the digits that are needed and at least one after the point ("1.0", "0.00005"): OpenMetrics' canonical form.
+void metric_number_seconds(struct buf *b, uint64_t ns);
 // "# EOF" in OpenMetrics, nothing in text 0.0.4.
 void metric_end(struct buf *b, enum metric_format f);
 

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// The exposition formats, byte by byte, and the choice between them.
+#include "lib/metric.h"
+#include "test/unit/check.h"
+
+static void check_text(struct buf *b, const char *want)
+{
+    CHECK(!b->failed);
+    CHECK_STR(buf_text(b), want);
+}
+
+static void negotiation(void)
+{
+    static const struct {
+        const char *accept;
+        enum metric_format want;
+    } rows[] = {
+        {NULL, METRIC_TEXT_0_0_4},
+        {"", METRIC_TEXT_0_0_4},
+        {"*/*", METRIC_TEXT_0_0_4},
+        {"text/plain", METRIC_TEXT_0_0_4},
+        {"application/openmetrics-text", METRIC_OPENMETRICS_1_0},
+        {"application/openmetrics-text; version=1.0.0; charset=utf-8", METRIC_OPENMETRICS_1_0},
+        {"application/openmetrics-text; version=\"1.0.0\"", METRIC_OPENMETRICS_1_0},
+        {"application/openmetrics-text;version=2.0.0", METRIC_TEXT_0_0_4},
+        {"application/openmetrics-text;version=0.0.1", METRIC_TEXT_0_0_4},
+        {"application/openmetrics-text;q=0", METRIC_TEXT_0_0_4},
+        {"application/openmetrics-text;q=0.000,*/*;q=0.1", METRIC_TEXT_0_0_4},
+        {"application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4",
+         METRIC_OPENMETRICS_1_0},
+        {"application/openmetrics-text;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.5",
+         METRIC_TEXT_0_0_4},
+        {"text/plain;q=0.2 , APPLICATION/OpenMetrics-Text ; Version=1.0.0 ; Q=0.3", METRIC_OPENMETRICS_1_0},
+        // What Prometheus 3 sends.
+        {"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7,application/openmetrics-text;"
+         "version=0.0.1;q=0.6,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,"
+         "*/*;q=0.3",
+         METRIC_OPENMETRICS_1_0},
+        {"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,"
+         "text/plain;version=0.0.4;q=0.4,*/*;q=0.3",
+         METRIC_TEXT_0_0_4},
+        {";;;,,,=;q==,q=9.9;", METRIC_TEXT_0_0_4},
+        {"application/openmetrics-text;q=,", METRIC_OPENMETRICS_1_0},
+        {"application/openmetrics-text;q=0.99999999999999999999", METRIC_OPENMETRICS_1_0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (metric_negotiate(rows[i].accept) != rows[i].want)
+            printf("    Accept: %s\n", rows[i].accept);
+        CHECK_INT(metric_negotiate(rows[i].accept), rows[i].want);
+    }
+    CHECK_STR(metric_content_type(METRIC_TEXT_0_0_4), "text/plain; version=0.0.4; charset=utf-8");
+    CHECK_STR(metric_content_type(METRIC_OPENMETRICS_1_0),
+              "application/openmetrics-text; version=1.0.0; charset=utf-8");
+}
+
+static void families(void)
+{
+    CLEANUP_BUF struct buf b;
+    buf_init(&b, 4096);
+    metric_family(&b, METRIC_TEXT_0_0_4, METRIC_COUNTER, "a_sent", NULL, "What \"is\"\nsent \\.");
+    metric_family(&b, METRIC_TEXT_0_0_4, METRIC_INFO, "a_build", NULL, "x");
+    metric_family(&b, METRIC_TEXT_0_0_4, METRIC_GAUGE, "a_bytes", "bytes", "x");
+    check_text(&b,
+               "# HELP a_sent_total What \"is\"\\nsent \\\\.\n# TYPE a_sent_total counter\n"
+               "# HELP a_build_info x\n# TYPE a_build_info gauge\n# HELP a_bytes x\n# TYPE a_bytes gauge\n");
+    buf_reset(&b);
+    metric_family(&b, METRIC_OPENMETRICS_1_0, METRIC_COUNTER, "a_sent", NULL, "What \"is\"\nsent \\.");
+    metric_family(&b, METRIC_OPENMETRICS_1_0, METRIC_INFO, "a_build", NULL, "x");
+    metric_family(&b, METRIC_OPENMETRICS_1_0, METRIC_HISTOGRAM, "a_seconds", "seconds", "x");
+    metric_family(&b, METRIC_OPENMETRICS_1_0, METRIC_GAUGE, "a_time", "seconds", "x");
+    metric_end(&b, METRIC_OPENMETRICS_1_0);
+    check_text(&b, "# HELP a_sent What \\\"is\\\"\\nsent \\\\.\n# TYPE a_sent counter\n"
+                   "# HELP a_build x\n# TYPE a_build info\n"
+                   "# HELP a_seconds x\n# TYPE a_seconds histogram\n# UNIT a_seconds seconds\n"
+                   "# HELP a_time x\n# TYPE a_time gauge\n# EOF\n");
+    buf_reset(&b);
+    metric_end(&b, METRIC_TEXT_0_0_4);
+    check_text(&b, "");
+}
+
+static void samples(void)
+{
+    CLEANUP_BUF struct buf b, labels;
+    buf_init(&b, 4096);
+    buf_init(&labels, 4096);
+    metric_label(&labels, "node", "a\"b\\c\nd");
+    metric_label(&labels, "zone", "");
+    metric_u64(&b, "x", "_total", buf_text(&labels), UINT64_MAX);
+    metric_u64(&b, "x", "", "", 0);
+    metric_i64(&b, "x", "", "k=\"v\"", INT64_MIN);
+    metric_bucket(&b, "h", "k=\"v\"", "+Inf", 7);
+    metric_bucket(&b, "h", "", "0.1", 7);
+    check_text(&b,
+               "x_total{node=\"a\\\"b\\\\c\\nd\",zone=\"\"} 18446744073709551615\nx 0\n"
+               "x{k=\"v\"} -9223372036854775808\nh_bucket{k=\"v\",le=\"+Inf\"} 7\nh_bucket{le=\"0.1\"} 7\n");
+}
+
+static void seconds(void)
+{
+    static const struct {
+        uint64_t ns;
+        const char *want;
+    } rows[] = {
+        {0, "0.0"},
+        {1, "0.000000001"},
+        {50000, "0.00005"},
+        {NS_PER_S, "1.0"},
+        {1500000000, "1.5"},
+        {10 * NS_PER_S + 10, "10.00000001"},
+        {999999999, "0.999999999"},
+        {UINT64_MAX, "18446744073.709551615"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP_BUF struct buf b;
+        buf_init(&b, 64);
+        metric_number_seconds(&b, rows[i].ns);
+        CHECK_STR(buf_text(&b), rows[i].want);
+    }
+}
+
+static const struct check_case cases[] = {
+    {"negotiation", negotiation},
+    {"families", families},
+    {"samples", samples},
+    {"seconds", seconds},
+};
+CHECK_MAIN(cases)
