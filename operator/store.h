@@ -102,6 +102,7 @@ bool store_synced(const struct store *s); // every kind is
 bool store_absent(const struct store *s, enum store_kind kind);
 
 const struct store_fleet *store_fleet(const struct store *s, const char *namespace, const char *name);
+const struct store_node *store_node(const struct store *s, const char *name);
 const struct store_child *store_child(const struct store *s, enum store_kind kind, const char *namespace, const char *name);
 size_t store_count(const struct store *s, enum store_kind kind);
 // Calls fn for each object of a kind (cast by kind: store_fleet, store_node, store_pod, store_child); stops when fn returns non-zero and returns that.

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+// Store changes in, rounds of work out. Holds back until every kind is synced and this operator leads.
+#include "operator/control.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "lib/log.h"
+#include "operator/work.h"
+
+struct fleet_entry {
+    LIST_ENTRY(fleet_entry) link;
+    struct work_record record;
+    bool working;
+    bool gone; // deleted while working: freed when the round is over
+};
+
+struct control {
+    struct loop *loop;
+    struct cluster *cluster;
+    struct store *store;
+    struct queue *queue;
+    struct work_env env;
+    struct loop_timer resync;
+    LIST_HEAD(, fleet_entry) fleets;
+    uint64_t rounds, failures, applies; // of fleets that are gone
+    bool leading;
+    bool announced; // that everything is synced
+};
+
+static struct fleet_entry *find(const struct control *c, const char *namespace, const char *name)
+{
+    struct fleet_entry *at;
+    LIST_FOREACH (at, &c->fleets, link) {
+        if (strcmp(at->record.name, name) == 0 && strcmp(at->record.namespace, namespace) == 0)
+            return at;
+    }
+    return NULL;
+}
+
+static struct fleet_entry *find_or_add(struct control *c, const char *namespace, const char *name)
+{
+    struct fleet_entry *at = find(c, namespace, name);
+    if (at)
+        return at;
+    at = calloc(1, sizeof(*at));
+    if (!at || base_copy(at->record.namespace, sizeof(at->record.namespace), namespace) < 0 ||
+        base_copy(at->record.name, sizeof(at->record.name), name) < 0) {
+        free(at);
+        return NULL;
+    }
+    LIST_INSERT_HEAD(&c->fleets, at, link);
+    return at;
+}
+
+static void drop(struct control *c, struct fleet_entry *at)
+{
+    if (at->working) {
+        at->gone = true;
+        return;
+    }
+    c->rounds += at->record.rounds;
+    c->failures += at->record.failures;
+    c->applies += at->record.applies;
+    LIST_REMOVE(at, link);
+    work_record_release(&at->record);
+    free(at);
+}
+
+static void on_round_done(struct work_record *r, const struct work_outcome *o, void *arg)
+{
+    struct control *c = arg;
+    struct fleet_entry *at = CONTAINER_OF(r, struct fleet_entry, record);
+    at->working = false;
+    queue_done(c->queue, r->namespace, r->name, o->failed);
+    if (o->again_in_ns && queue_add(c->queue, r->namespace, r->name, o->again_in_ns) < 0)
+        log_error("no memory for the queue: the next resync will do", LOG_STR("fleet", r->name));
+    if (at->gone)
+        drop(c, at);
+}
+
+static void on_key(const char *namespace, const char *name, void *arg)
+{
+    struct control *c = arg;
+    const struct store_fleet *fleet = store_fleet(c->store, namespace, name);
+    struct fleet_entry *at = find(c, namespace, name);
+    if (!fleet && at)
+        drop(c, at);
+    if (!fleet || fleet->meta.deleting || !c->leading || !store_synced(c->store)) {
+        queue_done(c->queue, namespace, name, false);
+        return;
+    }
+    at = find_or_add(c, namespace, name);
+    if (!at) {
+        queue_done(c->queue, namespace, name, true);
+        return;
+    }
+    at->working = true;
+    at->gone = false;
+    work_start(&c->env, &at->record, on_round_done, c);
+}
+
+static void enqueue(struct control *c, const char *namespace, const char *name, uint64_t delay_ns)
+{
+    if (queue_add(c->queue, namespace, name, delay_ns) < 0)
+        log_error("no memory for the queue: the next resync will do", LOG_STR("fleet", name));
+}
+
+struct enqueue_all {
+    struct control *c;
+    uint64_t delay_ns;
+};
+
+static int enqueue_fleet(const void *object, void *arg)
+{
+    const struct enqueue_all *all = arg;
+    const struct store_fleet *fleet = object;
+    enqueue(all->c, fleet->meta.namespace, fleet->meta.name, all->delay_ns);
+    return 0;
+}
+
+static void enqueue_all(struct control *c, uint64_t delay_ns)
+{
+    struct enqueue_all all = {.c = c, .delay_ns = delay_ns};
+    store_each(c->store, STORE_FLEET, enqueue_fleet, &all);
+}
+
+static void announce_sync(struct control *c)
+{
+    if (c->announced || !store_synced(c->store))
+        return;
+    c->announced = true;
+    log_info("every kind is synced", LOG_INT("fleets", store_count(c->store, STORE_FLEET)),
+             LOG_INT("nodes", store_count(c->store, STORE_NODE)));
+    enqueue_all(c, 0);
+}
+
+static void on_change(enum store_kind kind, enum store_change change UNUSED, const struct store_meta *meta,
+                      void *arg)
+{
+    struct control *c = arg;
+    if (kind == STORE_FLEET) {
+        enqueue(c, meta->namespace, meta->name, 0);
+        return;
+    }
+    if (kind == STORE_NODE) {
+        enqueue_all(c, CONTROL_GATHER_NS);
+        return;
+    }
+    if (!meta->fleet[0])
+        return;
+    struct fleet_entry *at = find(c, meta->namespace, meta->fleet);
+    if (kind != STORE_POD && at)
+        reconcile_seen(&at->record.marks, kind, meta->name);
+    if (store_fleet(c->store, meta->namespace, meta->fleet))
+        enqueue(c, meta->namespace, meta->fleet,
+                kind == STORE_POD ? CONTROL_GATHER_NS : CONTROL_GATHER_NS / 10);
+}
+
+// A small tick: notices that the store became synced (which is not a change of an object), and resyncs now and then.
+#define TICK_NS (500 * NS_PER_MS)
+
+static void on_tick(struct loop_timer *t, void *arg)
+{
+    struct control *c = arg;
+    struct err e;
+    uint64_t wait = c->announced ? CONTROL_RESYNC_NS : TICK_NS;
+    if (c->announced)
+        enqueue_all(c, 0);
+    announce_sync(c);
+    if (loop_timer_set(c->loop, t, loop_now(c->loop) + wait, on_tick, c, &e) < 0)
+        abort(); // eight bytes: the process is beyond saving
+}
+
+struct control *control_new(struct loop *l, struct cluster *cluster, const struct render_config *config,
+                            struct err *e)
+{
+    struct control *c = calloc(1, sizeof(*c));
+    if (!c) {
+        cluster->ops->free(cluster);
+        err_set(e, ENOMEM, "no memory for the controller");
+        return NULL;
+    }
+    c->loop = l;
+    c->cluster = cluster;
+    LIST_INIT(&c->fleets);
+    c->store = store_new(on_change, c);
+    c->queue = queue_new(l, on_key, c, e);
+    c->env = (struct work_env){.loop = l, .cluster = cluster, .store = c->store, .config = config};
+    if (!c->store)
+        err_set(e, ENOMEM, "no memory for the store");
+    if (!c->store || !c->queue || cluster->ops->start(cluster, c->store, e) < 0 ||
+        loop_timer_set(l, &c->resync, loop_now(l) + TICK_NS, on_tick, c, e) < 0) {
+        control_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void control_set_leading(struct control *c, bool leading)
+{
+    c->leading = leading;
+    if (leading)
+        enqueue_all(c, 0);
+}
+
+bool control_synced(const struct control *c)
+{
+    return store_synced(c->store);
+}
+
+const struct store *control_store(const struct control *c)
+{
+    return c->store;
+}
+
+struct control_stats control_stats(const struct control *c)
+{
+    struct control_stats s = {
+        .queue = queue_stats(c->queue),
+        .rounds = c->rounds,
+        .failures = c->failures,
+        .applies = c->applies,
+        .fleets = store_count(c->store, STORE_FLEET),
+        .nodes = store_count(c->store, STORE_NODE),
+        .pods = store_count(c->store, STORE_POD),
+        .leading = c->leading,
+        .synced = store_synced(c->store),
+    };
+    const struct fleet_entry *at;
+    LIST_FOREACH (at, &c->fleets, link) {
+        s.rounds += at->record.rounds;
+        s.failures += at->record.failures;
+        s.applies += at->record.applies;
+    }
+    return s;
+}
+
+void control_free(struct control *c)
+{
+    if (!c)
+        return;
+    loop_timer_cancel(c->loop, &c->resync);
+    c->cluster->ops->stop(c->cluster);
+    c->cluster->ops->free(c->cluster);
+    queue_free(c->queue);
+    for (struct fleet_entry *at = LIST_FIRST(&c->fleets); at;) {
+        struct fleet_entry *next = LIST_NEXT(at, link);
+        work_record_release(&at->record);
+        free(at);
+        at = next;
+    }
+    store_free(c->store);
+    free(c);
+}

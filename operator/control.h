@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The controller: turns changes in the store into keys in the queue and keys into rounds of work, while it leads. Owns store, queue and the
+// fleets' records. The same for every backend.
+#ifndef KUBECANARY_OPERATOR_CONTROL_H
+#define KUBECANARY_OPERATOR_CONTROL_H
+
+#include "operator/cluster.h"
+#include "operator/queue.h"
+#include "operator/render.h"
+
+// Nodes and Pods change in bursts (a roll, a node's status): their effects are gathered for so long.
+#define CONTROL_GATHER_NS (300 * NS_PER_MS)
+// Every fleet is looked at again this often, changed or not: the insurance against a lost event.
+#define CONTROL_RESYNC_NS (600 * NS_PER_S)
+
+struct control;
+
+struct control_stats {
+    struct queue_stats queue;
+    uint64_t rounds, failures, applies;
+    size_t fleets, nodes, pods;
+    bool leading, synced;
+};
+
+// The cluster is started here and freed by control_free. config is borrowed.
+struct control *control_new(struct loop *l, struct cluster *c, const struct render_config *config,
+                            struct err *e);
+// Only a leader writes. Becoming one starts work on every fleet.
+void control_set_leading(struct control *c, bool leading);
+bool control_synced(const struct control *c);
+struct control_stats control_stats(const struct control *c);
+const struct store *control_store(const struct control *c);
+void control_free(struct control *c); // takes NULL
+
+#endif

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// Joins Pods with Nodes into peers, and finds out what keeps Pods waiting.
+#include "operator/members.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct collect {
+    const struct store *store;
+    const char *namespace;
+    const char *fleet;
+    struct candidate *list; // Pods of the fleet that have a node
+    size_t n;
+    struct members_trouble *trouble;
+};
+
+struct candidate {
+    const struct store_pod *pod;
+    const struct store_node *node; // NULL: unknown
+    enum peer_state state;
+};
+
+static bool belongs(const struct collect *c, const struct store_pod *pod)
+{
+    return strcmp(pod->meta.fleet, c->fleet) == 0 && strcmp(pod->meta.namespace, c->namespace) == 0 &&
+           pod->node[0];
+}
+
+static enum peer_state state_of(const struct store_pod *pod, const struct store_node *node)
+{
+    if (pod->meta.deleting)
+        return PEER_LEAVING;
+    if (node && !node->ready)
+        return PEER_NOT_READY;
+    return pod->ready ? PEER_READY : PEER_PENDING;
+}
+
+static int rank(enum peer_state s)
+{
+    static const int ranks[PEER_STATES] = {
+        [PEER_READY] = 3, [PEER_PENDING] = 2, [PEER_NOT_READY] = 1, [PEER_LEAVING] = 0};
+    return ranks[s];
+}
+
+static int collect_pod(const void *object, void *arg)
+{
+    struct collect *c = arg;
+    const struct store_pod *pod = object;
+    if (!belongs(c, pod))
+        return 0;
+    const struct store_node *node = store_node(c->store, pod->node);
+    c->list[c->n++] = (struct candidate){.pod = pod, .node = node, .state = state_of(pod, node)};
+    return 0;
+}
+
+// By node, the readier Pod of a node first.
+static int compare(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    int r = strcmp(x->pod->node, y->pod->node);
+    return r ? r : rank(y->state) - rank(x->state);
+}
+
+static int add_peer(struct peers *peers, const struct candidate *at, struct err *e)
+{
+    char zone[LIMIT_LABEL + 1] = "", name[LIMIT_NAME + 1];
+    struct peer peer = {.node = name, .zone = zone, .state = at->state};
+    memcpy(name, at->pod->node, sizeof(name));
+    memcpy(peer.pod, at->pod->ip, sizeof(peer.pod));
+    if (at->node) {
+        memcpy(zone, at->node->zone, sizeof(zone));
+        memcpy(peer.host, at->node->host, sizeof(peer.host));
+    }
+    return peers_add(peers, &peer, e);
+}
+
+int members_collect(const struct store *s, const char *namespace, const char *fleet, struct peers *ret,
+                    struct err *e)
+{
+    CLEANUP_PEERS struct peers peers = {0};
+    CLEANUP_FREE struct candidate *list = calloc(store_count(s, STORE_POD) + 1, sizeof(*list));
+    struct collect c = {.store = s, .namespace = namespace, .fleet = fleet, .list = list};
+    if (!list)
+        return err_set(e, ENOMEM, "no memory for the members of fleet %s", fleet);
+    store_each(s, STORE_POD, collect_pod, &c);
+    qsort(list, c.n, sizeof(*list), compare);
+    for (size_t i = 0; i < c.n; i++) {
+        if (i > 0 && strcmp(list[i].pod->node, list[i - 1].pod->node) == 0)
+            continue;
+        int r = add_peer(&peers, &list[i], e);
+        if (r < 0)
+            return r;
+    }
+    int r = peers_sort(&peers, e);
+    if (r < 0)
+        return r;
+    *ret = peers;
+    peers = (struct peers){0};
+    return 0;
+}
+
+static bool one_of(const char *text, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(text, list[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int trouble_of_pod(const void *object, void *arg)
+{
+    static const char *const image[] = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull",
+                                        "InvalidImageName"};
+    static const char *const config[] = {"CreateContainerConfigError", "CreateContainerError",
+                                         "RunContainerError"};
+    struct collect *c = arg;
+    const struct store_pod *pod = object;
+    struct members_trouble *t = c->trouble;
+    if (!belongs(c, pod) || pod->meta.deleting)
+        return 0;
+    bool is_image = one_of(pod->waiting_reason, image, ARRAY_LEN(image));
+    bool is_config = one_of(pod->waiting_reason, config, ARRAY_LEN(config));
+    bool is_crash = strcmp(pod->waiting_reason, "CrashLoopBackOff") == 0;
+    if (!is_image && !is_config && !is_crash)
+        return 0;
+    t->image += is_image;
+    t->config += is_config;
+    t->crashing += is_crash;
+    if (t->node[0] && strcmp(t->node, pod->node) < 0)
+        return 0;
+    memcpy(t->node, pod->node, sizeof(t->node));
+    memcpy(t->reason, pod->waiting_reason, sizeof(t->reason));
+    memcpy(t->message, pod->waiting_message, sizeof(t->message));
+    return 0;
+}
+
+void members_trouble(const struct store *s, const char *namespace, const char *fleet,
+                     struct members_trouble *ret)
+{
+    struct collect c = {.store = s, .namespace = namespace, .fleet = fleet, .trouble = ret};
+    *ret = (struct members_trouble){0};
+    store_each(s, STORE_POD, trouble_of_pod, &c);
+}
+
+unsigned members_families(const struct peers *p)
+{
+    unsigned bits = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        for (unsigned f = 0; f < FAMILIES; f++) {
+            if (p->list[i].pod[f].set)
+                bits |= FAMILY_BIT(f);
+        }
+    }
+    return bits;
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compares the rendered children with the store and decides what to apply, delete and poke.
+#include "operator/reconcile.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "operator/project.h"
+#include "operator/tree.h"
+
+void action_release(struct action *a)
+{
+    json_decref(a->body);
+    a->body = NULL;
+}
+
+void action_list_release(struct action_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        action_release(&l->list[i]);
+    free(l->list);
+    *l = (struct action_list){0};
+}
+
+void reconcile_marks_release(struct reconcile_marks *m)
+{
+    free(m->list);
+    *m = (struct reconcile_marks){0};
+}
+
+static struct action *append(struct action_list *l)
+{
+    if (l->n == l->cap) {
+        size_t cap = MAX(l->cap * 2, (size_t)16);
+        struct action *list = realloc(l->list, cap * sizeof(*list));
+        if (!list)
+            return NULL;
+        l->list = list;
+        l->cap = cap;
+    }
+    struct action *a = &l->list[l->n++];
+    *a = (struct action){0};
+    return a;
+}
+
+static struct reconcile_mark *find_mark(const struct reconcile_marks *m, enum store_kind kind,
+                                        const char *name)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->list[i].kind == kind && strcmp(m->list[i].name, name) == 0)
+            return &m->list[i];
+    }
+    return NULL;
+}
+
+static bool needs_apply(const struct reconcile_input *in, const struct render_object *o,
+                        const struct store_child *live)
+{
+    const struct reconcile_mark *mark = find_mark(in->marks, o->kind, o->name);
+    if (live && live->meta.deleting)
+        return false; // wait until it is gone
+    if (!mark || mark->wanted != tree_hash(o->body))
+        return true;
+    if (mark->pending_until_ns > in->now_ns)
+        return false;
+    return !live || live->meta.digest != mark->settled;
+}
+
+// Counts this apply against the child's minute. False: too many, and the intent has not changed.
+static bool may_apply(const struct reconcile_input *in, const struct render_object *o)
+{
+    struct reconcile_mark *mark = find_mark(in->marks, o->kind, o->name);
+    if (!mark || mark->wanted != tree_hash(o->body))
+        return true;
+    if (in->now_ns - mark->minute_ns >= 60 * NS_PER_S) {
+        mark->minute_ns = in->now_ns;
+        mark->applies = 0;
+    }
+    return mark->applies < RECONCILE_APPLIES_PER_MINUTE;
+}
+
+static int add_apply(const struct reconcile_input *in, const struct render_object *o, struct action_list *ret,
+                     struct err *e)
+{
+    struct action *a = append(ret);
+    if (!a)
+        return err_set(e, ENOMEM, "no memory for the actions");
+    a->verb = ACTION_APPLY;
+    a->kind = o->kind;
+    memcpy(a->namespace, in->fleet->meta.namespace, sizeof(a->namespace));
+    memcpy(a->name, o->name, sizeof(a->name));
+    a->body = json_incref(o->body);
+    return 0;
+}
+
+static bool foreign(const struct store_child *live, const struct store_fleet *fleet)
+{
+    return live && strcmp(live->meta.owner_uid, fleet->meta.uid) != 0 && live->meta.owner_uid[0];
+}
+
+struct prune {
+    const struct reconcile_input *in;
+    struct action_list *ret;
+};
+
+static bool is_wanted(const struct render_set *set, const struct store_child *child)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        if (set->list[i].kind == child->kind && strcmp(set->list[i].name, child->meta.name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int prune_child(const void *object, void *arg)
+{
+    const struct prune *p = arg;
+    const struct store_child *child = object;
+    const struct store_meta *fleet = &p->in->fleet->meta;
+    bool ours = strcmp(child->meta.owner_uid, fleet->uid) == 0 &&
+                strcmp(child->meta.namespace, fleet->namespace) == 0;
+    if (!ours || child->meta.deleting || is_wanted(p->in->wanted, child))
+        return 0;
+    struct action *a = append(p->ret);
+    if (!a)
+        return -ENOMEM;
+    a->verb = ACTION_DELETE;
+    a->kind = child->kind;
+    memcpy(a->namespace, child->meta.namespace, sizeof(a->namespace));
+    memcpy(a->name, child->meta.name, sizeof(a->name));
+    memcpy(a->uid, child->meta.uid, sizeof(a->uid));
+    return 0;
+}
+
+int reconcile_children(const struct reconcile_input *in, struct action_list *ret, struct err *e)
+{
+    int result = 0;
+    for (size_t i = 0; i < in->wanted->n; i++) {
+        const struct render_object *o = &in->wanted->list[i];
+        const struct store_child *live = store_child(in->store, o->kind, in->fleet->meta.namespace, o->name);
+        if (foreign(live, in->fleet))
+            return err_set(e, EEXIST, "%s %s belongs to another owner", store_kinds[o->kind].kind, o->name);
+        if (!needs_apply(in, o, live))
+            continue;
+        int r = may_apply(in, o)
+                    ? add_apply(in, o, ret, e)
+                    : (result = err_set(e, ELOOP, "%s %s is changed back again and again by somebody else",
+                                        store_kinds[o->kind].kind, o->name));
+        if (r == -ENOMEM)
+            return r;
+    }
+    struct prune prune = {.in = in, .ret = ret};
+    for (enum store_kind k = STORE_DAEMONSET; in->complete && k < STORE_KINDS; k++) {
+        if (store_each(in->store, k, prune_child, &prune) < 0)
+            return err_set(e, ENOMEM, "no memory for the actions");
+    }
+    return result;
+}
+
+// Whether the store has the very object that an apply returned: the apply changed nothing, or the watch was quicker than the answer.
+static bool is_shown(const struct store_child *live, const json_t *object)
+{
+    const json_t *meta = json_object_get(object, "metadata");
+    const char *version = json_string_value(json_object_get(meta, "resourceVersion"));
+    return live && version && strcmp(live->meta.resource_version, version) == 0;
+}
+
+int reconcile_applied(struct reconcile_marks *m, const struct action *a, const json_t *object,
+                      const struct store_child *live, uint64_t now_ns)
+{
+    struct reconcile_mark *mark = find_mark(m, a->kind, a->name);
+    if (!mark) {
+        struct reconcile_mark *list = realloc(m->list, (m->n + 1) * sizeof(*list));
+        if (!list)
+            return -ENOMEM;
+        m->list = list;
+        mark = &m->list[m->n++];
+        *mark = (struct reconcile_mark){.kind = a->kind, .minute_ns = now_ns};
+        memcpy(mark->name, a->name, sizeof(mark->name));
+    }
+    mark->wanted = tree_hash(a->body);
+    mark->settled = project_digest(object);
+    mark->pending_until_ns = is_shown(live, object) ? 0 : now_ns + RECONCILE_PENDING_NS;
+    mark->applies++;
+    return 0;
+}
+
+void reconcile_seen(struct reconcile_marks *m, enum store_kind kind, const char *name)
+{
+    struct reconcile_mark *mark = find_mark(m, kind, name);
+    if (mark)
+        mark->pending_until_ns = 0;
+}
+
+void reconcile_published(const struct render_set *wanted, char out[static 17])
+{
+    uint64_t hash = BASE_HASH_INIT;
+    for (size_t i = 0; i < wanted->n; i++) {
+        if (wanted->list[i].kind != STORE_CONFIGMAP)
+            continue;
+        uint64_t part = tree_hash(json_object_get(wanted->list[i].body, "data"));
+        hash = base_hash(hash, &part, sizeof(part));
+    }
+    snprintf(out, 17, "%016" PRIx64, hash);
+}
+
+struct poke {
+    const struct store_fleet *fleet;
+    const char *published;
+    struct action_list *ret;
+    size_t pokes;
+    int left;
+};
+
+static int poke_pod(const void *object, void *arg)
+{
+    struct poke *p = arg;
+    const struct store_pod *pod = object;
+    bool ours = strcmp(pod->meta.fleet, p->fleet->meta.name) == 0 &&
+                strcmp(pod->meta.namespace, p->fleet->meta.namespace) == 0;
+    if (!ours || !pod->running || pod->meta.deleting || strcmp(pod->published, p->published) == 0)
+        return 0;
+    if (p->pokes == RECONCILE_POKES) {
+        p->left++;
+        return 0;
+    }
+    struct action *a = append(p->ret);
+    if (!a)
+        return -ENOMEM;
+    p->pokes++;
+    a->verb = ACTION_POKE;
+    a->kind = STORE_POD;
+    memcpy(a->namespace, pod->meta.namespace, sizeof(a->namespace));
+    memcpy(a->name, pod->meta.name, sizeof(a->name));
+    memcpy(a->uid, pod->meta.uid, sizeof(a->uid));
+    return base_copy(a->value, sizeof(a->value), p->published);
+}
+
+int reconcile_pokes(const struct store *s, const struct store_fleet *fleet, const char *published,
+                    struct action_list *ret)
+{
+    struct poke p = {.fleet = fleet, .published = published, .ret = ret};
+    int r = store_each(s, STORE_POD, poke_pod, &p);
+    return r < 0 ? r : p.left;
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds status objects: each condition is decided by one small function.
+#include "operator/status.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct condition {
+    const char *type;
+    const char *status;
+    const char *reason;
+    const char *message;
+};
+
+static const json_t *find_condition(const json_t *status, const char *type)
+{
+    size_t i;
+    const json_t *at;
+    json_array_foreach(json_object_get(status, "conditions"), i, at)
+    {
+        const char *name = json_string_value(json_object_get(at, "type"));
+        if (name && strcmp(name, type) == 0)
+            return at;
+    }
+    return NULL;
+}
+
+const char *status_condition(const json_t *status, const char *type)
+{
+    return json_string_value(json_object_get(find_condition(status, type), "status"));
+}
+
+static const char *transition_time(const struct status_input *in, const struct condition *c)
+{
+    const json_t *old = find_condition(in->fleet->status, c->type);
+    const char *status = json_string_value(json_object_get(old, "status"));
+    const char *time = json_string_value(json_object_get(old, "lastTransitionTime"));
+    return status && time && strcmp(status, c->status) == 0 ? time : in->now;
+}
+
+static json_t *condition_json(const struct status_input *in, const struct condition *c)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "type", c->type, "status", c->status, "reason",
+                     c->reason, "message", c->message, "lastTransitionTime", transition_time(in, c),
+                     "observedGeneration", (json_int_t)in->fleet->meta.generation);
+}
+
+static bool rolled_out(const struct store_child *d)
+{
+    return d && d->observed_generation >= d->meta.generation && d->updated == d->desired &&
+           d->ready == d->desired;
+}
+
+static bool progressing(const struct status_input *in)
+{
+    return !in->problem->reason && (!in->settled || !rolled_out(in->daemonset));
+}
+
+// What stands in the way of the agents themselves, as a message that names the field it comes from.
+static void describe_trouble(const struct status_input *in, struct condition *c, char *text, size_t size)
+{
+    const struct members_trouble *t = in->trouble;
+    const char *field = "spec.agent";
+    if (t->image > 0) {
+        c->reason = "ImagePullFailed";
+        field = in->spec && in->spec->agent.image[0] ? "spec.agent.image" : "the operator's agent image";
+    } else if (t->config > 0) {
+        c->reason = "ContainerNotCreated";
+    } else {
+        c->reason = "AgentsCrashing";
+    }
+    snprintf(text, size, "%s: %s on node %s: %s", field, t->reason, t->node, t->message);
+    c->status = "True";
+    c->message = text;
+}
+
+static struct condition degraded(const struct status_input *in, char *text, size_t size)
+{
+    struct condition c = {"Degraded", "False", "AsExpected", ""};
+    const struct members_trouble *t = in->trouble;
+    if (in->problem->reason) {
+        c.status = "True";
+        c.reason = in->problem->reason;
+        c.message = in->problem->message;
+    } else if (t->image + t->config + t->crashing > 0) {
+        describe_trouble(in, &c, text, size);
+    }
+    return c;
+}
+
+static struct condition ready(const struct status_input *in)
+{
+    const struct store_child *d = in->daemonset;
+    if (in->problem->reason)
+        return (struct condition){"Ready", "False", in->problem->reason, in->problem->message};
+    if (!in->settled || !rolled_out(d))
+        return (struct condition){"Ready", "False", "RolloutInProgress",
+                                  "not every agent runs the wanted version"};
+    if (d->desired == 0)
+        return (struct condition){"Ready", "False", "NoNodes",
+                                  "spec.placement.nodeSelector: matches no node"};
+    if (in->spec && in->spec->paused)
+        return (struct condition){"Ready", "True", "Paused",
+                                  "spec.paused: the agents run and send no probes"};
+    return (struct condition){"Ready", "True", "AgentsReady", "every agent is ready"};
+}
+
+static struct condition progress(const struct status_input *in)
+{
+    if (progressing(in))
+        return (struct condition){"Progressing", "True", "RolloutInProgress",
+                                  "the wanted version is being rolled out"};
+    return (struct condition){"Progressing", "False", in->problem->reason ? in->problem->reason : "AsWanted",
+                              ""};
+}
+
+static int add_numbers(const struct status_input *in, json_t *status)
+{
+    const struct store_child *d = in->daemonset;
+    int desired = d ? d->desired : 0, agents_ready = d ? d->ready : 0;
+    json_t *nodes = json_pack("{s:i, s:i}", "desired", desired, "ready", agents_ready);
+    int r = json_object_set_new(status, "nodes", nodes);
+    if (!in->load)
+        return r;
+    json_int_t agents = desired;
+    r |= json_object_set_new(status, "pairs", json_integer((json_int_t)in->load->pairs * agents));
+    r |= json_object_set_new(status, "series", json_integer((json_int_t)in->load->series * agents));
+    json_int_t packets = (json_int_t)in->load->packets_per_ks * agents / 1000;
+    r |= json_object_set_new(status, "packetsPerSecond", json_integer(packets));
+    return r;
+}
+
+json_t *status_build(const struct status_input *in)
+{
+    char text[768];
+    struct condition list[] = {ready(in), progress(in), degraded(in, text, sizeof(text))};
+    json_t *status = json_object(), *conditions = json_array();
+    int r = json_object_set_new(status, "observedGeneration", json_integer(in->fleet->meta.generation));
+    r |= add_numbers(in, status);
+    for (size_t i = 0; i < ARRAY_LEN(list); i++)
+        r |= json_array_append_new(conditions, condition_json(in, &list[i]));
+    r |= json_object_set_new(status, "conditions", conditions);
+    if (r == 0)
+        return status;
+    json_decref(status);
+    return NULL;
+}
+
+static bool same_member(const json_t *a, const json_t *b, const char *key)
+{
+    const json_t *x = json_object_get(a, key), *y = json_object_get(b, key);
+    return x && y ? json_equal(x, y) : x == y;
+}
+
+bool status_differs_in_conditions(const json_t *a, const json_t *b)
+{
+    static const char *const types[] = {"Ready", "Progressing", "Degraded"};
+    if (!same_member(a, b, "observedGeneration"))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        const json_t *x = find_condition(a, types[i]), *y = find_condition(b, types[i]);
+        if (!same_member(x, y, "status") || !same_member(x, y, "reason") || !same_member(x, y, "message"))
+            return true;
+    }
+    return false;
+}
+
+json_t *status_apply_body(const struct store_fleet *fleet, json_t *status)
+{
+    const struct store_kind_info *info = &store_kinds[STORE_FLEET];
+    return json_pack("{s:s, s:s, s:{s:s, s:s}, s:O}", "apiVersion", info->api_version, "kind", info->kind,
+                     "metadata", "name", fleet->meta.name, "namespace", fleet->meta.namespace, "status",
+                     status);
+}

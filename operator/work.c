@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+// The round of work on a fleet as a small state machine: a list of actions for each stage, carried out one after another.
+#include "operator/work.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/log.h"
+#include "operator/tree.h"
+
+enum stage { STAGE_CHILDREN, STAGE_POKES, STAGE_STATUS, STAGE_DONE };
+
+struct work_job {
+    const struct work_env *env;
+    struct work_record *record;
+    work_done_fn *done;
+    void *arg;
+    enum stage stage;
+    struct action_list actions; // of the present stage
+    size_t next;
+    struct status_problem problem;
+    bool have_spec;
+    struct spec spec;
+    struct spec_load load;
+    char published[17]; // "" if nothing was rendered
+    bool applied_all;   // every wanted child was applied or needed nothing
+    struct work_outcome outcome;
+};
+
+static const struct store_fleet *fleet_of(const struct work_job *j)
+{
+    return store_fleet(j->env->store, j->record->namespace, j->record->name);
+}
+
+static void set_problem(struct work_job *j, const char *reason, const struct err *e)
+{
+    if (j->problem.reason)
+        return; // the first is the cause
+    j->problem.reason = reason;
+    err_text(e, j->problem.message, sizeof(j->problem.message));
+}
+
+// Peers slices that the cluster has now: what the number of slices is held against, and kept at while the spec is bad.
+struct slice_count {
+    const struct store_fleet *fleet;
+    char prefix[LIMIT_NAME + 16];
+    unsigned n;
+};
+
+static int count_slice(const void *object, void *arg)
+{
+    struct slice_count *c = arg;
+    const struct store_child *child = object;
+    c->n += strcmp(child->meta.owner_uid, c->fleet->meta.uid) == 0 &&
+            strncmp(child->meta.name, c->prefix, strlen(c->prefix)) == 0;
+    return 0;
+}
+
+static unsigned slices_now(const struct work_job *j, const struct store_fleet *fleet)
+{
+    struct slice_count c = {.fleet = fleet};
+    snprintf(c.prefix, sizeof(c.prefix), "%s-peers-", fleet->meta.name);
+    store_each(j->env->store, STORE_CONFIGMAP, count_slice, &c);
+    return c.n;
+}
+
+static int read_spec(struct work_job *j, const struct store_fleet *fleet, const struct peers *peers,
+                     struct err *e)
+{
+    CLEANUP_DOC struct doc *doc = NULL;
+    int r = tree_from_json(fleet->spec, &doc, e);
+    if (r == 0)
+        r = spec_parse(doc_root(doc), &j->spec, e);
+    if (r < 0)
+        return r;
+    j->have_spec = true;
+    size_t nodes = MAX(peers->n, (size_t)1);
+    unsigned families = (unsigned)__builtin_popcount(members_families(peers) & j->spec.mesh.families);
+    spec_forecast(&j->spec, nodes, MAX(families, 1U), &j->load);
+    return spec_check_budget(&j->spec, nodes, MAX(families, 1U), e);
+}
+
+// Fills the actions of the first stage. Returns 0 also when the fleet has a problem that is its own.
+static int plan_children(struct work_job *j, const struct store_fleet *fleet, struct err *e)
+{
+    const struct store *s = j->env->store;
+    CLEANUP_PEERS struct peers peers = {0};
+    int r = members_collect(s, fleet->meta.namespace, fleet->meta.name, &peers, e);
+    if (r < 0)
+        return r;
+    struct err bad;
+    r = read_spec(j, fleet, &peers, &bad);
+    if (r < 0)
+        set_problem(j, bad.code == EDQUOT ? "BudgetExceeded" : "InvalidSpec", &bad);
+    unsigned now = slices_now(j, fleet);
+    struct render_input in = {
+        .config = j->env->config,
+        .namespace = fleet->meta.namespace,
+        .fleet = fleet->meta.name,
+        .uid = fleet->meta.uid,
+        .generation = fleet->meta.generation,
+        .spec = &j->spec,
+        .peers = &peers,
+        .slices = j->problem.reason ? now : peers_slices_for(peers.n, now),
+        .monitoring = !store_absent(s, STORE_PODMONITOR) && !store_absent(s, STORE_PROMETHEUSRULE),
+    };
+    struct render_set set = {0};
+    if (in.slices == 0)
+        return 0; // a bad spec from the start: there is nothing to keep going
+    r = j->problem.reason ? render_peers(&in, &set, e) : render_fleet(&in, &set, e);
+    if (r < 0)
+        return r;
+    struct reconcile_input rec = {.store = s,
+                                  .fleet = fleet,
+                                  .wanted = &set,
+                                  .complete = !j->problem.reason,
+                                  .marks = &j->record->marks,
+                                  .now_ns = loop_now(j->env->loop)};
+    r = reconcile_children(&rec, &j->actions, e);
+    if (!j->problem.reason)
+        reconcile_published(&set, j->published);
+    render_set_release(&set);
+    return r;
+}
+
+static void plan_pokes(struct work_job *j, const struct store_fleet *fleet)
+{
+    if (!j->published[0] || !j->applied_all)
+        return;
+    int left = reconcile_pokes(j->env->store, fleet, j->published, &j->actions);
+    if (left != 0)
+        j->outcome.again_in_ns = RECONCILE_POKE_PAUSE_NS;
+}
+
+static void now_text(char out[static 32])
+{
+    struct tm tm;
+    time_t now = time(NULL);
+    gmtime_r(&now, &tm);
+    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static void say_problem(struct work_job *j)
+{
+    struct work_record *r = j->record;
+    const char *text = j->problem.reason ? j->problem.message : "";
+    if (strcmp(r->problem, text) == 0)
+        return;
+    if (j->problem.reason)
+        log_warn("fleet is degraded", LOG_STR("namespace", r->namespace), LOG_STR("fleet", r->name),
+                 LOG_STR("reason", j->problem.reason), LOG_STR("error", text));
+    else
+        log_info("fleet is as wanted again", LOG_STR("namespace", r->namespace), LOG_STR("fleet", r->name));
+    memcpy(r->problem, j->problem.reason ? j->problem.message : (char[sizeof(r->problem)]){0},
+           sizeof(r->problem));
+}
+
+static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
+{
+    char now[32], daemonset[LIMIT_NAME + 8];
+    struct members_trouble trouble;
+    now_text(now);
+    members_trouble(j->env->store, fleet->meta.namespace, fleet->meta.name, &trouble);
+    snprintf(daemonset, sizeof(daemonset), "%s-pod", fleet->meta.name);
+    struct status_input in = {
+        .fleet = fleet,
+        .problem = &j->problem,
+        .trouble = &trouble,
+        .daemonset = store_child(j->env->store, STORE_DAEMONSET, fleet->meta.namespace, daemonset),
+        .spec = j->have_spec ? &j->spec : NULL,
+        .load = j->have_spec ? &j->load : NULL,
+        .settled = j->applied_all,
+        .now = now,
+    };
+    return status_build(&in);
+}
+
+static int add_status_action(struct work_job *j, const struct store_fleet *fleet, json_t *status)
+{
+    j->actions.list = calloc(1, sizeof(*j->actions.list));
+    json_t *body = status_apply_body(fleet, status);
+    if (!j->actions.list || !body) {
+        json_decref(body);
+        return -ENOMEM;
+    }
+    j->actions.cap = j->actions.n = 1;
+    struct action *a = j->actions.list;
+    a->verb = ACTION_STATUS;
+    a->kind = STORE_FLEET;
+    memcpy(a->namespace, fleet->meta.namespace, sizeof(a->namespace));
+    memcpy(a->name, fleet->meta.name, sizeof(a->name));
+    a->body = body;
+    return 0;
+}
+
+static void plan_status(struct work_job *j, const struct store_fleet *fleet)
+{
+    json_t *status = new_status(j, fleet);
+    uint64_t now = loop_now(j->env->loop);
+    uint64_t again = j->record->status_written_ns + WORK_STATUS_PAUSE_NS;
+    if (!status) {
+        j->outcome.failed = true;
+    } else if (!fleet->status || status_differs_in_conditions(status, fleet->status) ||
+               (!json_equal(status, fleet->status) && now >= again)) {
+        j->outcome.failed |= add_status_action(j, fleet, status) < 0;
+        j->record->status_written_ns = now;
+    } else if (!json_equal(status, fleet->status)) {
+        j->outcome.again_in_ns =
+            j->outcome.again_in_ns ? MIN(j->outcome.again_in_ns, again - now) : again - now;
+    }
+    json_decref(status);
+}
+
+static void job_free(struct work_job *j)
+{
+    if (!j)
+        return;
+    action_list_release(&j->actions);
+    spec_release(&j->spec);
+    free(j);
+}
+
+static void finish(struct work_job *j)
+{
+    struct work_record *r = j->record;
+    struct work_outcome outcome = j->outcome;
+    work_done_fn *done = j->done;
+    void *arg = j->arg;
+    say_problem(j);
+    r->rounds++;
+    r->failures += outcome.failed;
+    r->job = NULL;
+    job_free(j);
+    done(r, &outcome, arg);
+}
+
+static void step(struct work_job *j);
+
+// An apply that failed ends its stage: what comes after it in the list may depend on it.
+static void apply_failed(struct work_job *j, const struct action *a, const struct action_result *result)
+{
+    struct err e;
+    const struct store_kind_info *info = &store_kinds[a->kind];
+    err_set(&e, EPROTO, "%s %s: %s", info->kind, a->name, result->err.msg);
+    if (result->err.path[0])
+        err_set(&e, EPROTO, "%s %s: %s: %s", info->kind, a->name, result->err.path, result->err.msg);
+    set_problem(j, "ApplyFailed", &e);
+    j->applied_all = false;
+    j->outcome.failed = true;
+    j->next = j->actions.n;
+}
+
+static void on_result(const struct action_result *result, void *arg)
+{
+    struct work_job *j = arg;
+    const struct action *a = &j->actions.list[j->next++];
+    bool ok = result->err.code == 0;
+    if (a->verb == ACTION_APPLY && ok) {
+        const struct store_child *live = store_child(j->env->store, a->kind, a->namespace, a->name);
+        j->record->applies++;
+        if (reconcile_applied(&j->record->marks, a, result->object, live, loop_now(j->env->loop)) < 0)
+            j->outcome.failed = true;
+        log_info("applied", LOG_STR("kind", store_kinds[a->kind].kind), LOG_STR("namespace", a->namespace),
+                 LOG_STR("name", a->name), LOG_INT("status", result->status));
+    } else if (a->verb == ACTION_APPLY) {
+        apply_failed(j, a, result);
+    } else if (!ok && result->status != 404 && result->status != 409) {
+        log_warn("write failed", LOG_STR("kind", store_kinds[a->kind].kind), LOG_STR("name", a->name),
+                 LOG_INT("status", result->status), LOG_ERR(&result->err));
+        j->outcome.failed = true;
+    }
+    step(j);
+}
+
+static void next_stage(struct work_job *j)
+{
+    const struct store_fleet *fleet = fleet_of(j);
+    action_list_release(&j->actions);
+    j->next = 0;
+    j->stage++;
+    if (!fleet || strcmp(fleet->meta.uid, j->record->uid) != 0)
+        j->stage = STAGE_DONE; // deleted meanwhile
+    else if (j->stage == STAGE_POKES)
+        plan_pokes(j, fleet);
+    else if (j->stage == STAGE_STATUS)
+        plan_status(j, fleet);
+}
+
+static void step(struct work_job *j)
+{
+    while (j->stage != STAGE_DONE) {
+        if (j->next == j->actions.n) {
+            next_stage(j);
+            continue;
+        }
+        struct err e;
+        const struct action *a = &j->actions.list[j->next];
+        if (j->env->cluster->ops->act(j->env->cluster, a, on_result, j, &e) == 0)
+            return; // on_result goes on
+        log_warn("cannot write", LOG_STR("kind", store_kinds[a->kind].kind), LOG_STR("name", a->name),
+                 LOG_ERR(&e));
+        j->outcome.failed = true;
+        j->applied_all = false;
+        j->next = j->actions.n;
+    }
+    finish(j);
+}
+
+void work_start(const struct work_env *env, struct work_record *r, work_done_fn *done, void *arg)
+{
+    const struct store_fleet *fleet = store_fleet(env->store, r->namespace, r->name);
+    struct work_job *j = calloc(1, sizeof(*j));
+    if (!j) {
+        done(r, &(struct work_outcome){.failed = true}, arg);
+        return;
+    }
+    *j = (struct work_job){.env = env, .record = r, .done = done, .arg = arg, .applied_all = true};
+    if (strcmp(r->uid, fleet->meta.uid) != 0) { // new, or deleted and made again
+        reconcile_marks_release(&r->marks);
+        memcpy(r->uid, fleet->meta.uid, sizeof(r->uid));
+    }
+    struct err e;
+    if (plan_children(j, fleet, &e) < 0) {
+        set_problem(j,
+                    e.code == EEXIST  ? "NameCollision"
+                    : e.code == ELOOP ? "ApplyConflictLoop"
+                                      : "RenderFailed",
+                    &e);
+        j->outcome.failed = true;
+        j->applied_all = false;
+    }
+    step(j);
+}
+
+void work_record_release(struct work_record *r)
+{
+    job_free(r->job);
+    r->job = NULL;
+    reconcile_marks_release(&r->marks);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// One round of work on one fleet: spec -> peers -> render -> reconcile -> actions, one after another -> pokes -> status. Started by the
+// controller when the queue hands out the fleet's key; reports once when the round is over.
+#ifndef KUBECANARY_OPERATOR_WORK_H
+#define KUBECANARY_OPERATOR_WORK_H
+
+#include "operator/cluster.h"
+#include "operator/reconcile.h"
+#include "operator/render.h"
+#include "operator/status.h"
+
+// A status of which only numbers changed is written at most so often; a changed condition at once.
+#define WORK_STATUS_PAUSE_NS (5 * NS_PER_S)
+
+struct work_env { // what every round shares; borrowed
+    struct loop *loop;
+    struct cluster *cluster;
+    struct store *store;
+    const struct render_config *config;
+};
+
+struct work_job; // a round under way
+
+struct
+    work_record { // what the operator remembers of a fleet between rounds; all of it can be lost without harm
+    char namespace[LIMIT_NAMESPACE + 1];
+    char name[LIMIT_NAME + 1];
+    char uid[LIMIT_UID + 1];
+    struct reconcile_marks marks;
+    uint64_t status_written_ns;
+    char problem[768];    // the one last logged
+    struct work_job *job; // NULL between rounds
+    uint64_t rounds, failures, applies;
+};
+
+struct work_outcome {
+    bool failed;          // come again after a back-off
+    uint64_t again_in_ns; // come again after that time; 0: no need
+};
+
+typedef void work_done_fn(struct work_record *r, const struct work_outcome *o, void *arg);
+
+// Starts a round for the fleet of the record, which must be in the store. done is called once, later or from inside.
+void work_start(const struct work_env *env, struct work_record *r, work_done_fn *done, void *arg);
+// Also drops a round under way (without done): only when the backend has been stopped.
+void work_record_release(struct work_record *r);
+
+#endif
