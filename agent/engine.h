@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// The clockwork of the probes: when each is due, which answer belongs to which, and how each ends. Time and randomness come from the caller and
+// packets go through it, so that a virtual clock and a simulated network can drive it; it holds no descriptor and allocates only in engine_apply.
+// All times are CLOCK_MONOTONIC in ns.
+//
+// One tick of the caller: read everything the network has (engine_tx, engine_reply, engine_unreachable), then engine_due, then send what it gave.
+// In this order no answer that came before `now` is taken for lost.
+#ifndef KUBECANARY_AGENT_ENGINE_H
+#define KUBECANARY_AGENT_ENGINE_H
+
+#include "agent/plan.h"
+#include "agent/stats.h"
+#include "lib/addr.h"
+#include "lib/err.h"
+
+struct engine;
+
+// Names one probe. The cookie is random: an answer with another one belongs to nothing, however well id and seq fit.
+struct engine_token {
+    uint32_t id;  // of the pair, for as long as the pair lives, over reloads
+    uint32_t seq; // of the probe in its pair
+    uint64_t cookie;
+};
+
+struct engine_send {
+    struct engine_token token;
+    enum spec_probe_type type;
+    struct addr to;
+    uint16_t port;
+    uint64_t give_up_ns; // after this no answer counts: when to close a descriptor
+};
+
+struct engine_reply {
+    uint64_t now_ns; // when it was read
+    uint64_t rx_ns;  // the kernel's stamp of receipt, on our clock; 0: none
+    uint64_t rtt_ns; // measured by the kernel itself (TCP); 0: not
+    bool corrupt;    // the bytes around the token are not ours
+};
+
+// Fills out[n] with random bits: getrandom, or a test's generator.
+typedef void engine_random_fn(uint64_t *out, size_t n, void *arg);
+
+struct engine *engine_new(engine_random_fn *random, void *arg, struct err *e); // NULL on failure
+void engine_free(struct engine *e);                                            // takes NULL
+
+// Puts a plan in force and takes it. Pairs equal by plan_compare keep counters, phase, id and probes in flight; new ones start spread over their interval;
+// those that left the plan are dropped with what they had in flight. On failure (ENOMEM) the old plan stays and `p` is still the caller's.
+MUST_USE int engine_apply(struct engine *en, struct plan *p, uint64_t now_ns, struct err *e);
+// The plan in force; NULL before the first.
+struct plan *engine_plan(const struct engine *en);
+// The counters of pair i of that plan. Valid until the next engine_apply.
+const struct stats *engine_stats(const struct engine *en, size_t i);
+struct stats_agent *engine_agent(struct engine *en);
+const struct stats_agent *engine_agent_stats(const struct engine *en);
+// Probes in flight over all pairs.
+uint64_t engine_in_flight(const struct engine *en);
+// No probe is begun any more; those in flight end as they will.
+void engine_stop(struct engine *en);
+
+// How often the caller should tick: 100 ms up to 10 live pairs, 50 ms to 1,000, 20 ms beyond; never longer than half the shortest interval, at least 5 ms.
+uint64_t engine_tick_ns(const struct engine *en);
+
+// Ends what waited too long, then begins what is due: at most max probes (a tick's share with room to catch up; what is left over comes next time).
+// A moment that was missed by more than an interval is skipped and counted, never made up for in a burst. Returns how many it put into out; each is
+// counted as sent and is to be sent now.
+size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, size_t max);
+// How many engine_due may give at most in one tick under this plan.
+size_t engine_burst(const struct engine *en);
+
+// It was handed to the kernel at sent_ns (our clock, read just before).
+void engine_sent(struct engine *en, const struct engine_token *t, uint64_t sent_ns);
+// It could not be sent.
+void engine_send_failed(struct engine *en, const struct engine_token *t);
+// The kernel stamped its transmission.
+void engine_tx(struct engine *en, const struct engine_token *t, uint64_t tx_ns);
+// It was answered. True if the token was one of ours that is remembered (the first answer or a duplicate).
+bool engine_reply(struct engine *en, const struct engine_token *t, const struct engine_reply *r);
+// The network or the destination refused it. True as above.
+bool engine_unreachable(struct engine *en, const struct engine_token *t);
+// The same, from an error that quotes only the first bytes of our packet: destination and the low 16 bits of seq. Looks through all pairs;
+// false unless exactly one probe in flight fits.
+bool engine_unreachable_at(struct engine *en, const struct addr *to, uint16_t seq);
+
+#endif

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is probed and how: built from agent.yaml, the peers and the own node's name through topo_probes. Pure data, immutable once built: pairs sorted by a
+// stable key, destinations, probes, and the names for labels. Holds no counters and no socket; what was probed lately is carried along as `gone`
+// so that its series stay for the last scrapes.
+#ifndef KUBECANARY_AGENT_PLAN_H
+#define KUBECANARY_AGENT_PLAN_H
+
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "lib/peers.h"
+#include "lib/spec.h"
+
+// A kind of probe: one of mesh.probes, or the one of a target.
+struct plan_probe {
+    const char *name; // mesh: the probe's name; target: its type in lower case ("icmp"). Label `probe`
+    enum spec_probe_type type;
+    uint16_t port; // TCP
+    bool target;
+    uint64_t interval_ns;
+    uint64_t timeout_ns; // answered within: received
+    uint64_t
+        grace_ns; // then, answered within this: late; afterwards lost. One more timeout, at most LIMIT_GRACE_NS
+};
+
+// A peer's node or a named target.
+struct plan_dest {
+    const char *name; // labels `destination_node`, or `target`
+    const char *zone; // label `destination_zone`, "" if unknown; "" for targets
+    struct addr addr[FAMILIES];
+    bool target;
+};
+
+// One row of what is measured: destination x probe x family.
+struct plan_pair {
+    uint32_t dest;  // index in dests
+    uint16_t probe; // index in probes
+    uint8_t family; // enum family
+    bool gone;      // not probed any more: only its series stay, until gone_until_ns of the plan
+};
+
+struct plan {
+    unsigned refs;
+    uint64_t generation; // of agent.yaml
+    bool paused;         // nothing is sent; pairs and counters stay
+    const char *fleet;
+    const char *node; // own: label `source_node`
+    const char *zone; // own: label `source_zone`, "" if unknown
+    enum spec_network network;
+    const char *network_name; // label `network`: "Pod", "Node"
+    uint32_t series_limit;
+    size_t n_bounds;
+    uint64_t bounds_ns[LIMIT_BUCKETS]; // of the RTT histogram, ascending
+
+    size_t n_pairs; // sorted: peers before targets; by name, then probe, then family
+    struct plan_pair *pairs;
+    size_t n_dests;
+    struct plan_dest *dests;
+    size_t n_probes;
+    struct plan_probe *probes;
+
+    size_t n_live;             // pairs that are not gone
+    uint64_t gone_until_ns;    // when to call plan_prune; UINT64_MAX: nothing is gone
+    size_t peers[PEER_STATES]; // peers but ourselves, by state: kubecanary_peers
+    size_t coverage;           // Ready peers that probe this node: kubecanary_coverage_peers
+    uint64_t packets_per_ks;   // that this agent sends in 1,000 s (ICMP 1, TCP 3)
+    uint64_t min_interval_ns;  // the shortest of the live pairs; 0 without any
+
+    char *text;        // the names' memory
+    uint64_t *gone_at; // n_pairs, or NULL: until when each gone pair stays
+};
+
+// Builds a plan. old (may be NULL): pairs in it that the new one has not stay as gone for LIMIT_GONE_NS from now_ns; those gone before keep their time.
+// Errors: ENOMEM, E2BIG (LIMIT_PAIRS). Peers sorted. Nothing given is kept by reference.
+MUST_USE int plan_build(const struct spec_agent_file *file, const struct peers *peers, const char *node,
+                        enum spec_network network, const struct plan *old, uint64_t now_ns, struct plan **ret,
+                        struct err *e);
+// The same plan without those pairs whose time has passed.
+MUST_USE int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struct err *e);
+
+// A plan is freed with its last holder. A reader that outlives a reload (a scrape that streams) holds it: names and pairs stay valid, while the
+// counters belong to the engine's plan of the moment (copy them first).
+struct plan *plan_hold(struct plan *p);
+void plan_free(struct plan *p); // takes NULL
+
+// The order of pairs, over plans: < 0, 0, > 0. Equal: the same row, whatever its address, interval or zone.
+int plan_compare(const struct plan *a, size_t i, const struct plan *b, size_t j);
+// What a plan of this shape costs in bytes, engine and counters included (published in docs; a test holds it): fixed part and names aside.
+size_t plan_memory(const struct plan *p);
+
+#endif

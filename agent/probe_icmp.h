@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// ICMP echo: one ping socket a family for all destinations. Probes come from the engine, what came back goes to it. Reads only when told to:
+// an answer wakes nobody, since the kernel has stamped it.
+#ifndef KUBECANARY_AGENT_PROBE_ICMP_H
+#define KUBECANARY_AGENT_PROBE_ICMP_H
+
+#include "agent/engine.h"
+#include "agent/sock.h"
+
+struct probe_icmp;
+
+// Opens the sockets that this host allows; a family that cannot be opened gives send_error for its probes. NULL only without memory.
+struct probe_icmp *probe_icmp_new(struct engine *en, const struct sock_opts *o, struct err *e);
+void probe_icmp_free(struct probe_icmp *p); // takes NULL
+// Whether the family's socket is open; *ret (may be NULL): why not.
+bool probe_icmp_ready(const struct probe_icmp *p, enum family f, const struct err **ret);
+void probe_icmp_set_burst(struct probe_icmp *p, size_t burst);
+
+// Sends those of s[n] that are ICMP.
+void probe_icmp_send(struct probe_icmp *p, const struct engine_send *s, size_t n);
+void probe_icmp_drain(struct probe_icmp *p, const struct sock_clock *c);
+
+#endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel's side of packets: unprivileged ping sockets (SOCK_DGRAM, IPPROTO_ICMP/ICMPV6; net.ipv4.ping_group_range must hold our group) with software
+// timestamps of sending and receipt (Documentation/networking/timestamping.rst), batches, and the error queue. Knows bytes, addresses and times, no probes.
+// Kernel stamps are of the real-time clock: they leave this file only converted to CLOCK_MONOTONIC, or as 0 where a step of the clock makes them doubtful.
+#ifndef KUBECANARY_AGENT_SOCK_H
+#define KUBECANARY_AGENT_SOCK_H
+
+#include "lib/addr.h"
+#include "lib/err.h"
+
+uint64_t sock_now(void); // CLOCK_MONOTONIC, ns
+
+// Real time minus monotonic time. sock_clock_sample is called once before the stamps of a tick are read.
+struct sock_clock {
+    int64_t offset_ns;
+    bool valid;   // a sample was taken
+    bool stepped; // the last sample found a step: stamps read now may be from before or after it
+    uint64_t at_ns;
+};
+// Returns true if the clock was stepped since the last sample (more than slewing, 500 ppm, explains).
+bool sock_clock_sample(struct sock_clock *c);
+// The decision alone, for tests: takes one reading of both clocks.
+bool sock_clock_update(struct sock_clock *c, uint64_t mono_ns, uint64_t real_ns);
+// A kernel stamp (ns of real time; 0: none) on our clock; 0 if there is none or it is doubtful.
+uint64_t sock_clock_convert(const struct sock_clock *c, uint64_t real_ns);
+
+struct sock_opts {
+    bool no_tx_stamps; // forces the fallback (tests)
+    bool no_rx_stamps;
+    size_t burst; // packets of one tick: sizes the receive buffer
+};
+
+struct sock_packet {
+    const uint8_t *data;
+    size_t len;
+    struct addr from;
+    uint64_t real_ns; // kernel's stamp, real time; 0: none
+};
+
+// What the error queue holds: the stamp of a transmission (our whole frame, link header first), or an ICMP error.
+struct sock_error {
+    bool stamp;
+    const uint8_t
+        *data; // stamp: the frame; error: our ICMP message from its header on, as far as it was quoted
+    size_t len;
+    uint64_t real_ns;   // stamp
+    uint8_t type, code; // error: of the ICMP message
+    int err;            // error: errno as the kernel maps it; 0: informational
+    struct addr to;     // error: where our packet went
+};
+
+typedef void sock_packet_fn(const struct sock_packet *p, void *arg);
+typedef void sock_error_fn(const struct sock_error *p, void *arg);
+
+// A non-blocking ping socket. *ret_tx_stamps: whether the kernel will stamp transmissions. Returns the descriptor or a negative errno
+// (EACCES: ping_group_range; EAFNOSUPPORT: no such family here).
+MUST_USE int sock_ping(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, struct err *e);
+// Resizes the receive buffer for a new plan.
+void sock_set_burst(int fd, size_t burst);
+
+struct sock_out {
+    struct addr to;
+    const uint8_t *data;
+    size_t len;
+    int err; // set: 0, or the errno of the failure
+    uint64_t sent_ns;
+};
+// Sends out[n] in batches; an error that the socket held for an earlier packet is not taken for this one's. Sets err and sent_ns of each.
+// one_by_one: a clock reading each instead of one a batch.
+void sock_send(int fd, struct sock_out *out, size_t n, bool one_by_one);
+
+// Reads what has come: for each batch the error queue first, so that a packet's own transmission stamp is always known before its answer is handed up.
+// Bounded by max packets; returns how many there were.
+size_t sock_drain(int fd, size_t max, sock_packet_fn *packet, sock_error_fn *error, void *arg);
+
+#endif
