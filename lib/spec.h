@@ -33,7 +33,7 @@ struct spec_target { // one named destination that every agent probes
 };
 
 struct spec_mesh {
-    bool present;      // without a mesh only targets are probed
+    bool present; // without a mesh only targets are probed; networks and families have their defaults then
     unsigned networks; // bits 1 << enum spec_network
     unsigned families; // FAMILY_BIT(); each that the cluster has is used
     enum spec_topology_type topology;
@@ -46,11 +46,6 @@ struct spec_metrics {
     uint32_t rtt_buckets_us[LIMIT_BUCKETS]; // strictly ascending upper bounds; +Inf is implied
     uint32_t series_limit;
     uint64_t scrape_interval_ns; // what PodMonitor asks for
-};
-
-struct spec_ports { // agent.yaml only
-    uint16_t http;
-    uint16_t tcp;
 };
 
 struct spec_allocator {
@@ -117,34 +112,12 @@ MUST_USE int spec_parse(const struct doc_node *node, struct spec *ret, struct er
 void spec_release(struct spec *s); // takes a zeroed struct
 #define CLEANUP_SPEC CLEANUP(spec_release)
 
-// What is in agent.yaml beside the parts of the spec.
-struct spec_agent_file {
-    uint64_t generation;
-    char fleet[LIMIT_FLEET_NAME + 1];
-    bool paused; // an agent of a paused fleet keeps its counters and sends nothing
-    struct spec_ports ports;
-    struct spec spec; // only mesh, targets, metrics are filled
-};
-
-// agent.yaml's text -> *ret (release with spec_agent_file_release); paths without "spec." in front ("probes[0].interval").
-MUST_USE int spec_agent_file_parse(const struct doc_node *node, struct spec_agent_file *ret, struct err *e);
-void spec_agent_file_release(struct spec_agent_file *f);
-// The inverse: appends the text of agent.yaml. Same input, same bytes.
-struct buf;
-void spec_agent_file_render(const struct spec_agent_file *f, struct buf *out);
-
 const char *spec_probe_type_name(enum spec_probe_type t);  // "ICMP"
 const char *spec_probe_type_label(enum spec_probe_type t); // "icmp"
 const char *spec_network_name(enum spec_network n);        // "Pod"
 
-// The load of one agent of a fleet of `nodes` nodes with `families` address families in use, and whether the budget allows it.
-struct spec_load {
-    uint64_t pairs;            // (peer, family, probe) plus targets, of one agent
-    uint64_t packets_per_ks;   // packets sent per 1,000 s by one agent (ICMP echo 1, TCP connect 3: SYN, ACK, FIN/RST)
-    uint64_t series;           // of one agent's scrape
-};
-void spec_forecast(const struct spec *s, size_t nodes, unsigned n_families, struct spec_load *ret);
-// EDQUOT with the path of the probe that weighs most when the budget is exceeded.
-MUST_USE int spec_check_budget(const struct spec *s, size_t nodes, unsigned n_families, struct err *e);
+// The rest of the manual: agent.yaml; joint rules, forecast and budget.
+#include "lib/spec_agent_file.h"
+#include "lib/spec_check.h"
 
 #endif

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Puts the reading by table and the joint rules together; owns the release and the names of enums.
+#include "lib/spec.h"
+
+#include <errno.h>
+
+#include "lib/spec_check.h"
+#include "lib/spec_read.h"
+
+const char *spec_probe_type_name(enum spec_probe_type t)
+{
+    return t == SPEC_TCP ? "TCP" : "ICMP";
+}
+
+const char *spec_probe_type_label(enum spec_probe_type t)
+{
+    return t == SPEC_TCP ? "tcp" : "icmp";
+}
+
+const char *spec_network_name(enum spec_network n)
+{
+    return n == SPEC_NETWORK_NODE ? "Node" : "Pod";
+}
+
+static void release_pairs(struct spec_pair *list, size_t n)
+{
+    for (size_t i = 0; list && i < n; i++) {
+        free(list[i].key);
+        free(list[i].value);
+    }
+    free(list);
+}
+
+void spec_release(struct spec *s)
+{
+    release_pairs(s->placement.selector, s->placement.n_selector);
+    release_pairs(s->agent.env, s->agent.n_env);
+    for (size_t i = 0; s->placement.tolerations && i < s->placement.n_tolerations; i++) {
+        struct spec_toleration *t = &s->placement.tolerations[i];
+        free(t->key);
+        free(t->op);
+        free(t->value);
+        free(t->effect);
+    }
+    free(s->placement.tolerations);
+    free(s->targets);
+    *s = (struct spec){0};
+}
+
+static int check(const struct spec *s, struct err *e)
+{
+    int r = 0;
+    if (!s->mesh.present && s->n_targets == 0)
+        return err_set(e, EINVAL, "needs a mesh or at least one target: there is nothing to probe");
+    if (spec_check_probes(s, e) < 0)
+        return err_at(e, "mesh");
+    r = spec_check_targets(s, e);
+    if (r == 0)
+        r = spec_check_agent(s, e);
+    if (r == 0)
+        r = spec_check_alerting(s, e);
+    return r;
+}
+
+int spec_parse(const struct doc_node *node, struct spec *ret, struct err *e)
+{
+    CLEANUP_SPEC struct spec s = {0};
+    int r;
+    if (!node || doc_is_null(node))
+        r = err_set(e, EINVAL, "is required");
+    else if (node->kind != DOC_MAP)
+        r = err_set(e, EINVAL, "must be a map");
+    else
+        r = spec_read(SPEC_SECTION_SPEC, node, &s, e);
+    if (r == 0)
+        r = check(&s, e);
+    if (r < 0)
+        return err_at(e, "spec");
+    *ret = s;
+    s = (struct spec){0};
+    return 0;
+}

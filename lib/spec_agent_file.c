@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads agent.yaml through the table of fields, writes it line by line.
+#include "lib/spec_agent_file.h"
+
+#include <errno.h>
+
+#include "lib/duration.h"
+#include "lib/spec_check.h"
+#include "lib/spec_read.h"
+#include "lib/yamlout.h"
+
+void spec_agent_file_release(struct spec_agent_file *f)
+{
+    spec_release(&f->spec);
+    *f = (struct spec_agent_file){0};
+}
+
+int spec_agent_file_parse(const struct doc_node *root, struct spec_agent_file *ret, struct err *e)
+{
+    CLEANUP_SPEC_AGENT_FILE struct spec_agent_file f = {0};
+    if (!root || root->kind != DOC_MAP)
+        return err_set(e, EINVAL, "must be a map");
+    int r = spec_read(SPEC_SECTION_FILE, root, &f, e);
+    if (r < 0)
+        return r;
+    f.spec.mesh.present = f.spec.mesh.n_probes > 0;
+    f.spec.paused = f.paused;
+    if ((r = spec_check_probes(&f.spec, e)) < 0 || (r = spec_check_targets(&f.spec, e)) < 0)
+        return r;
+    *ret = f;
+    f = (struct spec_agent_file){0};
+    return 0;
+}
+
+static void write_families(unsigned families, struct buf *out)
+{
+    const char *before = "";
+    buf_str(out, "ipFamilies: [");
+    for (unsigned i = 0; i < FAMILIES; i++) {
+        if (!(families & FAMILY_BIT(i)))
+            continue;
+        buf_fmt(out, "%s%s", before, addr_family_name((enum family)i));
+        before = ", ";
+    }
+    buf_str(out, "]\n");
+}
+
+static void write_networks(unsigned networks, struct buf *out)
+{
+    const char *before = "";
+    buf_str(out, "networks: [");
+    for (unsigned i = SPEC_NETWORK_POD; i <= SPEC_NETWORK_NODE; i++) {
+        if (!(networks & (1u << i)))
+            continue;
+        buf_fmt(out, "%s%s", before, spec_network_name((enum spec_network)i));
+        before = ", ";
+    }
+    buf_str(out, "]\n");
+}
+
+static void write_times(uint64_t interval_ns, uint64_t timeout_ns, struct buf *out)
+{
+    char interval[DURATION_TEXT_MAX], timeout[DURATION_TEXT_MAX];
+    buf_fmt(out, ", interval: %s, timeout: %s}\n", duration_text(interval_ns, interval),
+            duration_text(timeout_ns, timeout));
+}
+
+static void write_probes(const struct spec_mesh *mesh, struct buf *out)
+{
+    buf_str(out, mesh->n_probes ? "probes:\n" : "probes: []\n");
+    for (size_t i = 0; i < mesh->n_probes; i++) {
+        const struct spec_probe *p = &mesh->probes[i];
+        buf_str(out, "- {name: ");
+        yamlout_text(out, p->name);
+        buf_fmt(out, ", type: %s", spec_probe_type_name(p->type));
+        write_times(p->interval_ns, p->timeout_ns, out);
+    }
+}
+
+static void write_targets(const struct spec *s, struct buf *out)
+{
+    char address[ADDR_TEXT_MAX];
+    buf_str(out, s->n_targets ? "targets:\n" : "targets: []\n");
+    for (size_t i = 0; i < s->n_targets; i++) {
+        const struct spec_target *t = &s->targets[i];
+        buf_str(out, "- {name: ");
+        yamlout_text(out, t->name);
+        buf_fmt(out, ", type: %s, address: ", spec_probe_type_name(t->type));
+        yamlout_text(out, addr_text(&t->address, address));
+        if (t->port)
+            buf_fmt(out, ", port: %u", t->port);
+        write_times(t->interval_ns, t->timeout_ns, out);
+    }
+}
+
+static void write_metrics(const struct spec_metrics *m, struct buf *out)
+{
+    buf_str(out, "metrics: {rttBucketsMicroseconds: [");
+    for (size_t i = 0; i < m->n_buckets; i++)
+        buf_fmt(out, "%s%u", i ? ", " : "", m->rtt_buckets_us[i]);
+    buf_fmt(out, "], seriesLimit: %u}\n", m->series_limit);
+}
+
+void spec_agent_file_render(const struct spec_agent_file *f, struct buf *out)
+{
+    buf_fmt(out, "generation: %llu\nfleet: ", (unsigned long long)f->generation);
+    yamlout_text(out, f->fleet);
+    buf_char(out, '\n');
+    if (f->paused)
+        buf_str(out, "paused: true\n");
+    write_networks(f->spec.mesh.networks, out);
+    write_families(f->spec.mesh.families, out);
+    buf_str(out, "topology: {type: Full}\n");
+    write_probes(&f->spec.mesh, out);
+    write_targets(&f->spec, out);
+    write_metrics(&f->spec.metrics, out);
+    buf_fmt(out, "ports: {http: %u, tcp: %u}\n", f->ports.http, f->ports.tcp);
+}

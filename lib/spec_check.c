@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each rule is one small function that names the field at fault.
+#include "lib/spec_check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/duration.h"
+#include "lib/topo.h"
+
+#define PACKETS_ICMP 1
+#define PACKETS_TCP 3
+// A pair's series: sent, six results, duplicates, reordered, in flight; a histogram has its buckets, +Inf, sum and count.
+#define SERIES_COUNTERS 10
+#define SERIES_HISTOGRAM 3
+// The agent's own: runtime, configuration, delays (two histograms), peers, build.
+#define SERIES_FIXED 100
+// rate() wants at least two samples in the range even when one scrape is late; four is what the Prometheus project advises.
+#define WINDOW_SCRAPES 4
+
+int spec_check_probes(const struct spec *s, struct err *e)
+{
+    for (size_t i = 1; i < s->mesh.n_probes; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(s->mesh.probes[i].name, s->mesh.probes[j].name) != 0)
+                continue;
+            err_set(e, EINVAL, "%s is the name of probes[%zu] too", s->mesh.probes[i].name, j);
+            return err_at(e, "probes[%zu].name", i);
+        }
+    }
+    return 0;
+}
+
+static int check_port(const struct spec_target *t, struct err *e)
+{
+    if (t->type == SPEC_TCP && t->port == 0)
+        err_set(e, EINVAL, "is required with type TCP");
+    else if (t->type != SPEC_TCP && t->port != 0)
+        err_set(e, EINVAL, "is accepted with type TCP only");
+    else
+        return 0;
+    return err_at(e, "port");
+}
+
+static int check_distinct(const struct spec_target *t, const struct spec_target *other, size_t index,
+                          struct err *e)
+{
+    char address[ADDR_TEXT_MAX];
+    if (strcmp(t->name, other->name) == 0) {
+        err_set(e, EINVAL, "%s is the name of targets[%zu] too", t->name, index);
+        return err_at(e, "name");
+    }
+    if (t->type == other->type && t->port == other->port && addr_equal(&t->address, &other->address)) {
+        err_set(e, EINVAL, "target %s (targets[%zu]) probes %s with the same type and port already",
+                other->name, index, addr_text(&t->address, address));
+        return err_at(e, "address");
+    }
+    return 0;
+}
+
+int spec_check_targets(const struct spec *s, struct err *e)
+{
+    for (size_t i = 0; i < s->n_targets; i++) {
+        int r = check_port(&s->targets[i], e);
+        for (size_t j = 0; j < i && r == 0; j++)
+            r = check_distinct(&s->targets[i], &s->targets[j], j, e);
+        if (r < 0)
+            return err_at(e, "targets[%zu]", i);
+    }
+    return 0;
+}
+
+static int check_allocator(const struct spec_allocator *a, struct err *e)
+{
+    const char *field = a->narenas ? "narenas" : a->conf[0] ? "conf" : a->variable[0] ? "variable" : NULL;
+    if (a->type == SPEC_ALLOCATOR_SYSTEM && field) {
+        err_set(e, EINVAL, "is accepted with type Jemalloc only");
+        return err_at(e, "agent.allocator.%s", field);
+    }
+    if (a->narenas && strstr(a->conf, "narenas:")) {
+        err_set(e, EINVAL, "sets narenas, which the field narenas sets too");
+        return err_at(e, "agent.allocator.conf");
+    }
+    return 0;
+}
+
+static bool set_by_operator(const struct spec_agent *a, const char *name)
+{
+    const char *variable = a->allocator.variable[0] ? a->allocator.variable : "MALLOC_CONF";
+    return strcmp(name, "NODE_NAME") == 0 ||
+           (a->allocator.type == SPEC_ALLOCATOR_JEMALLOC && strcmp(name, variable) == 0);
+}
+
+static int check_env(const struct spec_agent *a, struct err *e)
+{
+    for (size_t i = 0; i < a->n_env; i++) {
+        int r = 0;
+        if (set_by_operator(a, a->env[i].key))
+            r = err_set(e, EINVAL, "%s is set by the operator", a->env[i].key);
+        for (size_t j = 0; j < i && r == 0; j++) {
+            if (strcmp(a->env[i].key, a->env[j].key) == 0)
+                r = err_set(e, EINVAL, "%s is the name of env[%zu] too", a->env[i].key, j);
+        }
+        if (r < 0)
+            return err_at(e, "agent.env[%zu].name", i);
+    }
+    return 0;
+}
+
+// "16Mi" -> bytes, "500m" or "0.5" cores -> thousandths. The table's patterns have been matched: no overflow below 2^64.
+static uint64_t quantity(const char *text, bool cpu)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t factor;
+    } units[] = {{"k", 1000},     {"Ki", 1 << 10},   {"M", 1000000},
+                 {"Mi", 1 << 20}, {"G", 1000000000}, {"Gi", 1 << 30}};
+    uint64_t value = 0, fraction = 0, scale = 1000;
+    const char *p = text;
+    for (; *p >= '0' && *p <= '9'; p++)
+        value = value * 10 + (uint64_t)(*p - '0');
+    if (*p == '.') {
+        for (p++; *p >= '0' && *p <= '9'; p++)
+            fraction += (uint64_t)(*p - '0') * (scale /= 10);
+    }
+    if (cpu)
+        return strcmp(p, "m") == 0 ? value : value * 1000 + fraction;
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        if (strcmp(p, units[i].suffix) == 0)
+            return value * units[i].factor;
+    }
+    return value;
+}
+
+static int check_resource(const char *request, const char *limit, bool cpu, struct err *e)
+{
+    if (!request[0] || !limit[0] || quantity(request, cpu) <= quantity(limit, cpu))
+        return 0;
+    err_set(e, EINVAL, "%s is more than the limit %s", request, limit);
+    return err_at(e, "agent.resources.requests.%s", cpu ? "cpu" : "memory");
+}
+
+int spec_check_agent(const struct spec *s, struct err *e)
+{
+    const struct spec_agent *a = &s->agent;
+    int r = check_allocator(&a->allocator, e);
+    if (r == 0)
+        r = check_env(a, e);
+    if (r == 0)
+        r = check_resource(a->cpu_request, a->cpu_limit, true, e);
+    if (r == 0)
+        r = check_resource(a->memory_request, a->memory_limit, false, e);
+    return r;
+}
+
+int spec_check_alerting(const struct spec *s, struct err *e)
+{
+    char window[DURATION_TEXT_MAX], least[DURATION_TEXT_MAX];
+    uint64_t least_ns = WINDOW_SCRAPES * s->metrics.scrape_interval_ns;
+    if (!s->alerting.enabled || s->alerting.window_ns >= least_ns)
+        return 0;
+    err_set(e, EINVAL, "must be at least %d times metrics.scrapeInterval, %s, is %s", WINDOW_SCRAPES,
+            duration_text(least_ns, least), duration_text(s->alerting.window_ns, window));
+    return err_at(e, "alerting.window");
+}
+
+// --- forecast -----------------------------------------------------------------------------------------------------
+
+static uint64_t packets_per_ks(enum spec_probe_type type, uint64_t interval_ns)
+{
+    uint64_t packets = type == SPEC_TCP ? PACKETS_TCP : PACKETS_ICMP;
+    return interval_ns ? packets * 1000 * NS_PER_S / interval_ns : 0;
+}
+
+static uint64_t mesh_pairs(const struct spec *s, size_t nodes, unsigned n_families)
+{
+    unsigned wanted = (unsigned)__builtin_popcount(s->mesh.families);
+    return s->mesh.present ? topo_degree(s->mesh.topology, nodes) * (uint64_t)MIN(wanted, n_families) : 0;
+}
+
+void spec_forecast(const struct spec *s, size_t nodes, unsigned n_families, struct spec_load *ret)
+{
+    uint64_t peers = mesh_pairs(s, nodes, n_families);
+    struct spec_load load = {.pairs = peers * s->mesh.n_probes + s->n_targets};
+    for (size_t i = 0; i < s->mesh.n_probes; i++)
+        load.packets_per_ks += peers * packets_per_ks(s->mesh.probes[i].type, s->mesh.probes[i].interval_ns);
+    for (size_t i = 0; i < s->n_targets; i++)
+        load.packets_per_ks += packets_per_ks(s->targets[i].type, s->targets[i].interval_ns);
+    uint64_t histogram = s->metrics.n_buckets + SERIES_HISTOGRAM;
+    load.series = SERIES_FIXED + load.pairs * (SERIES_COUNTERS + histogram);
+    if (load.series > s->metrics.series_limit) // histograms are given up, counters of pairs are not
+        load.series = MAX((uint64_t)s->metrics.series_limit, SERIES_FIXED + load.pairs * SERIES_COUNTERS);
+    *ret = load;
+}
+
+int spec_check_budget(const struct spec *s, size_t nodes, unsigned n_families, struct err *e)
+{
+    struct spec_load load;
+    uint64_t peers = mesh_pairs(s, nodes, n_families), heaviest = 0;
+    char path[64] = "spec.budget.packetsPerSecond";
+    spec_forecast(s, nodes, n_families, &load);
+    if (load.packets_per_ks <= (uint64_t)s->budget_packets_per_second * 1000)
+        return 0;
+    for (size_t i = 0; i < s->mesh.n_probes; i++) {
+        uint64_t weight = peers * packets_per_ks(s->mesh.probes[i].type, s->mesh.probes[i].interval_ns);
+        if (weight > heaviest) {
+            heaviest = weight;
+            snprintf(path, sizeof(path), "spec.mesh.probes[%zu].interval", i);
+        }
+    }
+    for (size_t i = 0; i < s->n_targets; i++) {
+        uint64_t weight = packets_per_ks(s->targets[i].type, s->targets[i].interval_ns);
+        if (weight > heaviest) {
+            heaviest = weight;
+            snprintf(path, sizeof(path), "spec.targets[%zu].interval", i);
+        }
+    }
+    err_set(e, EDQUOT,
+            "each of %zu agents would send %llu packets a second, more than budget.packetsPerSecond %u; "
+            "this interval accounts for %llu of them",
+            nodes, (unsigned long long)((load.packets_per_ks + 999) / 1000), s->budget_packets_per_second,
+            (unsigned long long)((heaviest + 999) / 1000));
+    return err_at(e, "%s", path);
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of the spec's fields (spec_fields.def) as data: for the reader, the reference page and the test
+// that the CRD agrees. Constant; holds no state.
+#ifndef KUBECANARY_LIB_SPEC_TABLE_H
+#define KUBECANARY_LIB_SPEC_TABLE_H
+
+#include "lib/base.h"
+
+// The fields of one map. A section is read into one struct.
+enum spec_section {
+    SPEC_SECTION_SPEC,
+    SPEC_SECTION_PLACEMENT,
+    SPEC_SECTION_TOLERATION,
+    SPEC_SECTION_UPDATE,
+    SPEC_SECTION_MESH,
+    SPEC_SECTION_TOPOLOGY,
+    SPEC_SECTION_PROBE,
+    SPEC_SECTION_TARGET,
+    SPEC_SECTION_AGENT,
+    SPEC_SECTION_ALLOCATOR,
+    SPEC_SECTION_RESOURCES,
+    SPEC_SECTION_REQUESTS,
+    SPEC_SECTION_LIMITS,
+    SPEC_SECTION_ENV,
+    SPEC_SECTION_METRICS,
+    SPEC_SECTION_ALERTING,
+    SPEC_SECTION_BUDGET,
+    SPEC_SECTION_FILE, // agent.yaml's root; it and what follows are no part of the resource
+    SPEC_SECTION_PORTS,
+};
+
+enum spec_kind {           // what the member is, in brackets
+    SPEC_KIND_BOOL,        // true, false (bool)
+    SPEC_KIND_U16,         // number (uint16_t)
+    SPEC_KIND_U32,         // number (uint32_t)
+    SPEC_KIND_U64,         // number (uint64_t)
+    SPEC_KIND_DURATION,    // "1m30s" (uint64_t, nanoseconds)
+    SPEC_KIND_TEXT,        // string (char array)
+    SPEC_KIND_INT_OR_TEXT, // string, or a number that is kept as its text (char array)
+    SPEC_KIND_HEAP_TEXT,   // string (char *, NULL if absent)
+    SPEC_KIND_ENUM,        // one of names (an enum, numbered as names)
+    SPEC_KIND_SET,         // list of names, each once (unsigned, bit 1 << index)
+    SPEC_KIND_ADDRESS,     // IP address (struct addr)
+    SPEC_KIND_NUMBERS,     // list of ascending numbers (uint32_t array)
+    SPEC_KIND_MAP,         // strings by name (struct spec_pair *, heap)
+    SPEC_KIND_LIST,        // list of maps of section `sub` (array or heap)
+    SPEC_KIND_GROUP,       // map of section `sub`
+};
+
+struct spec_field {
+    enum spec_section section;
+    const char *path; // the resource's, without "spec.", "[]" after a list: "mesh.probes[].interval"
+    enum spec_kind kind;
+    size_t offset;          // of the member in the section's struct
+    size_t size;            // of the member
+    size_t count;           // MAP, LIST, NUMBERS: offset of the size_t that counts
+    size_t item;            // MAP, LIST, NUMBERS: bytes of one
+    bool heap;              // MAP, LIST: the member is a pointer to memory of its own
+    size_t present;         // GROUP: 1 + offset of a bool that says whether it was there; 0: none
+    enum spec_section sub;  // GROUP, LIST
+    const char *def;        // default as YAML; NULL: none, the member stays zero
+    bool required;          // where its map is there at all
+    uint64_t min, max;      // numbers: value; strings: bytes (max 0: no limit of its own); lists, maps: items
+    uint64_t item_max;      // NUMBERS: largest value; the smallest is 1
+    const char *low, *high; // DURATION: bounds, as durations
+    const char *const
+        *names;          // ENUM, SET, HEAP_TEXT: values, NULL at the end; "!" before one not carried out yet
+    const char *pattern; // strings: POSIX extended regular expression, the CRD's own text
+    const char *doc;
+};
+
+extern const struct spec_field spec_fields[];
+extern const size_t spec_fields_count;
+
+// The last part of the path without "[]", in out: "probes" of "mesh.probes".
+#define SPEC_FIELD_NAME_MAX 40
+const char *spec_field_name(const struct spec_field *f, char out[static SPEC_FIELD_NAME_MAX]);
+
+#endif
