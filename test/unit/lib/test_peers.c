@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Peers: slices both ways, order, duplicates, bounds, and the number of slices as a fleet grows and shrinks.
+#include "lib/peers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "test/unit/check.h"
+
+static int parse(const char *text, struct peers *p, unsigned *slice, unsigned *slices, struct err *e)
+{
+    CLEANUP_DOC struct doc *d = NULL;
+    int r = doc_parse(text, strlen(text), &d, e);
+    return r < 0 ? r : peers_parse(doc_root(d), slice, slices, p, e);
+}
+
+static const char two[] =
+    "slice: 0\n"
+    "slices: 1\n"
+    "peers:\n"
+    "- {node: n1, zone: a, pod: [192.0.2.7, \"2001:db8::7\"], host: [198.18.0.11], state: Ready}\n"
+    "- {node: \"10\", state: Leaving}\n";
+
+static void test_both_ways(void)
+{
+    CLEANUP_PEERS struct peers p = {0};
+    CLEANUP_BUF struct buf b = {.max = 10000};
+    struct err e = {0};
+    unsigned slice = 9, slices = 9;
+    char text[ADDR_TEXT_MAX];
+    CHECK_INT(parse(two, &p, &slice, &slices, &e), 0);
+    CHECK_INT(slice, 0);
+    CHECK_INT(slices, 1);
+    CHECK_INT(peers_sort(&p, &e), 0);
+    CHECK_INT(p.n, 2);
+    CHECK_STR(p.list[0].node, "10");
+    CHECK_STR(p.list[0].zone, "");
+    CHECK_INT(p.list[0].state, PEER_LEAVING);
+    CHECK_INT(p.list[0].pod[FAMILY_IPV4].set, 0);
+    const struct peer *n1 = peers_find(&p, "n1");
+    CHECK(n1 != NULL);
+    CHECK_STR(addr_text(&n1->pod[FAMILY_IPV6], text), "2001:db8::7");
+    CHECK_STR(addr_text(&n1->host[FAMILY_IPV4], text), "198.18.0.11");
+    CHECK(peers_find(&p, "n2") == NULL);
+    peers_render(&p, 0, 1, &b);
+    CHECK_STR(
+        buf_text(&b),
+        "slice: 0\nslices: 1\npeers:\n"
+        "- {node: \"10\", state: Leaving}\n"
+        "- {node: n1, zone: a, pod: [192.0.2.7, \"2001:db8::7\"], host: [198.18.0.11], state: Ready}\n");
+}
+
+static void test_refused(void)
+{
+    static const struct {
+        const char *text, *path;
+    } cases[] = {
+        {"{}", "peers"},
+        {"peers: {}", "peers"},
+        {"peers: [x]", "peers[0]"},
+        {"peers: [{zone: a}]", "peers[0].node"},
+        {"peers: [{node: a}, {node: b, pod: [192.0.2.300]}]", "peers[1].pod[0]"},
+        {"peers: [{node: b, pod: [192.0.2.1, 192.0.2.2]}]", "peers[0].pod[1]"},
+        {"peers: [{node: b, host: 192.0.2.1}]", "peers[0].host"},
+        {"peers: [{node: b, state: ready}]", "peers[0].state"},
+        {"peers: [{node: b, colour: red}]", "peers[0].colour"},
+        {"{peers: [], slice: 1, slices: 1}", "slice"},
+        {"{peers: [], slices: 129}", "slices"},
+        {"{peers: [], slices: \"1\"}", "slices"},
+        {"{peers: [], more: 1}", "more"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP_PEERS struct peers p = {0};
+        struct err e = {0};
+        unsigned slice, slices;
+        CHECK_INT(peers_add(&p, &(struct peer){.node = (char[]){"x"}, .zone = (char[]){""}}, &e), 0);
+        CHECK_INT(parse(cases[i].text, &p, &slice, &slices, &e), -EINVAL);
+        CHECK_STR(e.path, cases[i].path);
+        CHECK_INT(p.n, 1); // as before
+    }
+}
+
+static void test_twice(void)
+{
+    CLEANUP_PEERS struct peers p = {0};
+    struct err e = {0};
+    unsigned slice, slices;
+    CHECK_INT(parse("peers: [{node: b}, {node: a}, {node: b}]", &p, &slice, &slices, &e), 0);
+    CHECK_INT(peers_sort(&p, &e), -EEXIST);
+    CHECK_CONTAINS(e.msg, "node b ");
+}
+
+static int add_many(struct peers *p, unsigned n, struct err *e)
+{
+    int r = 0;
+    for (unsigned i = 0; i < n && r == 0; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "node-%05u", i);
+        r = peers_add(p, &(struct peer){.node = name, .zone = NULL}, e);
+    }
+    return r;
+}
+
+static void test_slices_part(void)
+{
+    CLEANUP_PEERS struct peers p = {0}, back = {0};
+    struct err e = {0};
+    CHECK_INT(add_many(&p, 1000, &e), 0);
+    for (unsigned i = 0; i < 8; i++) {
+        CLEANUP_BUF struct buf b = {.max = 1 << 20};
+        unsigned slice, slices;
+        size_t before = back.n;
+        peers_render(&p, i, 8, &b);
+        CHECK_INT(parse(buf_text(&b), &back, &slice, &slices, &e), 0);
+        CHECK_INT(slice, i);
+        CHECK_INT(slices, 8);
+        CHECK(back.n - before > 60); // 125 on average
+        for (size_t j = before; j < back.n; j++)
+            CHECK_INT(peers_slice_of(back.list[j].node, 8), i);
+    }
+    CHECK_INT(back.n, 1000);
+    CHECK_INT(peers_sort(&back, &e), 0); // each exactly once
+}
+
+static void test_bound(void)
+{
+    CLEANUP_PEERS struct peers p = {0};
+    struct err e = {0};
+    CHECK_INT(add_many(&p, LIMIT_PEERS, &e), 0);
+    CHECK_INT(peers_add(&p, &(struct peer){.node = (char[]){"x"}}, &e), -E2BIG);
+    CHECK_INT(p.n, LIMIT_PEERS);
+}
+
+static void test_slices_for(void)
+{
+    CHECK_INT(peers_slices_for(0, 0), 1);
+    CHECK_INT(peers_slices_for(128, 1), 1);
+    CHECK_INT(peers_slices_for(129, 1), 2);
+    CHECK_INT(peers_slices_for(300, 0), 4);
+    CHECK_INT(peers_slices_for(200, 4), 4); // no way back at once
+    CHECK_INT(peers_slices_for(128, 4), 4);
+    CHECK_INT(peers_slices_for(127, 4), 2);
+    CHECK_INT(peers_slices_for(0, 128), 1);
+    CHECK_INT(peers_slices_for(LIMIT_PEERS, 1), 128);
+    CHECK_INT(peers_slices_for(1000000, 1), LIMIT_SLICES);
+}
+
+static const struct check_case cases[] = {
+    {"both ways", test_both_ways}, {"refused slices", test_refused},
+    {"a node twice", test_twice},  {"slices are a partition", test_slices_part},
+    {"the bound", test_bound},     {"number of slices", test_slices_for},
+};
+CHECK_MAIN(cases)

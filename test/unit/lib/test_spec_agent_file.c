@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// agent.yaml both ways; what a person may leave out; what is refused, with the path.
+#include "lib/spec_agent_file.h"
+
+#include <errno.h>
+
+#include "test/unit/check.h"
+
+static int parse(const char *text, struct spec_agent_file *f, struct err *e)
+{
+    CLEANUP_DOC struct doc *d = NULL;
+    int r = doc_parse(text, strlen(text), &d, e);
+    return r < 0 ? r : spec_agent_file_parse(doc_root(d), f, e);
+}
+
+static const char whole[] =
+    "generation: 3\n"
+    "fleet: mesh\n"
+    "paused: true\n"
+    "networks: [Pod]\n"
+    "ipFamilies: [IPv4, IPv6]\n"
+    "topology: {type: Full}\n"
+    "probes:\n"
+    "- {name: icmp, type: ICMP, interval: 1s, timeout: 1s}\n"
+    "- {name: tcp, type: TCP, interval: 5s, timeout: 1s500ms}\n"
+    "targets:\n"
+    "- {name: gateway, type: ICMP, address: 192.0.2.1, interval: 1s, timeout: 1s}\n"
+    "- {name: web, type: TCP, address: \"2001:db8::2\", port: 443, interval: 5s, timeout: 1s}\n"
+    "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000}\n"
+    "ports: {http: 9961, tcp: 9962}\n";
+
+static void test_both_ways(void)
+{
+    CLEANUP_SPEC_AGENT_FILE struct spec_agent_file f = {0};
+    CLEANUP_BUF struct buf b = {.max = 100000};
+    struct err e = {0};
+    CHECK_INT(parse(whole, &f, &e), 0);
+    CHECK_INT(f.generation, 3);
+    CHECK_INT(f.spec.mesh.n_probes, 2);
+    CHECK_INT(f.spec.mesh.probes[1].timeout_ns, 1500 * NS_PER_MS);
+    CHECK_INT(f.spec.n_targets, 2);
+    CHECK_INT(f.spec.targets[1].port, 443);
+    CHECK_INT(f.spec.metrics.n_buckets, 2);
+    CHECK(f.paused && f.spec.paused && f.spec.mesh.present);
+    spec_agent_file_render(&f, &b);
+    CHECK_STR(buf_text(&b), whole);
+}
+
+static void test_by_hand(void)
+{
+    CLEANUP_SPEC_AGENT_FILE struct spec_agent_file f = {0};
+    struct err e = {0};
+    CHECK_INT(parse("probes: [{name: icmp, type: ICMP}]", &f, &e), 0);
+    CHECK_INT(f.ports.http, SPEC_PORT_HTTP);
+    CHECK_INT(f.ports.tcp, SPEC_PORT_TCP);
+    CHECK_INT(f.spec.mesh.families, FAMILY_BIT(FAMILY_IPV4) | FAMILY_BIT(FAMILY_IPV6));
+    CHECK_INT(f.spec.mesh.networks, 1u << SPEC_NETWORK_POD);
+    CHECK_INT(f.spec.mesh.probes[0].interval_ns, NS_PER_S);
+    CHECK_INT(f.spec.metrics.n_buckets, 11);
+    CHECK(!f.paused);
+}
+
+static void test_refused(void)
+{
+    static const struct {
+        const char *text, *path;
+    } cases[] = {
+        {"[]", ""},
+        {"probes: [{name: icmp, type: ICMP, interval: 5ms}]", "probes[0].interval"},
+        {"probes: [{name: a, type: ICMP}, {name: a, type: TCP}]", "probes[1].name"},
+        {"targets: [{name: a, type: TCP, address: 192.0.2.1}]", "targets[0].port"},
+        {"generation: -1", "generation"},
+        {"fleet: 10", "fleet"},
+        {"ports: {http: 0}", "ports.http"},
+        {"ports: {https: 1}", "ports.https"},
+        {"mesh: {}", "mesh"},
+        {"metrics: {rttBucketsMicroseconds: [2, 1]}", "metrics.rttBucketsMicroseconds[1]"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP_SPEC_AGENT_FILE struct spec_agent_file f = {0};
+        struct err e = {0};
+        CHECK_INT(parse(cases[i].text, &f, &e), -EINVAL);
+        CHECK_STR(e.path, cases[i].path);
+    }
+}
+
+static const struct check_case cases[] = {
+    {"both ways", test_both_ways}, {"by hand", test_by_hand}, {"refused files", test_refused}};
+CHECK_MAIN(cases)
