@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // An HTTP server in our loop: libmicrohttpd with MHD_USE_EPOLL and no thread of its own; its epoll descriptor nests in the loop's.
-// GET and HEAD only; connections, request size and idle time are bounded. Handlers run in the loop and must not block.
+// GET and HEAD only; connections, request size and idle time are bounded (LIMIT_SERVE_*). Handlers run in the loop and must not block.
 #ifndef KUBECANARY_LIB_SERVE_H
 #define KUBECANARY_LIB_SERVE_H
 
@@ -33,7 +33,8 @@ struct serve_response {
 typedef int serve_fn(const struct serve_request *q, struct serve_response *r, void *arg);
 
 // Listens on addr (set = 0: all addresses, dual stack) and port (0: any, see serve_port). NULL on failure.
-struct serve *serve_new(struct loop *l, const struct addr *addr, uint16_t port, serve_fn *fn, void *arg, struct err *e);
+struct serve *serve_new(struct loop *l, const struct addr *addr, uint16_t port, serve_fn *fn, void *arg,
+                        struct err *e);
 uint16_t serve_port(const struct serve *s);
 void serve_free(struct serve *s); // takes NULL
 

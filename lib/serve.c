@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+// libmicrohttpd under our loop: its epoll descriptor is watched, its next deadline is one of our timers. It makes no thread.
+// Requests come in as struct serve_request, answers go out as struct serve_response; what a path means is the handler's.
+#include "lib/serve.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+
+#include "lib/limits.h"
+
+struct serve {
+    struct loop *loop;
+    struct MHD_Daemon *daemon;
+    struct loop_fd epoll;
+    struct loop_timer timer;
+    serve_fn *fn;
+    void *arg;
+    uint16_t port;
+};
+
+struct request {
+    bool
+        seen; // its headers; a good request is answered at the second call, since an answer at the first closes the connection
+    char *query; // NULL if none
+};
+
+struct stream { // a response that is read piece by piece; freed by on_stream_end
+    struct serve_response r;
+};
+
+static void pump(struct serve *s);
+
+static ssize_t on_stream_read(void *arg, uint64_t pos UNUSED, char *out, size_t max)
+{
+    struct stream *stream = arg;
+    ssize_t n = stream->r.read(stream->r.arg, out, max);
+    if (n == 0)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    return n < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : n;
+}
+
+static void drop_stream(const struct serve_response *r)
+{
+    if (r->read && r->done)
+        r->done(r->arg);
+}
+
+static void on_stream_end(void *arg)
+{
+    struct stream *stream = arg;
+    drop_stream(&stream->r);
+    free(stream);
+}
+
+// Takes the body or the stream over in any case. NULL without memory.
+static struct MHD_Response *make_response(const struct serve_response *r)
+{
+    if (!r->read) {
+        struct MHD_Response *m =
+            r->body ? MHD_create_response_from_buffer(r->body_len, r->body, MHD_RESPMEM_MUST_FREE)
+                    : MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+        if (!m)
+            free(r->body);
+        return m;
+    }
+    struct stream *stream = malloc(sizeof(*stream));
+    if (stream)
+        stream->r = *r;
+    struct MHD_Response *m = stream ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, LIMIT_SERVE_BLOCK,
+                                                                        on_stream_read, stream, on_stream_end)
+                                    : NULL;
+    if (!m) {
+        drop_stream(r);
+        free(stream);
+    }
+    return m;
+}
+
+// A body is answered without being read, so what follows on that connection is not a request.
+static bool has_body(struct MHD_Connection *c)
+{
+    const char *length = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING) ||
+           (length && strspn(length, "0") != strlen(length));
+}
+
+static void refuse(struct serve_response *r, int status, const char *text)
+{
+    *r = (struct serve_response){.status = status, .content_type = "text/plain; charset=utf-8"};
+    r->body = strdup(text);
+    r->body_len = r->body ? strlen(text) : 0;
+}
+
+static enum MHD_Result answer(struct MHD_Connection *c, const struct serve_response *r, bool last)
+{
+    struct MHD_Response *m = make_response(r);
+    if (!m)
+        return MHD_NO;
+    if (r->content_type)
+        MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_TYPE, r->content_type);
+    if (r->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(m, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    if (last)
+        MHD_add_response_header(m, MHD_HTTP_HEADER_CONNECTION, "close");
+    enum MHD_Result result = MHD_queue_response(c, (unsigned)r->status, m);
+    MHD_destroy_response(m);
+    return result;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method,
+                                  const char *version UNUSED, const char *upload UNUSED,
+                                  size_t *upload_size UNUSED, void **context)
+{
+    struct serve *s = arg;
+    struct request *request = *context;
+    struct serve_response r = {.status = MHD_HTTP_OK};
+    if (!request)
+        return MHD_NO;
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+        refuse(&r, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
+        return answer(c, &r, true);
+    }
+    if (has_body(c)) {
+        refuse(&r, MHD_HTTP_CONTENT_TOO_LARGE, "a request must have no body\n");
+        return answer(c, &r, true);
+    }
+    if (!request->seen) {
+        request->seen = true;
+        return MHD_YES;
+    }
+    struct serve_request q = {
+        .path = url,
+        .accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
+        .query = request->query,
+    };
+    if (s->fn(&q, &r, s->arg) < 0)
+        refuse(&r, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal error\n");
+    return answer(c, &r, false);
+}
+
+// The raw URI is seen only here. Without memory the context is NULL and the connection is closed.
+static void *on_uri(void *arg UNUSED, const char *uri, struct MHD_Connection *c UNUSED)
+{
+    const char *query = strchr(uri, '?');
+    struct request *request = calloc(1, sizeof(*request));
+    if (request && query)
+        request->query = strdup(query + 1);
+    return request;
+}
+
+static void on_completed(void *arg UNUSED, struct MHD_Connection *c UNUSED, void **context,
+                         enum MHD_RequestTerminationCode code UNUSED)
+{
+    struct request *request = *context;
+    if (request)
+        free(request->query);
+    free(request);
+    *context = NULL;
+}
+
+static void on_epoll(struct loop_fd *fd UNUSED, uint32_t events UNUSED, void *arg)
+{
+    pump(arg);
+}
+
+static void on_timer(struct loop_timer *t UNUSED, void *arg)
+{
+    pump(arg);
+}
+
+// One step for each connection that can move, then the timer for the next deadline (0: more to do right now, in the next wake-up, so that a
+// large answer does not hold up the loop).
+static void pump(struct serve *s)
+{
+    MHD_run(s->daemon);
+    MHD_UNSIGNED_LONG_LONG wait_ms;
+    struct err e;
+    if (MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES) {
+        // Without memory for a timer the next event of a descriptor pumps again.
+        if (loop_timer_set(s->loop, &s->timer, loop_now(s->loop) + wait_ms * NS_PER_MS, on_timer, s, &e) < 0)
+            return;
+    } else {
+        loop_timer_cancel(s->loop, &s->timer);
+    }
+}
+
+static int open_socket(const struct addr *addr, uint16_t port, struct err *e)
+{
+    struct sockaddr_storage sa;
+    struct addr any4 = {.family = FAMILY_IPV4, .set = 1};
+    socklen_t len = addr_sockaddr(addr, port, &sa);
+    CLEANUP_FD int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 && errno == EAFNOSUPPORT && !addr->set) { // a kernel without IPv6
+        len = addr_sockaddr(&any4, port, &sa);
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    }
+    if (fd < 0)
+        return err_sys(e, errno, "socket for HTTP");
+    int on = 1, v6only = addr->set;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (sa.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only));
+    if (bind(fd, (struct sockaddr *)&sa, len) < 0)
+        return err_sys(e, errno, "bind of HTTP port %u", port);
+    if (listen(fd, LIMIT_SERVE_CONNECTIONS) < 0)
+        return err_sys(e, errno, "listen on HTTP port %u", port);
+    return TAKE_FD(fd);
+}
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    struct addr addr;
+    uint16_t port = 0;
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0 ||
+        addr_from_sockaddr((struct sockaddr *)&sa, &addr, &port) < 0)
+        return 0;
+    return port;
+}
+
+struct serve *serve_new(struct loop *l, const struct addr *addr, uint16_t port, serve_fn *fn, void *arg,
+                        struct err *e)
+{
+    CLEANUP_FD int fd = open_socket(addr, port, e);
+    if (fd < 0)
+        return NULL;
+    struct serve *s = calloc(1, sizeof(*s));
+    if (!s) {
+        err_set(e, ENOMEM, "no memory for the HTTP server");
+        return NULL;
+    }
+    *s = (struct serve){.loop = l, .fn = fn, .arg = arg, .port = port_of(fd)};
+    s->daemon = MHD_start_daemon(MHD_USE_EPOLL, s->port, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET,
+                                 fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_CONNECTIONS,
+                                 MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_PER_IP,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_SERVE_IDLE_S,
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_SERVE_MEMORY,
+                                 MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
+                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+    (void)TAKE_FD(fd); // the daemon closes it, also when it fails to start
+    const union MHD_DaemonInfo *info =
+        s->daemon ? MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    if (!info) {
+        err_set(e, ENOMEM, "the HTTP server did not start");
+        serve_free(s);
+        return NULL;
+    }
+    if (loop_fd_add(l, &s->epoll, info->epoll_fd, EPOLLIN, on_epoll, s, e) < 0) {
+        serve_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+uint16_t serve_port(const struct serve *s)
+{
+    return s->port;
+}
+
+void serve_free(struct serve *s)
+{
+    if (!s)
+        return;
+    loop_fd_del(s->loop, &s->epoll);
+    loop_timer_cancel(s->loop, &s->timer);
+    if (s->daemon)
+        MHD_stop_daemon(s->daemon);
+    free(s);
+}
