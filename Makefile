@@ -1,31 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-# The one Makefile. `make help` lists what it can do. Variants: build/dev (dynamic, sanitizers), build/release (static).
+# The one Makefile; `make help` lists what it can do. It compiles in variants, one folder each: build/dev (dynamic, sanitizers), build/musl and
+# build/glibc (static). build/release holds the programs that are shipped: `make release`.
 SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
+.SECONDARY:
 MAKEFLAGS += --no-builtin-rules
+Q := @
+
 VERSION := $(shell cat VERSION)
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 V ?= dev
 B := build/$(V)
-Q := @
 
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
-        -Wwrite-strings -Wformat=2 -Wformat-overflow=2 -Wnull-dereference -Wduplicated-cond -Wduplicated-branches -Wlogical-op \
-        -Wvla -Wimplicit-fallthrough=5 -Wswitch-enum -Wundef -Wconversion -Wno-sign-conversion -Werror
-BASE := -std=gnu17 -D_GNU_SOURCE -I. -pthread $(WARN) -DKUBECANARY_VERSION='"$(VERSION)"' -DKUBECANARY_REVISION='"$(REVISION)"'
+        -Wwrite-strings -Wformat=2 -Wformat-overflow=2 -Wnull-dereference -Wduplicated-cond -Wlogical-op -Wvla \
+        -Wimplicit-fallthrough=5 -Wswitch-enum -Wundef -Wconversion -Wno-sign-conversion -Werror
+BASE := -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -DKUBECANARY_VERSION='"$(VERSION)"'
 
-ifeq ($(V),dev)
+include tools/deps/flags.mk
+ifeq ($(V),musl)
+CC := $(MUSL_CC)
+CFLAGS = $(BASE) $(MUSL_CFLAGS)
+LDFLAGS = $(MUSL_LDFLAGS)
+AGENT_LIBS = $(MUSL_AGENT_LIBS)
+else ifeq ($(V),glibc)
+CC := $(GLIBC_CC)
+CFLAGS = $(BASE) $(GLIBC_CFLAGS)
+LDFLAGS = $(GLIBC_LDFLAGS)
+AGENT_LIBS = $(GLIBC_JEMALLOC_AGENT_LIBS)
+OPERATOR_LIBS = $(GLIBC_OPERATOR_LIBS)
+else
 CC := gcc
 CFLAGS := $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-LDFLAGS := -fsanitize=address,undefined -rdynamic
+LDFLAGS := -fsanitize=address,undefined
 AGENT_LIBS := -lyaml -lmicrohttpd
 OPERATOR_LIBS := -lcurl -ljansson -lyaml -lmicrohttpd
 endif
 
 LIB_SRC := $(sort $(wildcard lib/*.c))
 AGENT_SRC := $(sort $(wildcard agent/*.c))
-OPERATOR_SRC := $(sort $(wildcard operator/*.c) $(wildcard operator/*.S))
-# Sources that need libcurl or jansson stay in an archive member of their own: the agent never pulls them in.
+OPERATOR_SRC := $(sort $(wildcard operator/*.c operator/*.S))
+UNIT_SRC := $(sort $(wildcard test/unit/*/test_*.c test/sim/test_*.c))
 obj = $(patsubst %,$(B)/%.o,$(1))
 LIB_A := $(B)/lib.a
 AGENT_A := $(B)/agent.a
@@ -33,17 +49,44 @@ OPERATOR_A := $(B)/operator.a
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@echo "kubecanary $(VERSION)"
+	@grep -hE '^[a-z0-9-]+:.*##' $(firstword $(MAKEFILE_LIST)) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+# --- the two commands --------------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: packages-build packages-demo ## a fleet of five nodes on this machine, with a real Prometheus (DEMO_EXIT=1: one round)
+	@test/demo/run
+
+.PHONY: test
+test: ## all tests, a real Kubernetes included
+	@test/all
+
+# --- building ----------------------------------------------------------------------------------------------------------------------
 
 .PHONY: build
-build: $(B)/kubecanary-agent $(B)/kubecanary-operator ## the development build (dynamic, with sanitizers)
+build: packages-build ## the development build, with sanitizers
+	$(Q)$(MAKE) --no-print-directory build/dev/kubecanary-agent build/dev/kubecanary-operator
 
-$(B)/%.c.o: %.c Makefile VERSION | packages-build
+.PHONY: release
+release: packages-build ## the static programs in build/release
+	@tools/release
+
+.PHONY: images
+images: release ## the container images in build/images
+	@tools/images
+
+$(B)/%.c.o: %.c Makefile VERSION tools/deps/flags.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 $(B)/%.S.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+# Which commit it is stands in this one object, so that a commit does not rebuild everything.
+$(B)/lib/version.c.o: CFLAGS += -DKUBECANARY_REVISION='"$(REVISION)"'
+$(B)/lib/version.c.o: build/revision
+build/revision: FORCE
+	@mkdir -p build; echo "$(REVISION)" | cmp -s - $@ || echo "$(REVISION)" >$@
 
 $(LIB_A): $(call obj,$(LIB_SRC))
 $(AGENT_A): $(call obj,$(filter-out agent/main.c,$(AGENT_SRC)))
@@ -52,34 +95,57 @@ $(B)/%.a:
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
+# An archive member is linked only where it is needed: the agent never pulls in libcurl, which lib/fetch.c uses.
 $(B)/kubecanary-agent: $(B)/agent/main.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 $(B)/kubecanary-operator: $(B)/operator/main.c.o $(OPERATOR_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
 
-# --- unit tests: test/unit/{lib,agent,operator}/test_X.c, each a program linked with that part's archive ---------------------------
-UNIT_SRC := $(sort $(wildcard test/unit/*/test_*.c) $(wildcard test/sim/test_*.c))
+# --- tests -------------------------------------------------------------------------------------------------------------------------
+
 UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
 $(B)/test/unit/lib/%: $(B)/test/unit/lib/%.c.o $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
+$(B)/test/unit/operator/%: $(B)/test/unit/operator/%.c.o $(OPERATOR_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
 $(B)/test/unit/agent/%: $(B)/test/unit/agent/%.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 $(B)/test/sim/%: $(B)/test/sim/%.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
-$(B)/test/unit/operator/%: $(B)/test/unit/operator/%.c.o $(OPERATOR_A) $(LIB_A)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
 
 .PHONY: unit
-unit: $(UNIT_BIN) ## the unit and simulation tests, under sanitizers
+unit: $(UNIT_BIN) ## unit and simulation tests, under sanitizers
 	@test/run-unit $(UNIT_BIN)
 
-.PHONY: packages-build
-packages-build:
-	@[ ! -x tools/install-packages ] || tools/install-packages build
+.PHONY: golden
+golden: build ## resources in, objects out (UPDATE=1 writes what comes out)
+	@test/golden/run $(if $(UPDATE),--update)
+
+.PHONY: lint
+lint: packages-lint ## format, banned functions, sizes, layering
+	@tools/lint/lint
+
+.PHONY: check
+check: packages-build packages-lint ## the quick part: no root, no cluster
+	@test/all --quick
+
+.PHONY: e2e
+e2e: ## the end-to-end test; KUBECONFIG=FILE runs it against a cluster that is there
+	@test/cluster/e2e $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG))
+
+.PHONY: bench
+bench: release packages-bench ## the agent beside fping and smokeping_prober: memory, processor time
+	@test/bench/run
+
+# --- machine -----------------------------------------------------------------------------------------------------------------------
+
+packages-%: FORCE
+	@tools/install-packages $*
 
 .PHONY: clean
 clean: ## remove build/
 	rm -rf build
 
-.SECONDARY:
+.PHONY: FORCE
+FORCE:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

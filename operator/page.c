@@ -9,6 +9,7 @@
 
 #include "lib/buf.h"
 #include "lib/metric.h"
+#include "lib/version.h"
 
 // A page of this program has a fixed number of series: far less than this.
 #define PAGE_MAX ((size_t)1 << 20)
