@@ -8,7 +8,7 @@
 #include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/peers.h"
-#include "lib/spec.h"
+#include "lib/spec_agent_file.h"
 
 // A kind of probe: one of mesh.probes, or the one of a target.
 struct plan_probe {
@@ -32,11 +32,15 @@ struct plan_dest {
 
 // One row of what is measured: destination x probe x family.
 struct plan_pair {
-    uint32_t dest;  // index in dests
-    uint16_t probe; // index in probes
-    uint8_t family; // enum family
-    bool gone;      // not probed any more: only its series stay, until gone_until_ns of the plan
+    uint64_t
+        gone_until_ns; // 0: live. Otherwise it is not probed any more, and only its series stay until then
+    uint32_t dest;     // index in dests
+    uint16_t probe;    // index in probes
+    uint8_t family;    // enum family
+    bool gone;         // gone_until_ns is set
 };
+
+struct plan_text;
 
 struct plan {
     unsigned refs;
@@ -65,8 +69,7 @@ struct plan {
     uint64_t packets_per_ks;   // that this agent sends in 1,000 s (ICMP 1, TCP 3)
     uint64_t min_interval_ns;  // the shortest of the live pairs; 0 without any
 
-    char *text;        // the names' memory
-    uint64_t *gone_at; // n_pairs, or NULL: until when each gone pair stays
+    struct plan_text *text; // the memory of the names
 };
 
 // Builds a plan. old (may be NULL): pairs in it that the new one has not stay as gone for LIMIT_GONE_NS from now_ns; those gone before keep their time.
@@ -84,7 +87,9 @@ void plan_free(struct plan *p); // takes NULL
 
 // The order of pairs, over plans: < 0, 0, > 0. Equal: the same row, whatever its address, interval or zone.
 int plan_compare(const struct plan *a, size_t i, const struct plan *b, size_t j);
-// What a plan of this shape costs in bytes, engine and counters included (published in docs; a test holds it): fixed part and names aside.
+// The bytes that this plan and the engine's part of it take from the heap, counters and probes in flight included, allocator's overhead aside.
+// For a pair of the mesh with b bounds: 16 (pair) + 24 (engine) + 40 + 24 * slots + stats_size(b), where slots is the power of two that holds
+// (timeout + grace) / interval + 2 probes; a destination takes 56 bytes and its names. Published in the docs, held by a test.
 size_t plan_memory(const struct plan *p);
 
 #endif

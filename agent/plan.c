@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+// Building a plan: the live pairs of the files, then those of the plan before that are gone, sorted by name.
+#include "agent/plan.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "lib/topo.h"
+
+#define TEXT_CHUNK 2048
+#define ZONES_SHARED 16 // distinct zones whose text is shared; more than these are merely stored again
+
+struct plan_text { // names: a list of chunks, so that no pointer ever moves
+    struct plan_text *next;
+    size_t used;
+    char data[TEXT_CHUNK];
+};
+
+static const char *text_add(struct plan *p, const char *text)
+{
+    size_t len = strlen(text) + 1;
+    assert(len <= TEXT_CHUNK);
+    if (!p->text || p->text->used + len > TEXT_CHUNK) {
+        struct plan_text *t = malloc(sizeof(*t));
+        if (!t)
+            return NULL;
+        t->next = p->text;
+        t->used = 0;
+        p->text = t;
+    }
+    char *at = p->text->data + p->text->used;
+    memcpy(at, text, len);
+    p->text->used += len;
+    return at;
+}
+
+// As text_add, but a text that one of the first destinations' zones has already is shared.
+static const char *zone_add(struct plan *p, const char *zone)
+{
+    const char *last = NULL;
+    unsigned distinct = 0;
+    for (size_t i = p->n_dests; i > 0 && distinct < ZONES_SHARED && p->n_dests - i < 4 * ZONES_SHARED; i--) {
+        const char *z = p->dests[i - 1].zone;
+        if (z == last)
+            continue;
+        if (strcmp(z, zone) == 0)
+            return z;
+        last = z;
+        distinct++;
+    }
+    return text_add(p, zone);
+}
+
+struct plan *plan_hold(struct plan *p)
+{
+    p->refs++;
+    return p;
+}
+
+void plan_free(struct plan *p)
+{
+    if (!p || --p->refs > 0)
+        return;
+    for (struct plan_text *t = p->text; t;) {
+        struct plan_text *next = t->next;
+        free(t);
+        t = next;
+    }
+    free(p->pairs);
+    free(p->dests);
+    free(p->probes);
+    free(p);
+}
+
+static void plan_cleanup(struct plan **p)
+{
+    plan_free(*p);
+}
+
+static int compare_rows(const struct plan *a, const struct plan_pair *x, const struct plan *b,
+                        const struct plan_pair *y)
+{
+    const struct plan_dest *d = &a->dests[x->dest], *f = &b->dests[y->dest];
+    if (d->target != f->target)
+        return d->target ? 1 : -1;
+    int c = d == f ? 0 : strcmp(d->name, f->name);
+    if (c == 0)
+        c = strcmp(a->probes[x->probe].name, b->probes[y->probe].name);
+    return c ? c : (int)x->family - (int)y->family;
+}
+
+int plan_compare(const struct plan *a, size_t i, const struct plan *b, size_t j)
+{
+    return compare_rows(a, &a->pairs[i], b, &b->pairs[j]);
+}
+
+static int by_row(const void *a, const void *b, void *arg)
+{
+    return compare_rows(arg, a, arg, b);
+}
+
+// --- the parts ------------------------------------------------------------------------------------------------------------------
+
+static int no_memory(struct err *e)
+{
+    return err_set(e, ENOMEM, "no memory for the plan");
+}
+
+// An empty plan with room for so much. Names may be NULL for "".
+static struct plan *plan_alloc(size_t pairs, size_t dests, size_t probes)
+{
+    struct plan *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    p->refs = 1;
+    p->gone_until_ns = UINT64_MAX;
+    p->pairs = calloc(pairs + 1, sizeof(*p->pairs));
+    p->dests = calloc(dests + 1, sizeof(*p->dests));
+    p->probes = calloc(probes + 1, sizeof(*p->probes));
+    if (!p->pairs || !p->dests || !p->probes) {
+        plan_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+static int set_names(struct plan *p, const char *fleet, const char *node, const char *zone)
+{
+    p->fleet = text_add(p, fleet);
+    p->node = text_add(p, node);
+    p->zone = text_add(p, zone);
+    return p->fleet && p->node && p->zone ? 0 : -ENOMEM;
+}
+
+static int add_probe(struct plan *p, const char *name, enum spec_probe_type type, uint16_t port, bool target,
+                     uint64_t interval_ns, uint64_t timeout_ns)
+{
+    struct plan_probe *r = &p->probes[p->n_probes];
+    *r = (struct plan_probe){
+        .type = type,
+        .port = port,
+        .target = target,
+        .interval_ns = interval_ns,
+        .timeout_ns = timeout_ns,
+        .grace_ns = MIN(timeout_ns, LIMIT_GRACE_NS),
+        .name = text_add(p, name),
+    };
+    if (!r->name)
+        return -ENOMEM;
+    p->n_probes++;
+    return 0;
+}
+
+static struct plan_dest *add_dest(struct plan *p, const char *name, const char *zone, bool target)
+{
+    struct plan_dest d = {.name = text_add(p, name), .zone = zone_add(p, zone), .target = target};
+    if (!d.name || !d.zone)
+        return NULL;
+    p->dests[p->n_dests] = d;
+    return &p->dests[p->n_dests++];
+}
+
+static void add_pair(struct plan *p, size_t dest, size_t probe, enum family f)
+{
+    const struct plan_probe *r = &p->probes[probe];
+    p->pairs[p->n_pairs++] =
+        (struct plan_pair){.dest = (uint32_t)dest, .probe = (uint16_t)probe, .family = (uint8_t)f};
+    p->n_live++;
+    p->packets_per_ks += 1000 * NS_PER_S * (r->type == SPEC_TCP ? 3 : 1) / r->interval_ns;
+    if (p->min_interval_ns == 0 || r->interval_ns < p->min_interval_ns)
+        p->min_interval_ns = r->interval_ns;
+}
+
+// --- what the files say ---------------------------------------------------------------------------------------------------------
+
+static int add_peer(struct plan *p, const struct peer *peer, unsigned families, size_t n_probes)
+{
+    const struct addr *addr = p->network == SPEC_NETWORK_NODE ? peer->host : peer->pod;
+    struct plan_dest *d = add_dest(p, peer->node, peer->zone ? peer->zone : "", false);
+    if (!d)
+        return -ENOMEM;
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        d->addr[f] = addr[f];
+        if (!addr[f].set || !(families & FAMILY_BIT(f)))
+            continue;
+        for (size_t i = 0; i < n_probes; i++)
+            add_pair(p, p->n_dests - 1, i, (enum family)f);
+    }
+    return 0;
+}
+
+static int add_mesh(struct plan *p, const struct spec_agent_file *file, const struct peers *peers)
+{
+    const struct spec_mesh *m = &file->spec.mesh;
+    bool probing = m->present && (m->networks & (1u << p->network));
+    for (size_t i = 0; probing && i < m->n_probes; i++) {
+        const struct spec_probe *r = &m->probes[i];
+        if (add_probe(p, r->name, r->type, r->type == SPEC_TCP ? file->ports.tcp : 0, false, r->interval_ns,
+                      r->timeout_ns) != 0)
+            return -ENOMEM;
+    }
+    for (size_t i = 0; i < peers->n; i++) {
+        const struct peer *peer = &peers->list[i];
+        if (strcmp(peer->node, p->node) == 0)
+            continue;
+        p->peers[peer->state]++;
+        if (!probing || peer->state != PEER_READY)
+            continue;
+        p->coverage += topo_probes(m->topology, peers, peer->node, p->node);
+        if (topo_probes(m->topology, peers, p->node, peer->node) &&
+            add_peer(p, peer, m->families, m->n_probes) != 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int add_targets(struct plan *p, const struct spec *s)
+{
+    for (size_t i = 0; i < s->n_targets; i++) {
+        const struct spec_target *t = &s->targets[i];
+        struct plan_dest *d = add_dest(p, t->name, "", true);
+        if (!d || add_probe(p, spec_probe_type_label(t->type), t->type, t->port, true, t->interval_ns,
+                            t->timeout_ns) != 0)
+            return -ENOMEM;
+        d->addr[t->address.family] = t->address;
+        add_pair(p, p->n_dests - 1, p->n_probes - 1, t->address.family);
+    }
+    return 0;
+}
+
+// --- what is carried along from the plan before -----------------------------------------------------------------------------------
+
+struct carry { // where the old plan's destinations and probes are in the new one, + 1
+    uint32_t *dests;
+    uint32_t *probes;
+};
+
+static void carry_release(struct carry *c)
+{
+    free(c->dests);
+    free(c->probes);
+}
+
+// Adds the old plan's pair i with its names. until_ns 0: live.
+static int carry_pair(struct plan *p, struct carry *c, const struct plan *old, size_t i, uint64_t until_ns)
+{
+    const struct plan_pair *o = &old->pairs[i];
+    const struct plan_dest *od = &old->dests[o->dest];
+    const struct plan_probe *op = &old->probes[o->probe];
+    if (!c->dests[o->dest]) {
+        struct plan_dest *d = add_dest(p, od->name, od->zone, od->target);
+        if (!d)
+            return -ENOMEM;
+        memcpy(d->addr, od->addr, sizeof(d->addr));
+        c->dests[o->dest] = (uint32_t)p->n_dests;
+    }
+    if (!c->probes[o->probe]) {
+        if (add_probe(p, op->name, op->type, op->port, op->target, op->interval_ns, op->timeout_ns) != 0)
+            return -ENOMEM;
+        c->probes[o->probe] = (uint32_t)p->n_probes;
+    }
+    size_t dest = c->dests[o->dest] - 1, probe = c->probes[o->probe] - 1;
+    if (until_ns == 0) {
+        add_pair(p, dest, probe, (enum family)o->family);
+        return 0;
+    }
+    p->pairs[p->n_pairs++] = (struct plan_pair){until_ns, (uint32_t)dest, (uint16_t)probe, o->family, true};
+    p->gone_until_ns = MIN(p->gone_until_ns, until_ns);
+    return 0;
+}
+
+// The old plan's pairs that are to stay. all: its live ones too, as live ones (nothing new was read); otherwise those that p lacks are gone now.
+static int carry_over(struct plan *p, const struct plan *old, bool all, uint64_t now_ns)
+{
+    CLEANUP(carry_release)
+    struct carry c = {calloc(old->n_dests + 1, sizeof(uint32_t)),
+                      calloc(old->n_probes + 1, sizeof(uint32_t))};
+    if (!c.dests || !c.probes)
+        return -ENOMEM;
+    size_t n_sorted = p->n_pairs, j = 0;
+    for (size_t i = 0; i < old->n_pairs; i++) {
+        const struct plan_pair *o = &old->pairs[i];
+        uint64_t until = o->gone ? o->gone_until_ns : now_ns + LIMIT_GONE_NS;
+        while (j < n_sorted && plan_compare(p, j, old, i) < 0)
+            j++;
+        if (j < n_sorted && plan_compare(p, j, old, i) == 0)
+            continue;
+        if (o->gone && until <= now_ns)
+            continue;
+        if (!all && (p->n_pairs >= LIMIT_PAIRS || p->n_probes >= UINT16_MAX))
+            continue; // no room: what is gone goes at once
+        if (carry_pair(p, &c, old, i, all && !o->gone ? 0 : until) != 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+// Sorts, and gives back the room that was not needed.
+static void finish(struct plan *p)
+{
+    qsort_r(p->pairs, p->n_pairs, sizeof(*p->pairs), by_row, p);
+    void *pairs = reallocarray(p->pairs, p->n_pairs + 1, sizeof(*p->pairs));
+    void *dests = reallocarray(p->dests, p->n_dests + 1, sizeof(*p->dests));
+    void *probes = reallocarray(p->probes, p->n_probes + 1, sizeof(*p->probes));
+    p->pairs = pairs ? pairs : p->pairs;
+    p->dests = dests ? dests : p->dests;
+    p->probes = probes ? probes : p->probes;
+}
+
+// --- building -----------------------------------------------------------------------------------------------------------------------
+
+static size_t count_live(const struct spec_agent_file *file, const struct peers *peers)
+{
+    return peers->n * FAMILIES * file->spec.mesh.n_probes + file->spec.n_targets;
+}
+
+static int fill(struct plan *p, const struct spec_agent_file *file, const struct peers *peers,
+                const char *node)
+{
+    const struct peer *self = peers_find(peers, node);
+    if (set_names(p, file->fleet, node, self && self->zone ? self->zone : "") != 0)
+        return -ENOMEM;
+    p->generation = file->generation;
+    p->paused = file->paused;
+    p->network_name = spec_network_name(p->network);
+    p->series_limit = file->spec.metrics.series_limit;
+    p->n_bounds = file->spec.metrics.n_buckets;
+    for (size_t i = 0; i < p->n_bounds; i++)
+        p->bounds_ns[i] = file->spec.metrics.rtt_buckets_us[i] * NS_PER_US;
+    if (add_mesh(p, file, peers) != 0)
+        return -ENOMEM;
+    return add_targets(p, &file->spec);
+}
+
+int plan_build(const struct spec_agent_file *file, const struct peers *peers, const char *node,
+               enum spec_network network, const struct plan *old, uint64_t now_ns, struct plan **ret,
+               struct err *e)
+{
+    size_t n_targets = file->spec.n_targets, n_probes = file->spec.mesh.n_probes;
+    CLEANUP(plan_cleanup)
+    struct plan *p = plan_alloc(count_live(file, peers) + (old ? old->n_pairs : 0),
+                                peers->n + n_targets + (old ? old->n_dests : 0),
+                                n_probes + n_targets + (old ? old->n_probes : 0));
+    if (!p)
+        return no_memory(e);
+    p->network = network;
+    if (fill(p, file, peers, node) != 0)
+        return no_memory(e);
+    if (p->n_live > LIMIT_PAIRS)
+        return err_set(e, E2BIG, "%zu pairs to probe, at most %d are possible", p->n_live, LIMIT_PAIRS);
+    qsort_r(p->pairs, p->n_pairs, sizeof(*p->pairs), by_row, p);
+    if (old && carry_over(p, old, false, now_ns) != 0)
+        return no_memory(e);
+    finish(p);
+    *ret = TAKE_PTR(p);
+    return 0;
+}
+
+int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struct err *e)
+{
+    CLEANUP(plan_cleanup) struct plan *p = plan_alloc(old->n_pairs, old->n_dests, old->n_probes);
+    if (!p || set_names(p, old->fleet, old->node, old->zone) != 0)
+        return no_memory(e);
+    p->generation = old->generation;
+    p->paused = old->paused;
+    p->network = old->network;
+    p->network_name = old->network_name;
+    p->series_limit = old->series_limit;
+    p->n_bounds = old->n_bounds;
+    memcpy(p->bounds_ns, old->bounds_ns, sizeof(p->bounds_ns));
+    memcpy(p->peers, old->peers, sizeof(p->peers));
+    p->coverage = old->coverage;
+    if (carry_over(p, old, true, now_ns) != 0)
+        return no_memory(e);
+    finish(p);
+    *ret = TAKE_PTR(p);
+    return 0;
+}
