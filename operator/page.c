@@ -41,9 +41,13 @@ static void write_samples(struct buf *b, enum metric_format f, const struct samp
 static void write_build_info(struct buf *b, enum metric_format f)
 {
     metric_family(b, f, METRIC_INFO, "kubecanary_build", NULL, "The version that runs.");
-    metric_u64(b, "kubecanary_build", "_info",
-               "program=\"operator\",version=\"" KUBECANARY_VERSION "\",revision=\"" KUBECANARY_REVISION "\"",
-               1);
+    CLEANUP_BUF struct buf labels;
+    buf_init(&labels, 512);
+    metric_label(&labels, "program", "operator");
+    metric_label(&labels, "version", version_text);
+    metric_label(&labels, "revision", version_revision);
+    metric_label(&labels, "compiler", version_compiler);
+    metric_u64(b, "kubecanary_build", "_info", buf_text(&labels), 1);
 }
 
 // Pages of resident memory from /proc/self/statm, in bytes; 0 when it cannot be read.
