@@ -60,4 +60,18 @@
 #define LIMIT_SERVE_BLOCK (16u << 10)
 #define LIMIT_SERVE_IDLE_S 15
 
+// The listener of TCP probes: connections taken a wake-up (so that a flood does not hold up the tick), those that wait in the kernel (one tick's
+// worth of a fleet of 5,000), and how long it looks away when there are no descriptors left.
+#define LIMIT_REFLECT_BATCH 64
+#define LIMIT_REFLECT_BACKLOG 512
+#define LIMIT_REFLECT_PAUSE_NS (100 * NS_PER_MS)
+// How long an agent may be asked to go on answering after SIGTERM.
+#define LIMIT_STOP_GRACE_NS (600 * NS_PER_S)
+// Scrapes that stream at the same time: each holds a copy of all counters.
+#define LIMIT_SCRAPES 4
+// The agent's look at its files when no event came (ConfigMap mounts on file systems without inotify), and the pause after one, for the rest
+// of a change that comes in several steps.
+#define LIMIT_INPUTS_POLL_NS (5 * NS_PER_S)
+#define LIMIT_INPUTS_SETTLE_NS (50 * NS_PER_MS)
+
 #endif

@@ -7,6 +7,7 @@
 #include <microhttpd.h>
 
 #include "lib/limits.h"
+#include "lib/listen.h"
 
 struct serve {
     struct loop *loop;
@@ -184,45 +185,11 @@ static void pump(struct serve *s)
     }
 }
 
-static int open_socket(const struct addr *addr, uint16_t port, struct err *e)
-{
-    struct sockaddr_storage sa;
-    struct addr any4 = {.family = FAMILY_IPV4, .set = 1};
-    socklen_t len = addr_sockaddr(addr, port, &sa);
-    CLEANUP_FD int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 && errno == EAFNOSUPPORT && !addr->set) { // a kernel without IPv6
-        len = addr_sockaddr(&any4, port, &sa);
-        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    }
-    if (fd < 0)
-        return err_sys(e, errno, "socket for HTTP");
-    int on = 1, v6only = addr->set;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (sa.ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only));
-    if (bind(fd, (struct sockaddr *)&sa, len) < 0)
-        return err_sys(e, errno, "bind of HTTP port %u", port);
-    if (listen(fd, LIMIT_SERVE_CONNECTIONS) < 0)
-        return err_sys(e, errno, "listen on HTTP port %u", port);
-    return TAKE_FD(fd);
-}
-
-static uint16_t port_of(int fd)
-{
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof(sa);
-    struct addr addr;
-    uint16_t port = 0;
-    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0 ||
-        addr_from_sockaddr((struct sockaddr *)&sa, &addr, &port) < 0)
-        return 0;
-    return port;
-}
-
 struct serve *serve_new(struct loop *l, const struct addr *addr, uint16_t port, serve_fn *fn, void *arg,
                         struct err *e)
 {
-    CLEANUP_FD int fd = open_socket(addr, port, e);
+    uint16_t bound = 0;
+    CLEANUP_FD int fd = listen_tcp(addr, port, LIMIT_SERVE_CONNECTIONS, "HTTP", &bound, e);
     if (fd < 0)
         return NULL;
     struct serve *s = calloc(1, sizeof(*s));
@@ -230,7 +197,7 @@ struct serve *serve_new(struct loop *l, const struct addr *addr, uint16_t port, 
         err_set(e, ENOMEM, "no memory for the HTTP server");
         return NULL;
     }
-    *s = (struct serve){.loop = l, .fn = fn, .arg = arg, .port = port_of(fd)};
+    *s = (struct serve){.loop = l, .fn = fn, .arg = arg, .port = bound};
     s->daemon = MHD_start_daemon(MHD_USE_EPOLL, s->port, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET,
                                  fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_CONNECTIONS,
                                  MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_PER_IP,
