@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads the few fields of each kind that the operator acts upon.
+#include "operator/project.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "operator/tree.h"
+
+#define LABEL_FLEET "kubecanary.io/fleet"
+#define LABEL_NETWORK "kubecanary.io/network"
+#define LABEL_ZONE "topology.kubernetes.io/zone"
+#define ANNOTATION_PUBLISHED "kubecanary.io/published"
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+// Copies what fits of a text for people, cut at a character's border.
+static void copy_cut(char *dst, size_t size, const char *src)
+{
+    size_t len = strlen(src);
+    if (len >= size) {
+        len = size - 1;
+        while (len > 0 && ((unsigned char)src[len] & 0xc0) == 0x80)
+            len--;
+    }
+    memcpy(dst, src, len);
+    dst[len] = '\0';
+}
+
+static int required(char *dst, size_t size, const json_t *meta, const char *key, struct err *e)
+{
+    const char *text = text_of(meta, key);
+    if (!text[0])
+        return err_set(e, EINVAL, "metadata.%s is missing", key);
+    if (base_copy(dst, size, text) < 0)
+        return err_set(e, EINVAL, "metadata.%s has more than %zu bytes", key, size - 1);
+    return 0;
+}
+
+int project_key(enum store_kind kind, const json_t *object, struct store_meta *ret, struct err *e)
+{
+    const json_t *meta = json_object_get(object, "metadata");
+    int r = required(ret->name, sizeof(ret->name), meta, "name", e);
+    if (r == 0 && store_kinds[kind].namespaced)
+        r = required(ret->namespace, sizeof(ret->namespace), meta, "namespace", e);
+    return r;
+}
+
+// A field that may be absent. Too long: as absent (such an object is none of ours).
+static void optional(char *dst, size_t size, const char *text)
+{
+    if (base_copy(dst, size, text) < 0)
+        dst[0] = '\0';
+}
+
+static void read_owner(const json_t *meta, struct store_meta *ret)
+{
+    size_t i;
+    const json_t *owner;
+    json_array_foreach(json_object_get(meta, "ownerReferences"), i, owner)
+    {
+        if (json_is_true(json_object_get(owner, "controller")))
+            optional(ret->owner_uid, sizeof(ret->owner_uid), text_of(owner, "uid"));
+    }
+}
+
+static int read_meta(enum store_kind kind, const json_t *object, struct store_meta *ret, struct err *e)
+{
+    const json_t *meta = json_object_get(object, "metadata");
+    int r = project_key(kind, object, ret, e);
+    if (r < 0)
+        return r;
+    if (base_copy(ret->uid, sizeof(ret->uid), text_of(meta, "uid")) < 0)
+        return err_set(e, EINVAL, "metadata.uid has more than %d bytes", LIMIT_UID);
+    if (base_copy(ret->resource_version, sizeof(ret->resource_version), text_of(meta, "resourceVersion")) < 0)
+        return err_set(e, EINVAL, "metadata.resourceVersion has more than %d bytes", LIMIT_RESOURCE_VERSION);
+    read_owner(meta, ret);
+    if (kind == STORE_FLEET)
+        optional(ret->fleet, sizeof(ret->fleet), ret->name);
+    else
+        optional(ret->fleet, sizeof(ret->fleet), text_of(json_object_get(meta, "labels"), LABEL_FLEET));
+    ret->generation = json_integer_value(json_object_get(meta, "generation"));
+    ret->deleting = text_of(meta, "deletionTimestamp")[0] != '\0';
+    return 0;
+}
+
+static bool condition_true(const json_t *status, const char *type)
+{
+    size_t i;
+    const json_t *c;
+    json_array_foreach(json_object_get(status, "conditions"), i, c)
+    {
+        if (strcmp(text_of(c, "type"), type) == 0)
+            return strcmp(text_of(c, "status"), "True") == 0;
+    }
+    return false;
+}
+
+// The first address of each family counts.
+static void add_address(struct addr list[static FAMILIES], const char *text)
+{
+    struct addr a;
+    if (addr_parse(text, &a) == 0 && !list[a.family].set)
+        list[a.family] = a;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+// "key=value" strings, each with its NUL, sorted by key, an empty one at the end: a tenth of what a JSON object takes.
+static char *pack_labels(const json_t *labels)
+{
+    struct buf b;
+    size_t n = 0, count = json_object_size(labels);
+    CLEANUP_FREE const char **keys = calloc(count + 1, sizeof(*keys));
+    if (!keys)
+        return NULL;
+    for (void *at = json_object_iter((json_t *)(uintptr_t)labels); at && n < count;
+         at = json_object_iter_next((json_t *)(uintptr_t)labels, at))
+        keys[n++] = json_object_iter_key(at);
+    qsort(keys, n, sizeof(*keys), compare_keys);
+    buf_init(&b, LIMIT_DOC_BYTES);
+    for (size_t i = 0; i < n; i++) {
+        buf_str(&b, keys[i]);
+        buf_char(&b, '=');
+        buf_str(&b, text_of(labels, keys[i]));
+        buf_char(&b, '\0');
+    }
+    buf_char(&b, '\0');
+    return buf_take(&b);
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    return base_hash(hash, text, strlen(text) + 1);
+}
+
+static uint64_t hash_addresses(uint64_t hash, const struct addr list[static FAMILIES])
+{
+    for (size_t i = 0; i < FAMILIES; i++) {
+        if (list[i].set)
+            hash = base_hash(hash, &list[i], sizeof(list[i]));
+    }
+    return hash;
+}
+
+static int read_node(const json_t *object, struct store_node *n, struct err *e)
+{
+    const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
+    const json_t *status = json_object_get(object, "status"), *address;
+    size_t i;
+    optional(n->zone, sizeof(n->zone), text_of(labels, LABEL_ZONE));
+    json_array_foreach(json_object_get(status, "addresses"), i, address)
+    {
+        if (strcmp(text_of(address, "type"), "InternalIP") == 0)
+            add_address(n->host, text_of(address, "address"));
+    }
+    n->ready = condition_true(status, "Ready");
+    n->labels = pack_labels(labels);
+    if (!n->labels)
+        return err_set(e, ENOMEM, "no memory for the labels of node %s", n->meta.name);
+    uint64_t hash = base_hash(BASE_HASH_INIT, &n->ready, sizeof(n->ready));
+    hash = base_hash(hash, &n->meta.deleting, sizeof(n->meta.deleting));
+    for (const char *l = n->labels; *l; l += strlen(l) + 1)
+        hash = hash_text(hash, l);
+    n->meta.digest = hash_addresses(hash, n->host);
+    return 0;
+}
+
+// The first container that waits for another reason than being made.
+static void read_waiting(const json_t *status, struct store_pod *p)
+{
+    static const char *const lists[] = {"initContainerStatuses", "containerStatuses"};
+    for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+        size_t i;
+        const json_t *c;
+        json_array_foreach(json_object_get(status, lists[l]), i, c)
+        {
+            const json_t *waiting = json_object_get(json_object_get(c, "state"), "waiting");
+            const char *reason = text_of(waiting, "reason");
+            if (!reason[0] || strcmp(reason, "ContainerCreating") == 0 ||
+                strcmp(reason, "PodInitializing") == 0)
+                continue;
+            copy_cut(p->waiting_reason, sizeof(p->waiting_reason), reason);
+            copy_cut(p->waiting_message, sizeof(p->waiting_message), text_of(waiting, "message"));
+            return;
+        }
+    }
+}
+
+static void read_pod(const json_t *object, struct store_pod *p)
+{
+    const json_t *meta = json_object_get(object, "metadata");
+    const json_t *status = json_object_get(object, "status"), *ip;
+    size_t i;
+    optional(p->network, sizeof(p->network), text_of(json_object_get(meta, "labels"), LABEL_NETWORK));
+    optional(p->node, sizeof(p->node), text_of(json_object_get(object, "spec"), "nodeName"));
+    optional(p->published, sizeof(p->published),
+             text_of(json_object_get(meta, "annotations"), ANNOTATION_PUBLISHED));
+    json_array_foreach(json_object_get(status, "podIPs"), i, ip)
+    {
+        add_address(p->ip, text_of(ip, "ip"));
+    }
+    p->ready = condition_true(status, "Ready");
+    p->running = strcmp(text_of(status, "phase"), "Running") == 0;
+    read_waiting(status, p);
+    const bool flags[] = {p->ready, p->running, p->meta.deleting};
+    uint64_t hash = base_hash(BASE_HASH_INIT, flags, sizeof(flags));
+    const char *const texts[] = {p->meta.uid,  p->meta.fleet,     p->network,        p->node,
+                                 p->published, p->waiting_reason, p->waiting_message};
+    for (i = 0; i < ARRAY_LEN(texts); i++)
+        hash = hash_text(hash, texts[i]);
+    p->meta.digest = hash_addresses(hash, p->ip);
+}
+
+static int read_fleet(const json_t *object, struct store_fleet *f, struct err *e)
+{
+    json_t *spec = json_object_get(object, "spec");
+    json_t *status = json_object_get(object, "status");
+    if (!json_is_object(spec))
+        return err_set(e, EINVAL, "spec is missing");
+    f->spec = json_incref(spec);
+    f->status = json_is_object(status) ? json_incref(status) : NULL;
+    f->meta.digest = project_digest(object);
+    return 0;
+}
+
+static int count_of(const json_t *status, const char *key)
+{
+    json_int_t n = json_integer_value(json_object_get(status, key));
+    return n < 0 || n > INT32_MAX ? 0 : (int)n;
+}
+
+static void read_child(enum store_kind kind, const json_t *object, struct store_child *c)
+{
+    const json_t *status = json_object_get(object, "status");
+    c->kind = kind;
+    c->meta.digest = project_digest(object);
+    if (kind != STORE_DAEMONSET)
+        return;
+    c->observed_generation = json_integer_value(json_object_get(status, "observedGeneration"));
+    c->desired = count_of(status, "desiredNumberScheduled");
+    c->current = count_of(status, "currentNumberScheduled");
+    c->ready = count_of(status, "numberReady");
+    c->updated = count_of(status, "updatedNumberScheduled");
+    c->available = count_of(status, "numberAvailable");
+}
+
+int project_object(enum store_kind kind, const json_t *object, union project *ret, struct err *e)
+{
+    int r = read_meta(kind, object, &ret->meta, e);
+    if (r < 0)
+        return r;
+    if (kind == STORE_FLEET)
+        return read_fleet(object, &ret->fleet, e);
+    if (kind == STORE_NODE)
+        return read_node(object, &ret->node, e);
+    if (kind == STORE_POD)
+        read_pod(object, &ret->pod);
+    else
+        read_child(kind, object, &ret->child);
+    return 0;
+}
+
+void project_release(enum store_kind kind, union project *p)
+{
+    if (kind == STORE_FLEET) {
+        json_decref(p->fleet.spec);
+        json_decref(p->fleet.status);
+        p->fleet.spec = p->fleet.status = NULL;
+    } else if (kind == STORE_NODE) {
+        free(p->node.labels);
+        p->node.labels = NULL;
+    }
+}
+
+uint64_t project_digest(const json_t *object)
+{
+    static const char *const kept[] = {"labels", "annotations", "ownerReferences", "finalizers"};
+    static const char *const dropped[] = {"apiVersion", "kind", "status", "metadata"};
+    const json_t *meta = json_object_get(object, "metadata");
+    json_t *rest = json_copy((json_t *)(uintptr_t)object);
+    json_t *small = json_object();
+    for (size_t i = 0; i < ARRAY_LEN(dropped); i++)
+        json_object_del(rest, dropped[i]);
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+        json_t *value = json_object_get(meta, kept[i]);
+        if (value)
+            json_object_set(small, kept[i], value);
+    }
+    uint64_t parts[] = {tree_hash(rest), tree_hash(small)};
+    json_decref(rest);
+    json_decref(small);
+    return base_hash(BASE_HASH_INIT, parts, sizeof(parts));
+}
