@@ -140,11 +140,11 @@ static void on_change(enum store_kind kind, enum store_change change UNUSED, con
                       void *arg)
 {
     struct control *c = arg;
-    if (kind == STORE_FLEET) {
+    if (kind == STORE_FLEET && change != STORE_API) {
         enqueue(c, meta->namespace, meta->name, 0);
         return;
     }
-    if (kind == STORE_NODE) {
+    if (kind == STORE_NODE || change == STORE_API) {
         enqueue_all(c, CONTROL_GATHER_NS);
         return;
     }
