@@ -10,7 +10,8 @@
 #include "lib/spec.h"
 #include "operator/store.h"
 
-struct render_config { // the operator's own settings; strings borrowed
+// The operator's own settings; strings borrowed.
+struct render_config {
     const char *version;              // app.kubernetes.io/version
     const char *agent_image;          // for System
     const char *agent_jemalloc_image; // for Jemalloc
@@ -32,10 +33,13 @@ struct render_input {
 struct render_object {
     enum store_kind kind;
     char name[LIMIT_NAME + 1];
-    json_t *body; // complete intent: apiVersion, kind, metadata (name, namespace, labels, ownerReferences) and the rest; no nulls, no empty maps
+    // Complete intent: apiVersion, kind, metadata (name, namespace, labels, ownerReferences) and the rest; no nulls, no
+    // empty maps or lists (server-side apply would fight over them).
+    json_t *body;
 };
 
-struct render_set { // in the order in which they are to be applied: ServiceAccount, ConfigMaps, DaemonSets, monitoring
+// In the order in which they are to be applied: ServiceAccount, ConfigMaps, DaemonSets, monitoring.
+struct render_set {
     size_t n;
     struct render_object *list;
 };

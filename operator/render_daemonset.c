@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds the DaemonSet from the inside out: container, volume, pod, object. Restricted pod security profile throughout.
+#include "operator/render_daemonset.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "operator/render_part.h"
+
+#define CONFIG_DIR "/etc/kubecanary"
+#define AGENT_ID 65532 // user and group of the images; the group may open ping sockets
+#define GRACE_SECONDS 10
+#define SPARE_SLICES_UP_TO 4u // past it twice as many mounts would cost the API server too many watches
+
+const char *render_daemonset_suffix(enum spec_network network)
+{
+    return network == SPEC_NETWORK_NODE ? "-node" : "-pod";
+}
+
+unsigned render_daemonset_mounts(unsigned slices)
+{
+    return slices <= SPARE_SLICES_UP_TO ? 2 * slices : slices;
+}
+
+// Appends value to list, which it owns from then on even on failure. False: no memory.
+static bool append(json_t *list, json_t *value)
+{
+    return json_array_append_new(list, value) == 0;
+}
+
+// {name: value, ...} of pairs that are not empty; NULL if none is (json_pack's "o*" leaves it out).
+static json_t *quantities(const char *cpu, const char *memory)
+{
+    if (!cpu[0] && !memory[0])
+        return NULL;
+    return json_pack("{s:s*, s:s*}", "cpu", cpu[0] ? cpu : NULL, "memory", memory[0] ? memory : NULL);
+}
+
+static json_t *resources(const struct spec_agent *a)
+{
+    json_t *limits = quantities(a->cpu_limit, a->memory_limit);
+    json_t *requests = quantities(a->cpu_request, a->memory_request);
+    return limits || requests ? json_pack("{s:o*, s:o*}", "limits", limits, "requests", requests) : NULL;
+}
+
+// jemalloc's options: "narenas:1,tcache:false". False: there are none.
+static bool allocator_options(const struct spec_allocator *a, char *out, size_t size)
+{
+    char narenas[32] = "";
+    if (a->type != SPEC_ALLOCATOR_JEMALLOC || (!a->narenas && !a->conf[0]))
+        return false;
+    if (a->narenas)
+        snprintf(narenas, sizeof(narenas), "narenas:%u%s", a->narenas, a->conf[0] ? "," : "");
+    snprintf(out, size, "%s%s", narenas, a->conf);
+    return true;
+}
+
+static json_t *environment(const struct spec_agent *a)
+{
+    char options[LIMIT_ALLOCATOR_CONF + 32];
+    const char *variable = a->allocator.variable[0] ? a->allocator.variable : "MALLOC_CONF";
+    json_t *env = json_pack("[{s:s, s:{s:{s:s, s:s}}}]", "name", "NODE_NAME", "valueFrom", "fieldRef",
+                            "apiVersion", "v1", "fieldPath", "spec.nodeName");
+    bool ok = env != NULL;
+    if (ok && allocator_options(&a->allocator, options, sizeof(options)))
+        ok = append(env, json_pack("{s:s, s:s}", "name", variable, "value", options));
+    for (size_t i = 0; ok && i < a->n_env; i++)
+        ok = append(env, json_pack("{s:s, s:s}", "name", a->env[i].key, "value", a->env[i].value));
+    if (ok)
+        return env;
+    json_decref(env);
+    return NULL;
+}
+
+static const char *image(const struct render_input *in)
+{
+    const struct spec_agent *a = &in->spec->agent;
+    if (a->image[0])
+        return a->image;
+    return a->allocator.type == SPEC_ALLOCATOR_JEMALLOC ? in->config->agent_jemalloc_image
+                                                        : in->config->agent_image;
+}
+
+// Healthy: the process answers; nothing that the network does may restart an agent. Ready: sockets are open, files are read.
+static json_t *http_probe(const char *path, int period, int timeout)
+{
+    return json_pack("{s:{s:s, s:s, s:s}, s:i, s:i, s:i}", "httpGet", "path", path, "port", "http", "scheme",
+                     "HTTP", "periodSeconds", period, "timeoutSeconds", timeout, "failureThreshold", 3);
+}
+
+static json_t *arguments(enum spec_network network)
+{
+    char listen[16];
+    snprintf(listen, sizeof(listen), ":%d", SPEC_PORT_HTTP);
+    return json_pack("[s, s, s, s, s, s, s, s]", "--config", CONFIG_DIR, "--node", "$(NODE_NAME)",
+                     "--network", spec_network_name(network), "--listen", listen);
+}
+
+static json_t *ports(void)
+{
+    return json_pack("[{s:s, s:i, s:s}, {s:s, s:i, s:s}]", "name", "http", "containerPort", SPEC_PORT_HTTP,
+                     "protocol", "TCP", "name", "tcp", "containerPort", SPEC_PORT_TCP, "protocol", "TCP");
+}
+
+static json_t *container(const struct render_input *in, enum spec_network network)
+{
+    json_t *security = json_pack("{s:b, s:b, s:{s:[s]}}", "allowPrivilegeEscalation", 0,
+                                 "readOnlyRootFilesystem", 1, "capabilities", "drop", "ALL");
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o*, s:o, s:[{s:s, s:s, s:b}]}", "name",
+                     "agent", "image", image(in), "imagePullPolicy", in->config->image_pull_policy, "args",
+                     arguments(network), "env", environment(&in->spec->agent), "ports", ports(),
+                     "livenessProbe", http_probe("/healthz", 10, 5), "readinessProbe",
+                     http_probe("/readyz", 2, 2), "resources", resources(&in->spec->agent), "securityContext",
+                     security, "volumeMounts", "name", "config", "mountPath", CONFIG_DIR, "readOnly", 1);
+}
+
+// One volume of all ConfigMaps, so that the agent sees one directory that changes at once.
+static json_t *volume(const struct render_input *in)
+{
+    char name[LIMIT_NAME + 1], suffix[24];
+    json_t *sources = json_pack("[{s:{s:s}}]", "configMap", "name", render_part_name(in, "-agent", name));
+    for (unsigned i = 0; sources && i < render_daemonset_mounts(in->slices); i++) {
+        snprintf(suffix, sizeof(suffix), "-peers-%02u", i);
+        if (!append(sources, json_pack("{s:{s:s, s:b}}", "configMap", "name",
+                                       render_part_name(in, suffix, name), "optional", 1))) {
+            json_decref(sources);
+            return NULL;
+        }
+    }
+    return json_pack("{s:s, s:{s:i, s:o}}", "name", "config", "projected", "defaultMode", 0444, "sources",
+                     sources);
+}
+
+static json_t *node_selector(const struct spec_placement *p)
+{
+    json_t *selector = json_object();
+    bool ok = selector != NULL;
+    for (size_t i = 0; ok && i < p->n_selector; i++)
+        ok = json_object_set_new(selector, p->selector[i].key, json_string(p->selector[i].value)) == 0;
+    if (ok && json_object_set_new(selector, "kubernetes.io/os", json_string("linux")) == 0)
+        return selector;
+    json_decref(selector);
+    return NULL;
+}
+
+// Stays NULL in *ret when there are none. False: no memory.
+static bool tolerations(const struct spec_placement *p, json_t **ret)
+{
+    json_t *list = p->n_tolerations ? json_array() : NULL;
+    bool ok = list != NULL || p->n_tolerations == 0;
+    for (size_t i = 0; ok && i < p->n_tolerations; i++) {
+        const struct spec_toleration *t = &p->tolerations[i];
+        ok = append(list, json_pack("{s:s*, s:s*, s:s*, s:s*}", "key", t->key, "operator", t->op, "value",
+                                    t->value, "effect", t->effect));
+    }
+    if (!ok)
+        json_decref(list);
+    *ret = ok ? list : NULL;
+    return ok;
+}
+
+// With hostNetwork (network Node) the kubelet refuses every net.* sysctl.
+static json_t *pod_security(enum spec_network network)
+{
+    char range[32];
+    json_t *sysctls = NULL;
+    snprintf(range, sizeof(range), "%d %d", AGENT_ID, AGENT_ID);
+    if (network == SPEC_NETWORK_POD)
+        sysctls = json_pack("[{s:s, s:s}]", "name", "net.ipv4.ping_group_range", "value", range);
+    return json_pack("{s:b, s:i, s:i, s:{s:s}, s:o*}", "runAsNonRoot", 1, "runAsUser", AGENT_ID, "runAsGroup",
+                     AGENT_ID, "seccompProfile", "type", "RuntimeDefault", "sysctls", sysctls);
+}
+
+static json_t *pod_spec(const struct render_input *in, enum spec_network network)
+{
+    char account[LIMIT_NAME + 1];
+    const struct spec_placement *p = &in->spec->placement;
+    json_t *tolerated;
+    if (!tolerations(p, &tolerated))
+        return NULL;
+    return json_pack("{s:s, s:b, s:b, s:i, s:s*, s:o, s:o*, s:o, s:[o], s:[o]}", "serviceAccountName",
+                     render_part_name(in, "-agent", account), "automountServiceAccountToken", 0,
+                     "enableServiceLinks", 0, "terminationGracePeriodSeconds", GRACE_SECONDS,
+                     "priorityClassName", p->priority_class[0] ? p->priority_class : NULL, "nodeSelector",
+                     node_selector(p), "tolerations", tolerated, "securityContext", pod_security(network),
+                     "containers", container(in, network), "volumes", volume(in));
+}
+
+// enable-ds-eviction: an autoscaler that removes the node lets the agent say that it leaves.
+static json_t *pod_template(const struct render_input *in, enum spec_network network)
+{
+    return json_pack("{s:{s:o, s:{s:s, s:s}}, s:o}", "metadata", "labels",
+                     render_part_labels(in, spec_network_name(network), false), "annotations",
+                     "kubectl.kubernetes.io/default-container", "agent",
+                     "cluster-autoscaler.kubernetes.io/enable-ds-eviction", "true", "spec",
+                     pod_spec(in, network));
+}
+
+static json_t *max_unavailable(const struct spec_placement *p)
+{
+    uint64_t number;
+    if (base_parse_u64(p->max_unavailable, 1, INT32_MAX, &number) == 0)
+        return json_integer((json_int_t)number);
+    return json_string(p->max_unavailable);
+}
+
+json_t *render_daemonset(const struct render_input *in, enum spec_network network)
+{
+    char name[LIMIT_NAME + 1];
+    const char *network_name = spec_network_name(network);
+    render_part_name(in, render_daemonset_suffix(network), name);
+    return json_pack("{s:s, s:s, s:o, s:{s:i, s:o, s:{s:s, s:{s:o}}, s:o}}", "apiVersion",
+                     store_kinds[STORE_DAEMONSET].api_version, "kind", store_kinds[STORE_DAEMONSET].kind,
+                     "metadata", render_part_metadata(in, name, network_name), "spec", "revisionHistoryLimit",
+                     3, "selector", render_part_selector(in, network_name), "updateStrategy", "type",
+                     "RollingUpdate", "rollingUpdate", "maxUnavailable",
+                     max_unavailable(&in->spec->placement), "template", pod_template(in, network));
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pieces that every rendered object has: names, labels, metadata. Pure; NULL means no memory.
+#ifndef KUBECANARY_OPERATOR_RENDER_PART_H
+#define KUBECANARY_OPERATOR_RENDER_PART_H
+
+#include "operator/render.h"
+
+#define RENDER_LABEL_FLEET "kubecanary.io/fleet"
+#define RENDER_LABEL_NETWORK "kubecanary.io/network"
+
+// A child's name: "<fleet><suffix>".
+const char *render_part_name(const struct render_input *in, const char *suffix,
+                             char out[static LIMIT_NAME + 1]);
+// Labels of a child; with its network ("Pod") where it belongs to one, else NULL. `version`: with app.kubernetes.io/version,
+// which pod templates do not have: a new operator alone restarts nobody.
+json_t *render_part_labels(const struct render_input *in, const char *network, bool version);
+// metadata: name, namespace, labels, owner reference.
+json_t *render_part_metadata(const struct render_input *in, const char *name, const char *network);
+// {matchLabels: {fleet, network}}; network NULL: of all networks.
+json_t *render_part_selector(const struct render_input *in, const char *network);
+
+#endif
