@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program: command line in, one command carried out, exit status out. 2: unusable command line, 1: the command failed.
+#include <errno.h>
+#include <stdio.h>
+
+#include "lib/log.h"
+#include "lib/version.h"
+#include "operator/cli.h"
+#include "operator/offline.h"
+
+static int print_error(const struct err *e)
+{
+    char text[1024];
+    fprintf(stderr, "kubecanary-operator: %s\n", err_text(e, text, sizeof(text)));
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli;
+    struct err e;
+    if (cli_parse(argc, argv, &cli, &e) < 0) {
+        print_error(&e);
+        fputs(cli_usage(), stderr);
+        return 2;
+    }
+    log_init(cli.log_level, STDERR_FILENO);
+    switch (cli.command) {
+    case CLI_HELP: fputs(cli_usage(), stdout); return 0;
+    case CLI_VERSION:
+        printf("kubecanary-operator %s (%s, %s)\n", version_text, version_revision, version_compiler);
+        return 0;
+    case CLI_RENDER: return offline_render(&cli, &e) < 0 ? print_error(&e) : 0;
+    case CLI_RUN:
+    case CLI_LOCAL: break;
+    }
+    err_set(&e, ENOSYS, "not there yet");
+    return print_error(&e);
+}
