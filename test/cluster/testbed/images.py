@@ -30,10 +30,11 @@ def _tar(files: dict, mode: int) -> bytes:
 
 
 def archive(program: Path, tag: str) -> bytes:
-    layer = _tar({program.name: program.read_bytes()}, 0o755)
+    # /bin is where prometheus-operator expects its programs.
+    layer = _tar({f"bin/{program.name}": program.read_bytes()}, 0o755)
     digest = hashlib.sha256(layer).hexdigest()
     config = json.dumps({"architecture": "amd64", "os": "linux", "created": "1970-01-01T00:00:00Z",
-                         "config": {"Entrypoint": [f"/{program.name}"], "User": "65532:65532"},
+                         "config": {"Entrypoint": [f"/bin/{program.name}"], "User": "65532:65532"},
                          "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]}}).encode()
     config_name = hashlib.sha256(config).hexdigest() + ".json"
     manifest = json.dumps([{"Config": config_name, "RepoTags": [tag], "Layers": [f"{digest}/layer.tar"]}]).encode()

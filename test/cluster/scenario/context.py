@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the steps act on: a cluster (ours, or one that is there), kubectl and helm on it, the fleet under test."""
+import json
+from dataclasses import dataclass, field
+
+from testbed import paths
+from testbed.shell import Failure, run, say, wait_for
+
+from .api import Api
+from .series import Prometheus, parse
+
+NAMESPACE = "kubecanary"
+RELEASE = "kubecanary"
+FLEET = "mesh"
+AGENT_PORT = 9961
+CHILD_KINDS = ["daemonsets", "configmaps", "serviceaccounts", "podmonitors", "prometheusrules"]
+ROLLOUT_SECONDS = 120
+
+
+@dataclass
+class Context:
+    api: Api
+    kubectl_argv: list
+    helm_argv: list
+    environment: dict
+    prometheus: Prometheus = None
+    testbed: object = None
+    helm_options: list = field(default_factory=list)
+
+    @property
+    def owns_nodes(self) -> bool:
+        return self.testbed is not None
+
+    def kubectl(self, *words, stdin=None, check=True):
+        return run([*self.kubectl_argv, *words], stdin=stdin, check=check, env=self.environment, cwd=paths.TREE)
+
+    def helm(self, *words, check=True):
+        return run([*self.helm_argv, *words], check=check, env=self.environment, cwd=paths.TREE)
+
+    # The fleet.
+
+    def fleet(self) -> dict:
+        return self.api.get("probefleets", FLEET, NAMESPACE)
+
+    def change(self, spec: dict) -> int:
+        """Merges into the fleet's spec; returns the new generation."""
+        return self.api.merge("probefleets", FLEET, {"spec": spec}, NAMESPACE)["metadata"]["generation"]
+
+    def condition(self, kind: str) -> dict:
+        """A condition of the fleet that the operator gave to its newest generation; {} if there is none yet."""
+        fleet = self.fleet()
+        for condition in fleet.get("status", {}).get("conditions", []):
+            if condition["type"] == kind and condition.get("observedGeneration") == fleet["metadata"]["generation"]:
+                return condition
+        return {}
+
+    def wait_condition(self, kind: str, status: str, seconds: float = ROLLOUT_SECONDS) -> dict:
+        last = {}
+
+        def reached():
+            last.update(self.condition(kind))
+            if last.get("status") != status:
+                raise Failure(f"it is {last}")
+            return dict(last)
+        return wait_for(f"condition {kind}={status}", reached, seconds=seconds, every=0.3)
+
+    def children(self) -> dict:
+        """All objects of the fleet: kind/name -> object."""
+        found = {}
+        for kind in CHILD_KINDS:
+            for one in self.api.list(kind, NAMESPACE, labelSelector=f"kubecanary.io/fleet={FLEET}"):
+                found[f"{kind}/{one['metadata']['name']}"] = one
+        return found
+
+    def agents(self) -> list:
+        """The agents' pods that are not on their way out."""
+        pods = self.api.list("pods", NAMESPACE, labelSelector=f"kubecanary.io/fleet={FLEET}")
+        return sorted((p for p in pods if "deletionTimestamp" not in p["metadata"]), key=lambda p: p["spec"].get("nodeName", ""))
+
+    def identities(self) -> dict:
+        """Node -> what changes when its agent is restarted in any way."""
+        return {p["spec"]["nodeName"]: (p["metadata"]["uid"], [c["restartCount"] for c in p["status"]["containerStatuses"]])
+                for p in self.agents()}
+
+    def daemonset(self) -> dict:
+        return self.api.get("daemonsets", f"{FLEET}-pod", NAMESPACE)
+
+    def wait_agents(self, count: int, seconds: float = ROLLOUT_SECONDS) -> None:
+        """Waits until the newest state of the DaemonSet is carried out on exactly count nodes."""
+        wanted = dict.fromkeys(["desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled"], count)
+
+        def rolled_out():
+            daemonset = self.daemonset()
+            status = daemonset["status"]
+            got = {key: status.get(key, 0) for key in wanted}
+            if status.get("observedGeneration") != daemonset["metadata"]["generation"] or got != wanted:
+                raise Failure(f"it is {got}")
+            if len(self.agents()) != count:
+                raise Failure(f"{len(self.agents())} pods")
+            return True
+        wait_for(f"{count} agents ready in the DaemonSet's newest state", rolled_out, seconds=seconds, every=0.3)
+
+    def nodes(self) -> list:
+        return self.api.list("nodes")
+
+    def zones(self) -> dict:
+        return {n["metadata"]["name"]: n["metadata"]["labels"].get("topology.kubernetes.io/zone", "") for n in self.nodes()}
+
+    def scrape(self, pod: dict) -> dict:
+        return parse(self.api.ask_pod(NAMESPACE, pod["metadata"]["name"], AGENT_PORT, "/metrics"))
+
+    def scrape_all(self) -> dict:
+        """Node -> the series of its agent."""
+        return {p["spec"]["nodeName"]: self.scrape(p) for p in self.agents()}
+
+    def wait_generation(self, generation: int, seconds: float = 90) -> None:
+        """Waits until every agent works by this generation of the fleet."""
+        def all_there():
+            have = {node: series["kubecanary_config_generation"][0][1] for node, series in self.scrape_all().items()}
+            if not have or set(have.values()) != {float(generation)}:
+                raise Failure(f"they are at {have}")
+            return True
+        wait_for(f"generation {generation} in every agent", all_there, seconds=seconds, every=0.3)
+
+    # The operator.
+
+    def operators(self) -> list:
+        pods = self.api.list("pods", NAMESPACE, labelSelector="app.kubernetes.io/name=kubecanary-operator")
+        return [p for p in pods if "deletionTimestamp" not in p["metadata"]]
+
+    def lease(self) -> dict:
+        leases = self.api.list("leases", NAMESPACE)
+        if len(leases) != 1:
+            raise Failure(f"{len(leases)} leases in {NAMESPACE}: {[one['metadata']['name'] for one in leases]}")
+        return leases[0]
+
+    def leader(self) -> str:
+        """The name of the operator's pod that holds the lease."""
+        holder = self.lease()["spec"].get("holderIdentity") or ""
+        for pod in self.operators():
+            if pod["metadata"]["name"] in holder:
+                return pod["metadata"]["name"]
+        raise Failure(f"the lease's holder {holder!r} is none of {[p['metadata']['name'] for p in self.operators()]}")
+
+    def wait_operator(self, seconds: float = ROLLOUT_SECONDS) -> None:
+        def ready():
+            deployment = self.api.get("deployments", RELEASE, NAMESPACE)
+            status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+            if status.get("observedGeneration") != deployment["metadata"]["generation"] or status.get("readyReplicas", 0) != wanted:
+                raise Failure(f"{status.get('readyReplicas', 0)} of {wanted} ready")
+            return self.leader()
+        wait_for("the operator's readiness", ready, seconds=seconds, every=0.3)
+
+    # For whoever reads a failure.
+
+    def explain(self) -> None:
+        for words in (["get", "pods,daemonsets,probefleets", "-n", NAMESPACE, "-o", "wide"],
+                      ["get", "events", "-n", NAMESPACE, "--sort-by=.lastTimestamp"],
+                      ["get", "probefleets", "-n", NAMESPACE, "-o", "jsonpath={.items[*].status}"],
+                      ["logs", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=kubecanary-operator", "--prefix", "--tail=15"],
+                      ["logs", "-n", NAMESPACE, "-l", f"kubecanary.io/fleet={FLEET}", "--prefix", "--tail=8"]):
+            done = self.kubectl(*words, check=False)
+            lines = (done.stdout + done.stderr).strip().splitlines()[-40:]
+            say(f"--- kubectl {' '.join(words)}\n" + "\n".join(lines))
+        if self.testbed:
+            self.testbed.print_logs()
+
+
+def as_list(objects: list) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})

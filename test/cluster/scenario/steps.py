@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps, and running them: each is reported with its time, and the last line counts them. A step fails by a Failure; what it
+returns is told beside its title."""
+import time
+from dataclasses import dataclass
+
+from testbed.shell import Failure
+
+
+@dataclass(frozen=True)
+class Step:
+    title: str
+    work: object
+    vital: bool       # nothing after it makes sense when it fails
+    nodes: bool       # changes nodes themselves: only on a cluster of our own
+    prometheus: bool  # asks Prometheus
+
+
+def step(steps: list, title: str, *, vital=False, nodes=False, prometheus=False):
+    """Decorator: appends the function to steps."""
+    def register(work):
+        steps.append(Step(title, work, vital, nodes, prometheus))
+        return work
+    return register
+
+
+def expect(truth, message: str) -> None:
+    if not truth:
+        raise Failure(message)
+
+
+def same(what: str, got, wanted) -> None:
+    expect(got == wanted, f"{what}: {got!r}, expected {wanted!r}")
+
+
+def _why_not(one: Step, context) -> str:
+    if one.nodes and not context.owns_nodes:
+        return "the nodes of this cluster are not ours to change"
+    if one.prometheus and not context.prometheus:
+        return "no Prometheus given (--prometheus NAMESPACE/POD:PORT)"
+    return ""
+
+
+def run(steps: list, context) -> bool:
+    """Runs all steps; true if none failed. A step that this cluster cannot carry out is told and counted as not run; on a
+    cluster of our own there is none."""
+    passed = failed = left_out = 0
+    stopped = ""
+    for one in steps:
+        why = _why_not(one, context)
+        if why:
+            left_out += 1
+            print(f"not run - {one.title}: {why}", flush=True)
+            continue
+        started = time.monotonic()
+        try:
+            expect(not stopped, f"not reached, because this failed: {stopped}")
+            remark = one.work(context)
+        except Failure as e:
+            failed += 1
+            print(f"not ok  - {one.title} ({time.monotonic() - started:.1f} s)\n    " + str(e).replace("\n", "\n    "), flush=True)
+            if not stopped:
+                context.explain()
+                stopped = one.title if one.vital else ""
+            continue
+        passed += 1
+        print(f"ok      - {one.title} ({time.monotonic() - started:.1f} s){': ' + remark if remark else ''}", flush=True)
+    print(f"{passed} passed, {failed} failed" + (f", {left_out} not run" if left_out else ""), flush=True)
+    return failed == 0
