@@ -247,7 +247,7 @@ def refused(ctx):
     _refused(ctx, {"mesh": dict(mesh, probes=[probe, probe])}, "probes[1]")
     _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "TCP", "address": "192.0.2.1"}]}, "targets[0]", "port")
     _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "ICMP", "address": "not an address"}]}, "targets[0]")
-    return _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "DNS", "server": "192.0.2.1"}]}, "targets[0]").splitlines()[0][:160]
+    return _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "DNS", "address": "192.0.2.1"}]}, "targets[0].type").splitlines()[0][:160]
 
 
 @step(STEPS, "what only the operator can refuse: Degraded with the field's path, and the fleet goes on as it was")
