@@ -57,7 +57,8 @@ uint64_t engine_in_flight(const struct engine *en);
 // No probe is begun any more; those in flight end as they will.
 void engine_stop(struct engine *en);
 
-// How often the caller should tick: 100 ms up to 10 live pairs, 50 ms to 1,000, 20 ms beyond; never longer than half the shortest interval, at least 5 ms.
+// How often the caller should tick: 100 ms up to 10 probes a second, 50 ms to 2,000, 20 ms beyond; never longer than half the shortest interval, but
+// at least 5 ms. 1 s with nothing to do.
 uint64_t engine_tick_ns(const struct engine *en);
 
 // Ends what waited too long, then begins what is due: at most max probes (a tick's share with room to catch up; what is left over comes next time).
@@ -73,7 +74,8 @@ void engine_sent(struct engine *en, const struct engine_token *t, uint64_t sent_
 void engine_send_failed(struct engine *en, const struct engine_token *t);
 // The kernel stamped its transmission.
 void engine_tx(struct engine *en, const struct engine_token *t, uint64_t tx_ns);
-// It was answered. True if the token was one of ours that is remembered (the first answer or a duplicate).
+// It was answered. True if it was the first answer or a duplicate of a probe that is remembered (at least the last two of a pair); a caller without
+// another candidate counts `unmatched` otherwise.
 bool engine_reply(struct engine *en, const struct engine_token *t, const struct engine_reply *r);
 // The network or the destination refused it. True as above.
 bool engine_unreachable(struct engine *en, const struct engine_token *t);

@@ -18,6 +18,6 @@ void probe_icmp_set_burst(struct probe_icmp *p, size_t burst);
 
 // Sends those of s[n] that are ICMP.
 void probe_icmp_send(struct probe_icmp *p, const struct engine_send *s, size_t n);
-void probe_icmp_drain(struct probe_icmp *p, const struct sock_clock *c);
+void probe_icmp_drain(struct probe_icmp *p, const struct sock_clock *c, uint64_t now_ns);
 
 #endif

@@ -19,8 +19,8 @@ struct sock_clock {
 };
 // Returns true if the clock was stepped since the last sample (more than slewing, 500 ppm, explains).
 bool sock_clock_sample(struct sock_clock *c);
-// The decision alone, for tests: takes one reading of both clocks.
-bool sock_clock_update(struct sock_clock *c, uint64_t mono_ns, uint64_t real_ns);
+// The decision alone, for tests: takes one reading of both clocks that were read within doubt_ns.
+bool sock_clock_update(struct sock_clock *c, uint64_t mono_ns, uint64_t real_ns, uint64_t doubt_ns);
 // A kernel stamp (ns of real time; 0: none) on our clock; 0 if there is none or it is doubtful.
 uint64_t sock_clock_convert(const struct sock_clock *c, uint64_t real_ns);
 

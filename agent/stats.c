@@ -56,6 +56,12 @@ void stats_receive(struct stats *s, const uint64_t *bounds_ns, uint64_t rtt_ns)
     s->buckets[bucket_of(bounds_ns, s->n_buckets, rtt_ns)]++;
 }
 
+void stats_reset_rtt(struct stats *s)
+{
+    s->rtt_sum_ns = 0;
+    memset(s->buckets, 0, (s->n_buckets + 1) * sizeof(s->buckets[0]));
+}
+
 uint64_t stats_rtt_count(const struct stats *s)
 {
     uint64_t n = 0;

@@ -39,6 +39,8 @@ void stats_begin(struct stats *s);
 void stats_end(struct stats *s, enum stats_result r);
 // Ends one as received, into the first bucket whose bound (ascending, inclusive, ns) holds rtt_ns.
 void stats_receive(struct stats *s, const uint64_t *bounds_ns, uint64_t rtt_ns);
+// Forgets the histogram (its bounds have changed); the other counters stay.
+void stats_reset_rtt(struct stats *s);
 // The sum of the buckets: the histogram's count.
 uint64_t stats_rtt_count(const struct stats *s);
 // sent = sum of results + in flight. For tests.

@@ -40,6 +40,8 @@
 #define LIMIT_GONE_NS (60 * NS_PER_S)
 #define LIMIT_TCP_IN_FLIGHT 900
 #define LIMIT_BURST 2048
+// Packets read from one socket in one tick: more is a flood, and may not keep us from sending.
+#define LIMIT_DRAIN 16384
 
 // One document (agent.yaml, a slice, a resource file): a ConfigMap holds at most 1 MiB.
 #define LIMIT_DOC_BYTES (4u << 20)
