@@ -20,8 +20,8 @@ static void run_command(void)
 {
     struct cli c;
     struct err e;
-    CHECK_INT(parse(ARGS(A("run"), A("--watch-namespace"), A("a"), A("--watch-namespace=b"), A("--leader-elect"),
-                         A("--listen"), A("127.0.0.1:99"), A("--log-level"), A("debug")),
+    CHECK_INT(parse(ARGS(A("run"), A("--watch-namespace"), A("a"), A("--watch-namespace=b"),
+                         A("--leader-elect"), A("--listen"), A("127.0.0.1:99"), A("--log-level"), A("debug")),
                     &c, &e),
               0);
     CHECK_INT(c.command, CLI_RUN);
@@ -38,7 +38,9 @@ static void other_commands(void)
     struct err e;
     CHECK_INT(parse(ARGS(A("local"), A("-f"), A("x.yaml"), A("--nodes"), A("7")), &c, &e), 0);
     CHECK_INT(c.nodes, 7);
-    CHECK_INT(parse(ARGS(A("render"), A("-f"), A("x.yaml"), A("--nodes"), A("p.yaml"), A("--no-monitoring")), &c, &e), 0);
+    CHECK_INT(parse(ARGS(A("render"), A("-f"), A("x.yaml"), A("--nodes"), A("p.yaml"), A("--no-monitoring")),
+                    &c, &e),
+              0);
     CHECK_STR(c.nodes_file, "p.yaml");
     CHECK(!c.monitoring);
     CHECK_INT(parse(ARGS(A("version")), &c, &e), 0);
