@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 
 from testbed import paths
-from testbed.shell import Failure, run, say, wait_for
+from testbed.shell import Failure, run, tell, wait_for
 
 from .api import Api
 from .series import Prometheus, parse
@@ -161,7 +161,7 @@ class Context:
                       ["logs", "-n", NAMESPACE, "-l", f"kubecanary.io/fleet={FLEET}", "--prefix", "--tail=8"]):
             done = self.kubectl(*words, check=False)
             lines = (done.stdout + done.stderr).strip().splitlines()[-40:]
-            say(f"--- kubectl {' '.join(words)}\n" + "\n".join(lines))
+            tell(f"--- kubectl {' '.join(words)}\n" + "\n".join(lines))
         if self.testbed:
             self.testbed.print_logs()
 

@@ -4,7 +4,7 @@ returns is told beside its title."""
 import time
 from dataclasses import dataclass
 
-from testbed.shell import Failure
+from testbed.shell import Failure, say
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,17 @@ def _why_not(one: Step, context) -> str:
 
 
 def run(steps: list, context) -> bool:
-    """Runs all steps; true if none failed. A step that this cluster cannot carry out is told and counted as not run; on a
+    """Runs all steps; true if none failed. A step that this cluster cannot carry out is told and counted as skipped; on a
     cluster of our own there is none."""
     passed = failed = left_out = 0
     stopped = ""
-    for one in steps:
+    for number, one in enumerate(steps, 1):
         why = _why_not(one, context)
         if why:
             left_out += 1
-            print(f"not run - {one.title}: {why}", flush=True)
+            print(f"ok      - # SKIP {one.title}: {why}", flush=True)
             continue
+        say(f"[{number}/{len(steps)}] {one.title}")
         started = time.monotonic()
         try:
             expect(not stopped, f"not reached, because this failed: {stopped}")
@@ -65,5 +66,5 @@ def run(steps: list, context) -> bool:
             continue
         passed += 1
         print(f"ok      - {one.title} ({time.monotonic() - started:.1f} s){': ' + remark if remark else ''}", flush=True)
-    print(f"{passed} passed, {failed} failed" + (f", {left_out} not run" if left_out else ""), flush=True)
+    print(f"{passed} passed, {failed} failed" + (f", {left_out} skipped" if left_out else ""), flush=True)
     return failed == 0

@@ -10,6 +10,13 @@ class Failure(Exception):
 
 
 def say(text: str) -> None:
+    """Progress, marked so that test/all shows it as it comes."""
+    for line in text.splitlines():
+        print(f"# {line}", file=sys.stderr, flush=True)
+
+
+def tell(text: str) -> None:
+    """What explains a failure: logs, states. Too much to be progress."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -13,7 +13,7 @@ from .control import ControlPlane
 from .node import Machine
 from .plan import MAX_NODES, Plan
 from .procs import Processes
-from .shell import Failure, say
+from .shell import Failure, say, tell
 
 NODES_SECONDS = 120
 LOG_LINES = 12
@@ -120,4 +120,4 @@ class Testbed:
     def print_logs(self) -> None:
         """The end of every component's log, for whoever reads the failure."""
         for name in self.processes.names():
-            say(f"--- {name}{'' if self.processes.pid(name) else ' (ended)'}\n{self.processes.tail(name, LOG_LINES)}")
+            tell(f"--- {name}{'' if self.processes.pid(name) else ' (ended)'}\n{self.processes.tail(name, LOG_LINES)}")
