@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// One scrape as a walk over a table of families: those of the agent as a whole are written by export_agent.c, those of pairs here, pair after pair.
+#include "agent/export.h"
+
+#include <errno.h>
+
+#include "agent/export_agent.h"
+#include "lib/limits.h"
+
+// Text that is made at once: a pair's histogram with 40 bounds and names of 253 bytes that are all quotes is 70 KiB; ordinary ones 5 KiB.
+#define PIECE_MAX (256u << 10)
+// Stop adding to the piece here: it is handed out before more is made.
+#define PIECE_FULL (8u << 10)
+
+struct export
+{
+    enum metric_format format;
+    struct export_agent agent; // copied when the scrape begins
+    struct plan *plan;         // held; NULL: no pairs
+    uint8_t *counters;         // plan->n_pairs blocks of `stride` bytes
+    size_t stride;
+    bool limited;
+    size_t n_le;
+    char le[LIMIT_BUCKETS][24]; // the bounds as text
+
+    size_t step;     // what comes next: 0 the agent's families, then pair_families, then the end
+    size_t pair;     // next pair of the family
+    struct buf text; // made, not yet handed out
+    size_t given;    // bytes of it that were
+    struct buf labels;
+    struct buf source; // labels that all pairs share
+};
+
+typedef void pair_fn(struct export *x, const char *name, const struct stats *s);
+
+static void write_sent(struct export *x, const char *name, const struct stats *s)
+{
+    metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->sent);
+}
+
+static void write_results(struct export *x, const char *name, const struct stats *s)
+{
+    size_t len = x->labels.len;
+    for (enum stats_result r = 0; r < STATS_RESULTS; r++) {
+        metric_label(&x->labels, "result", stats_result_name(r));
+        metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->results[r]);
+        x->labels.len = len; // the next one overwrites it
+    }
+}
+
+static void write_in_flight(struct export *x, const char *name, const struct stats *s)
+{
+    metric_u64(&x->text, name, "", buf_text(&x->labels), s->in_flight);
+}
+
+static void write_duplicates(struct export *x, const char *name, const struct stats *s)
+{
+    metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->duplicates);
+}
+
+static void write_reordered(struct export *x, const char *name, const struct stats *s)
+{
+    metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->reordered);
+}
+
+static void write_rtt(struct export *x, const char *name, const struct stats *s)
+{
+    const char *labels = buf_text(&x->labels);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < x->n_le; i++) {
+        sum += s->buckets[i];
+        metric_bucket(&x->text, name, labels, x->le[i], sum);
+    }
+    sum += s->buckets[x->n_le];
+    metric_bucket(&x->text, name, labels, "+Inf", sum);
+    metric_seconds(&x->text, name, "_sum", labels, s->rtt_sum_ns);
+    metric_u64(&x->text, name, "_count", labels, sum);
+}
+
+static const struct {
+    enum metric_type type;
+    const char *name;
+    const char *unit;
+    const char *help;
+    pair_fn *write;
+} pair_families[] = {
+    {METRIC_COUNTER, "kubecanary_probe_sent", NULL,
+     "Probes begun. Each ends in exactly one result: sent = sum of results + in flight, in every scrape.",
+     write_sent},
+    {METRIC_COUNTER, "kubecanary_probe_results", NULL,
+     "Probes ended: received (within the timeout), late (after it), lost, corrupt (wrong bytes), unreachable (refused "
+     "by network or destination), send_error (never left this host).",
+     write_results},
+    {METRIC_GAUGE, "kubecanary_probes_in_flight", NULL,
+     "Probes that have neither been answered nor given up.", write_in_flight},
+    {METRIC_COUNTER, "kubecanary_probe_duplicates", NULL, "Answers beyond the first to a probe.",
+     write_duplicates},
+    {METRIC_COUNTER, "kubecanary_probe_reordered", NULL,
+     "Answers that came after the answer to a later probe of the same pair.", write_reordered},
+    {METRIC_HISTOGRAM, "kubecanary_probe_rtt_seconds", "seconds",
+     "Round-trip time of the probes received, from the kernel's timestamps of sending and receipt where it gives them.",
+     write_rtt},
+};
+#define SERIES_WITHOUT_HISTOGRAM (1 + STATS_RESULTS + 1 + 1 + 1)
+
+uint64_t export_series(const struct plan *p, bool histograms)
+{
+    return p->n_pairs * (SERIES_WITHOUT_HISTOGRAM + (histograms ? p->n_bounds + 3 : 0));
+}
+
+bool export_limited(const struct plan *p)
+{
+    return export_series(p, true) > p->series_limit;
+}
+
+static void label_pair(struct export *x, size_t i)
+{
+    const struct plan *p = x->plan;
+    const struct plan_pair *pair = &p->pairs[i];
+    const struct plan_dest *dest = &p->dests[pair->dest];
+    buf_reset(&x->labels);
+    metric_label(&x->labels, "probe", p->probes[pair->probe].name);
+    buf_char(&x->labels, ',');
+    buf_str(&x->labels, buf_text(&x->source));
+    if (dest->target) {
+        metric_label(&x->labels, "target", dest->name);
+    } else {
+        metric_label(&x->labels, "destination_node", dest->name);
+        metric_label(&x->labels, "destination_zone", dest->zone);
+    }
+    metric_label(&x->labels, "family", addr_family_name((enum family)pair->family));
+}
+
+// Adds the next piece: one pair's share of the present family, with the family's header before the first.
+static void make_pair_piece(struct export *x)
+{
+    size_t family = x->step - 1;
+    bool skip = !x->plan || (pair_families[family].write == write_rtt && x->limited);
+    if (x->pair == 0 && !skip)
+        metric_family(&x->text, x->format, pair_families[family].type, pair_families[family].name,
+                      pair_families[family].unit, pair_families[family].help);
+    if (skip || x->pair == x->plan->n_pairs) {
+        x->pair = 0;
+        x->step++;
+        return;
+    }
+    label_pair(x, x->pair);
+    pair_families[family].write(x, pair_families[family].name,
+                                (const struct stats *)(x->counters + x->pair * x->stride));
+    x->pair++;
+}
+
+static void make_piece(struct export *x)
+{
+    const size_t last = ARRAY_LEN(pair_families) + 1;
+    buf_reset(&x->text);
+    x->given = 0;
+    while (x->text.len < PIECE_FULL && x->step <= last) {
+        if (x->step == 0) {
+            export_agent_write(&x->agent, x->format, &x->text);
+            x->step++;
+        } else if (x->step == last) {
+            metric_end(&x->text, x->format);
+            x->step++;
+        } else {
+            make_pair_piece(x);
+        }
+    }
+}
+
+ssize_t export_read(void *scrape, char *out, size_t max)
+{
+    struct export *x = scrape;
+    if (x->given == x->text.len)
+        make_piece(x);
+    if (x->text.failed || x->labels.failed || x->source.failed)
+        return -1;
+    size_t n = MIN(max, x->text.len - x->given);
+    memcpy(out, buf_text(&x->text) + x->given, n);
+    x->given += n;
+    return (ssize_t)n;
+}
+
+static void write_bounds(struct export *x)
+{
+    struct buf text;
+    buf_init(&text, sizeof(x->le[0]) - 1);
+    x->n_le = x->plan->n_bounds;
+    for (size_t i = 0; i < x->n_le; i++) {
+        buf_reset(&text);
+        metric_number_seconds(&text, x->plan->bounds_ns[i]);
+        snprintf(x->le[i], sizeof(x->le[i]), "%s", buf_text(&text));
+    }
+    buf_release(&text);
+}
+
+static int copy_counters(struct export *x, const struct prober *p)
+{
+    struct plan *plan = p ? prober_plan(p) : NULL;
+    if (!plan)
+        return 0;
+    x->stride = stats_size(plan->n_bounds);
+    x->counters = malloc(plan->n_pairs * x->stride + 1);
+    if (!x->counters)
+        return -ENOMEM;
+    for (size_t i = 0; i < plan->n_pairs; i++)
+        memcpy(x->counters + i * x->stride, engine_stats(prober_engine(p), i), x->stride);
+    x->plan = plan_hold(plan);
+    x->limited = export_limited(plan);
+    write_bounds(x);
+    metric_label(&x->source, "source_node", plan->node);
+    metric_label(&x->source, "source_zone", plan->zone);
+    metric_label(&x->source, "network", plan->network_name);
+    return 0;
+}
+
+struct export *export_new(const struct export_sources *from, enum metric_format format)
+{
+    struct export *x = calloc(1, sizeof(*x));
+    if (!x)
+        return NULL;
+    x->format = format;
+    buf_init(&x->text, PIECE_MAX);
+    buf_init(&x->labels, PIECE_MAX);
+    buf_init(&x->source, PIECE_MAX);
+    if (copy_counters(x, from->prober) < 0) {
+        export_free(x);
+        return NULL;
+    }
+    export_agent_read(from, &x->agent);
+    return x;
+}
+
+void export_free(void *scrape)
+{
+    struct export *x = scrape;
+    if (!x)
+        return;
+    plan_free(x->plan);
+    free(x->counters);
+    buf_release(&x->text);
+    buf_release(&x->labels);
+    buf_release(&x->source);
+    free(x);
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// /metrics: the agent's numbers in text 0.0.4 or OpenMetrics 1.0, streamed. A scrape copies all counters when it begins, so that whatever the
+// client's pace `sent = results + in flight` holds for each pair in it; the text itself is made piece by piece and never stands whole in memory.
+#ifndef KUBECANARY_AGENT_EXPORT_H
+#define KUBECANARY_AGENT_EXPORT_H
+
+#include "agent/inputs.h"
+#include "agent/prober.h"
+#include "agent/reflect.h"
+#include "lib/metric.h"
+#include "lib/serve.h"
+
+struct export_sources { // what is read; NULL: not there (yet)
+    const struct prober *prober;
+    const struct inputs_state *inputs;
+    const struct reflect *reflect;
+};
+
+// One scrape. NULL without memory.
+struct export;
+struct export *export_new(const struct export_sources *from, enum metric_format format);
+void export_free(void *scrape); // takes NULL; void for serve_response.done
+// The next piece of text: at most max bytes (max > 0) into out; 0 at the end, -1 without memory. Fits serve_response.read.
+ssize_t export_read(void *scrape, char *out, size_t max);
+
+// Sample lines of a scrape that go with the pairs of a plan (histograms included, if `histograms`).
+uint64_t export_series(const struct plan *p, bool histograms);
+// Whether the plan's series would exceed its series_limit with histograms: they are left out then.
+bool export_limited(const struct plan *p);
+
+#endif

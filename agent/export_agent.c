@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads the agent's own numbers into one struct and writes their families. Every counter is there from the first scrape, at 0.
+#include "agent/export_agent.h"
+
+#include "lib/version.h"
+
+void export_agent_read(const struct export_sources *from, struct export_agent *ret)
+{
+    *ret = (struct export_agent){0};
+    if (from->inputs) {
+        ret->loaded = from->inputs->loaded;
+        ret->last_ok = from->inputs->last_ok;
+        ret->generation = from->inputs->generation;
+        ret->loads = from->inputs->loads;
+        ret->failures = from->inputs->failures;
+        ret->loaded_real = from->inputs->loaded_real;
+    }
+    if (from->reflect) {
+        ret->reflected = reflect_accepted(from->reflect);
+        ret->reflect_failed = reflect_failed(from->reflect);
+    }
+    const struct plan *p = from->prober ? prober_plan(from->prober) : NULL;
+    if (p) {
+        ret->has_plan = true;
+        ret->paused = p->paused;
+        ret->limited = export_limited(p);
+        ret->series = export_series(p, !ret->limited);
+        ret->coverage = p->coverage;
+        ret->pairs = p->n_live;
+        for (size_t i = 0; i < PEER_STATES; i++)
+            ret->peers[i] = p->peers[i];
+    }
+    if (from->prober)
+        ret->stats = *engine_agent_stats(prober_engine(from->prober));
+    runtime_process(&ret->process);
+    runtime_allocator(&ret->allocator);
+}
+
+// A family of one sample without labels.
+struct writer {
+    enum metric_format format;
+    struct buf *out;
+};
+
+static void gauge(const struct writer *w, const char *name, const char *unit, const char *help,
+                  uint64_t value)
+{
+    metric_family(w->out, w->format, METRIC_GAUGE, name, unit, help);
+    metric_u64(w->out, name, "", "", value);
+}
+
+static void counter(const struct writer *w, const char *name, const char *help, uint64_t value)
+{
+    metric_family(w->out, w->format, METRIC_COUNTER, name, NULL, help);
+    metric_u64(w->out, name, "_total", "", value);
+}
+
+static void sample(const struct writer *w, const char *name, const char *suffix, const char *key,
+                   const char *value, uint64_t n)
+{
+    struct buf labels;
+    buf_init(&labels, 1024);
+    metric_label(&labels, key, value);
+    metric_u64(w->out, name, suffix, buf_text(&labels), n);
+    buf_release(&labels);
+}
+
+static void delay(const struct writer *w, const char *name, const char *help, const struct stats_delay *d)
+{
+    uint64_t sum = 0;
+    metric_family(w->out, w->format, METRIC_HISTOGRAM, name, "seconds", help);
+    for (size_t i = 0; i < STATS_DELAY_BOUNDS; i++) {
+        struct buf le;
+        buf_init(&le, 32);
+        metric_number_seconds(&le, stats_delay_bounds_ns[i]);
+        sum += d->buckets[i];
+        metric_bucket(w->out, name, "", buf_text(&le), sum);
+        buf_release(&le);
+    }
+    sum += d->buckets[STATS_DELAY_BOUNDS];
+    metric_bucket(w->out, name, "", "+Inf", sum);
+    metric_seconds(w->out, name, "_sum", "", d->sum_ns);
+    metric_u64(w->out, name, "_count", "", sum);
+}
+
+static void write_build(const struct writer *w)
+{
+    struct buf labels;
+    buf_init(&labels, 1024);
+    metric_label(&labels, "version", version_text);
+    metric_label(&labels, "revision", version_revision);
+    metric_family(w->out, w->format, METRIC_INFO, "kubecanary_build", NULL, "The agent's version; always 1.");
+    metric_u64(w->out, "kubecanary_build", "_info", buf_text(&labels), 1);
+    buf_release(&labels);
+}
+
+static void write_config(const struct writer *w, const struct export_agent *a)
+{
+    gauge(w, "kubecanary_config_generation", NULL,
+          "metadata.generation of the ProbeFleet whose files are in force; 0: none yet.", a->generation);
+    gauge(
+        w, "kubecanary_config_last_reload_successful", NULL,
+        "1: the files as they are now are in force; 0: they are broken or incomplete, the last good ones stay.",
+        a->last_ok);
+    metric_family(w->out, w->format, METRIC_GAUGE, "kubecanary_config_last_reload_success_timestamp_seconds",
+                  "seconds", "When files were last put in force; 0: never.");
+    metric_seconds(w->out, "kubecanary_config_last_reload_success_timestamp_seconds", "", "", a->loaded_real);
+    metric_family(w->out, w->format, METRIC_COUNTER, "kubecanary_config_reloads", NULL,
+                  "Changes of the files, by what came of them.");
+    sample(w, "kubecanary_config_reloads", "_total", "result", "success", a->loads);
+    sample(w, "kubecanary_config_reloads", "_total", "result", "failure", a->failures);
+}
+
+static void write_fleet(const struct writer *w, const struct export_agent *a)
+{
+    if (a->has_plan) {
+        metric_family(w->out, w->format, METRIC_GAUGE, "kubecanary_peers", NULL,
+                      "Other nodes of the fleet by state; only Ready ones are probed.");
+        for (enum peer_state s = 0; s < PEER_STATES; s++)
+            sample(w, "kubecanary_peers", "", "state", peer_state_name(s), a->peers[s]);
+        gauge(w, "kubecanary_coverage_peers", NULL, "How many Ready peers probe this node.", a->coverage);
+        gauge(w, "kubecanary_pairs", NULL,
+              "What this agent probes now: peers and targets, times probes, times address families.",
+              a->pairs);
+        gauge(w, "kubecanary_paused", NULL, "1: the fleet is paused and nothing is sent.", a->paused);
+        gauge(w, "kubecanary_series", NULL, "Series of pairs in this scrape.", a->series);
+        gauge(w, "kubecanary_series_limited", NULL,
+              "1: with RTT histograms seriesLimit would be exceeded, so they are left out.", a->limited);
+    }
+    counter(w, "kubecanary_agent_reflected", "TCP connections of peers' probes accepted.", a->reflected);
+    counter(w, "kubecanary_agent_reflect_failures",
+            "Times that connections had to wait because descriptors or memory had run out.",
+            a->reflect_failed);
+}
+
+static void write_stats(const struct writer *w, const struct stats_agent *s)
+{
+    delay(
+        w, "kubecanary_agent_schedule_delay_seconds",
+        "From a probe's planned moment to its sending: the agent's own lateness, at most a tick on a healthy node.",
+        &s->schedule_delay);
+    delay(w, "kubecanary_agent_receive_delay_seconds",
+          "From the kernel's receipt of an answer to its reading: not part of any RTT.", &s->receive_delay);
+    metric_family(
+        w->out, w->format, METRIC_COUNTER, "kubecanary_agent_timestamping", NULL,
+        "Answers by where the two ends of their RTT came from: kernel (both), kernel_rx (receipt only), user.");
+    for (enum stats_stamp i = 0; i < STATS_STAMPS; i++)
+        sample(w, "kubecanary_agent_timestamping", "_total", "source", stats_stamp_name(i), s->stamps[i]);
+    counter(w, "kubecanary_agent_unmatched_packets", "Packets that answered no probe of ours.", s->unmatched);
+    counter(
+        w, "kubecanary_agent_skipped_probes",
+        "Probes not begun because their moment had passed by more than an interval; they are in no result.",
+        s->skipped);
+    counter(w, "kubecanary_agent_clock_steps",
+            "Steps of the real-time clock, around which kernel timestamps are not used.", s->clock_steps);
+}
+
+static void write_allocator(const struct writer *w, const struct runtime_allocator *a)
+{
+    struct buf labels;
+    buf_init(&labels, 1024);
+    metric_label(&labels, "allocator", a->name);
+    metric_label(&labels, "version", a->version);
+    metric_family(w->out, w->format, METRIC_INFO, "kubecanary_allocator", NULL,
+                  "The allocator in effect; always 1.");
+    metric_u64(w->out, "kubecanary_allocator", "_info", buf_text(&labels), 1);
+    buf_release(&labels);
+    gauge(w, "kubecanary_allocator_arenas", NULL, "Arenas that the allocator has.", a->arenas);
+    metric_family(
+        w->out, w->format, METRIC_GAUGE, "kubecanary_allocator_effective", NULL,
+        "1: this setting of MALLOC_CONF, read back from the allocator, is in effect; 0: it is not.");
+    for (size_t i = 0; i < a->n_settings; i++)
+        sample(w, "kubecanary_allocator_effective", "", "setting", a->settings[i].name,
+               a->settings[i].effective);
+    if (!a->sizes)
+        return;
+    gauge(w, "kubecanary_allocator_allocated_bytes", "bytes", "Memory that the program has asked for.",
+          a->allocated_bytes);
+    gauge(w, "kubecanary_allocator_active_bytes", "bytes", "Memory in pages that hold some of it.",
+          a->active_bytes);
+    gauge(w, "kubecanary_allocator_resident_bytes", "bytes",
+          "Memory that the allocator keeps from the system.", a->resident_bytes);
+}
+
+static void write_process(const struct writer *w, const struct runtime_process *p)
+{
+    gauge(w, "kubecanary_agent_threads", NULL, "Threads of this process.", p->threads);
+    gauge(w, "kubecanary_node_cpus", NULL, "Processors online on this node.", p->cpus);
+    metric_family(w->out, w->format, METRIC_COUNTER, "process_cpu_seconds", "seconds",
+                  "User and system processor time.");
+    metric_seconds(w->out, "process_cpu_seconds", "_total", "", p->cpu_ns);
+    gauge(w, "process_resident_memory_bytes", "bytes", "Resident memory.", p->resident_bytes);
+    gauge(w, "process_virtual_memory_bytes", "bytes", "Virtual memory.", p->virtual_bytes);
+    gauge(w, "process_open_fds", NULL, "Open file descriptors.", p->open_fds);
+    gauge(w, "process_max_fds", NULL, "Most file descriptors that may be open; 0: no limit.", p->max_fds);
+    metric_family(w->out, w->format, METRIC_GAUGE, "process_start_time_seconds", "seconds",
+                  "Start of the process, since 1970.");
+    metric_seconds(w->out, "process_start_time_seconds", "", "", runtime_start_time());
+}
+
+void export_agent_write(const struct export_agent *a, enum metric_format f, struct buf *out)
+{
+    struct writer w = {.format = f, .out = out};
+    write_build(&w);
+    write_config(&w, a);
+    write_fleet(&w, a);
+    write_stats(&w, &a->stats);
+    write_allocator(&w, &a->allocator);
+    write_process(&w, &a->process);
+}

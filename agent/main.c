@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's program: command line, signals, and the parts on one loop. Files flow in through inputs, probes run in prober, /metrics and its
+// neighbours read from both. What a failure means for the process is decided here, and logged once.
+#include <errno.h>
+#include <signal.h>
+
+#include "agent/cli.h"
+#include "agent/export.h"
+#include "agent/inputs.h"
+#include "agent/prober.h"
+#include "agent/reflect.h"
+#include "agent/runtime.h"
+#include "agent/web.h"
+#include "lib/log.h"
+#include "lib/version.h"
+
+struct agent {
+    const struct cli *cli;
+    struct loop *loop;
+    struct prober *prober;
+    struct reflect *reflect;
+    struct inputs *inputs;
+    struct web *web;
+    struct loop_timer stop;
+    bool leaving;
+};
+
+// The new listener first: if the port is not to be had, the old one stays.
+static int set_reflector(struct agent *a, uint16_t port, struct err *e)
+{
+    if (a->reflect && (reflect_port(a->reflect) == port))
+        return 0;
+    struct reflect *r = reflect_new(a->loop, &a->cli->listen, port, e);
+    if (!r)
+        return err_at(e, "ports.tcp");
+    reflect_free(a->reflect);
+    a->reflect = r;
+    web_set_reflect(a->web, r);
+    return 0;
+}
+
+static int on_files(const struct inputs_files *f, void *arg, struct err *e)
+{
+    struct agent *a = arg;
+    int r = set_reflector(a, f->agent.ports.tcp, e);
+    if (r < 0)
+        return r;
+    return a->leaving ? 0 : prober_apply(a->prober, &f->agent, &f->peers, e);
+}
+
+static void on_grace_over(struct loop_timer *t UNUSED, void *arg)
+{
+    struct agent *a = arg;
+    loop_stop(a->loop);
+}
+
+// The first signal: no new probes, but what is in flight may end and peers are answered until the grace is over. The second: at once.
+static void on_signal(int signo, void *arg)
+{
+    struct agent *a = arg;
+    struct err e;
+    if (a->leaving) {
+        loop_stop(a->loop);
+        return;
+    }
+    log_info("leaving", LOG_INT("signal", signo), LOG_INT("graceMilliseconds", a->cli->grace_ns / NS_PER_MS));
+    a->leaving = true;
+    web_set_leaving(a->web);
+    prober_stop(a->prober);
+    if (loop_timer_set(a->loop, &a->stop, loop_now(a->loop) + a->cli->grace_ns, on_grace_over, a, &e) < 0)
+        loop_stop(a->loop);
+}
+
+static int start(struct agent *a, struct err *e)
+{
+    a->loop = loop_new(e);
+    if (!a->loop)
+        return -e->code;
+    if (loop_signal(a->loop, SIGTERM, on_signal, a, e) < 0 ||
+        loop_signal(a->loop, SIGINT, on_signal, a, e) < 0)
+        return -e->code;
+    a->prober = prober_new(a->loop, a->cli->node, a->cli->network, NULL, e);
+    if (!a->prober)
+        return -e->code;
+    struct web_opts o = {.addr = a->cli->listen,
+                         .port = a->cli->port,
+                         .node = a->cli->node,
+                         .network = spec_network_name(a->cli->network),
+                         .prober = a->prober};
+    a->web = web_new(a->loop, &o, e);
+    if (!a->web)
+        return -e->code;
+    log_info("serving", LOG_INT("port", web_port(a->web)), LOG_STR("node", a->cli->node),
+             LOG_STR("version", version_text));
+    a->inputs = inputs_new(a->loop, a->cli->config, on_files, a, e);
+    if (!a->inputs)
+        return -e->code;
+    web_set_inputs(a->web, inputs_state(a->inputs));
+    return 0;
+}
+
+static void release(struct agent *a)
+{
+    inputs_free(a->inputs);
+    web_free(a->web);
+    reflect_free(a->reflect);
+    prober_free(a->prober);
+    loop_free(a->loop);
+}
+
+static int run(const struct cli *c)
+{
+    struct agent a = {.cli = c};
+    struct err e;
+    signal(SIGPIPE, SIG_IGN);
+    runtime_start_time();
+    int r = start(&a, &e);
+    if (r == 0)
+        r = loop_run(a.loop, &e);
+    if (r < 0)
+        log_error("the agent cannot run", LOG_ERR(&e));
+    else
+        log_info("left", LOG_INT("inFlight", prober_in_flight(a.prober)));
+    release(&a);
+    return r < 0 ? 1 : 0;
+}
+
+// Prints what these files would make this agent do.
+static int check(const struct cli *c)
+{
+    CLEANUP_INPUTS_FILES struct inputs_files files = {0};
+    struct plan *plan = NULL;
+    struct err e;
+    char text[sizeof(e)];
+    if (inputs_read(c->config, &files, &e) < 0 ||
+        plan_build(&files.agent, &files.peers, c->node, c->network, NULL, 0, &plan, &e) < 0) {
+        fprintf(stderr, "%s: %s\n", c->config, err_text(&e, text, sizeof(text)));
+        return 1;
+    }
+    printf("fleet %s, generation %llu%s\n", plan->fleet, (unsigned long long)plan->generation,
+           plan->paused ? ", paused" : "");
+    printf("%zu pairs, %.3f packets a second\n", plan->n_live, (double)plan->packets_per_ks / 1000);
+    printf("%llu series%s\n", (unsigned long long)export_series(plan, !export_limited(plan)),
+           export_limited(plan) ? " (seriesLimit: without histograms)" : "");
+    printf("%zu bytes for the plan and its counters\n", plan_memory(plan));
+    if (!peers_find(&files.peers, c->node) && files.agent.spec.mesh.present)
+        printf("note: no peer is named %s\n", c->node);
+    plan_free(plan);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli c;
+    struct err e;
+    if (cli_parse(argc, argv, &c, &e) < 0) {
+        fprintf(stderr, "kubecanary-agent: %s\n%s", e.msg, cli_usage());
+        return 2;
+    }
+    log_init(c.log_level, STDERR_FILENO);
+    switch (c.mode) {
+    case CLI_HELP: return fputs(cli_usage(), stdout) == EOF;
+    case CLI_VERSION: return printf("kubecanary-agent %s (%s)\n", version_text, version_revision) < 0;
+    case CLI_CHECK: return check(&c);
+    case CLI_RUN: return run(&c);
+    }
+    return 2;
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Paths to answers. A scrape holds a copy of all counters while it streams, so only a few run at the same time.
+#include "agent/web.h"
+
+#include <errno.h>
+
+#include "agent/report.h"
+#include "lib/limits.h"
+
+struct web {
+    struct web_opts opts;
+    struct serve *serve;
+    struct export_sources from;
+    unsigned scrapes; // that stream now
+    bool leaving;
+};
+
+struct scrape {
+    struct web *web;
+    struct export *export;
+};
+
+static const char text_plain[] = "text/plain; charset=utf-8";
+
+static int answer_text(struct serve_response *r, int status, const char *text)
+{
+    r->status = status;
+    r->content_type = text_plain;
+    r->body = strdup(text);
+    r->body_len = r->body ? strlen(text) : 0;
+    return r->body ? 0 : -1;
+}
+
+static ssize_t read_scrape(void *arg, char *out, size_t max)
+{
+    struct scrape *s = arg;
+    return export_read(s->export, out, max);
+}
+
+static void end_scrape(void *arg)
+{
+    struct scrape *s = arg;
+    s->web->scrapes--;
+    export_free(s->export);
+    free(s);
+}
+
+static int answer_metrics(struct web *w, const char *accept, struct serve_response *r)
+{
+    enum metric_format format = metric_negotiate(accept);
+    if (w->scrapes >= LIMIT_SCRAPES)
+        return answer_text(r, 503, "too many scrapes at the same time\n");
+    struct scrape *s = malloc(sizeof(*s));
+    struct export *x = s ? export_new(&w->from, format) : NULL;
+    if (!x) {
+        free(s);
+        return answer_text(r, 503, "no memory for a scrape\n");
+    }
+    *s = (struct scrape){.web = w, .export = x};
+    w->scrapes++;
+    r->content_type = metric_content_type(format);
+    r->read = read_scrape;
+    r->done = end_scrape;
+    r->arg = s;
+    return 0;
+}
+
+// Whether peers and Prometheus can rely on this agent; the reason if not.
+static bool is_ready(const struct web *w, char *reason, size_t size)
+{
+    const struct err *why = NULL;
+    char text[sizeof(*why)];
+    const struct inputs_state *inputs = w->from.inputs;
+    reason[0] = '\0';
+    if (w->leaving)
+        snprintf(reason, size, "leaving");
+    else if (!inputs)
+        snprintf(reason, size, "starting");
+    else if (!inputs->loaded)
+        snprintf(reason, size, "no configuration: %s", err_text(&inputs->err, text, sizeof(text)));
+    else if (!prober_ready(w->opts.prober, &why))
+        snprintf(reason, size, "%s", why ? err_text(why, text, sizeof(text)) : "a socket is not open");
+    return reason[0] == '\0';
+}
+
+static int answer_ready(const struct web *w, struct serve_response *r)
+{
+    char reason[sizeof(struct err) + 32], body[sizeof(reason) + 2];
+    if (is_ready(w, reason, sizeof(reason)))
+        return answer_text(r, 200, "ok\n");
+    snprintf(body, sizeof(body), "%s\n", reason);
+    return answer_text(r, 503, body);
+}
+
+static int answer_report(const struct web *w, struct serve_response *r)
+{
+    CLEANUP_BUF struct buf out;
+    char reason[sizeof(struct err) + 32];
+    struct report_health h = {.node = w->opts.node, .network = w->opts.network, .reason = reason};
+    h.ready = is_ready(w, reason, sizeof(reason));
+    buf_init(&out, REPORT_MAX);
+    report_write(&w->from, &h, &out);
+    if (out.failed)
+        return -1;
+    r->content_type = "application/json";
+    r->body_len = out.len;
+    r->body = buf_take(&out);
+    return r->body ? 0 : -1;
+}
+
+static int handle(const struct serve_request *q, struct serve_response *r, void *arg)
+{
+    struct web *w = arg;
+    if (strcmp(q->path, "/metrics") == 0)
+        return answer_metrics(w, q->accept, r);
+    if (strcmp(q->path, "/healthz") == 0)
+        return answer_text(r, 200, "ok\n"); // that this is answered is the proof
+    if (strcmp(q->path, "/readyz") == 0)
+        return answer_ready(w, r);
+    if (strcmp(q->path, "/report") == 0)
+        return answer_report(w, r);
+    return answer_text(r, 404, "there is /metrics, /healthz, /readyz and /report\n");
+}
+
+struct web *web_new(struct loop *l, const struct web_opts *o, struct err *e)
+{
+    struct web *w = calloc(1, sizeof(*w));
+    if (!w) {
+        err_set(e, ENOMEM, "no memory for the HTTP answers");
+        return NULL;
+    }
+    w->opts = *o;
+    w->from.prober = o->prober;
+    w->serve = serve_new(l, &o->addr, o->port, handle, w, e);
+    if (!w->serve) {
+        free(w);
+        return NULL;
+    }
+    return w;
+}
+
+void web_free(struct web *w)
+{
+    if (!w)
+        return;
+    serve_free(w->serve);
+    free(w);
+}
+
+uint16_t web_port(const struct web *w)
+{
+    return serve_port(w->serve);
+}
+
+void web_set_inputs(struct web *w, const struct inputs_state *s)
+{
+    w->from.inputs = s;
+}
+
+void web_set_reflect(struct web *w, const struct reflect *r)
+{
+    w->from.reflect = r;
+}
+
+void web_set_leaving(struct web *w)
+{
+    w->leaving = true;
+}
