@@ -56,6 +56,8 @@ static int check(const struct spec *s, struct err *e)
         return err_at(e, "mesh");
     r = spec_check_targets(s, e);
     if (r == 0)
+        r = spec_check_placement(s, e);
+    if (r == 0)
         r = spec_check_agent(s, e);
     if (r == 0)
         r = spec_check_alerting(s, e);

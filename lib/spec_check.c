@@ -11,12 +11,14 @@
 
 #define PACKETS_ICMP 1
 #define PACKETS_TCP 3
-// A pair's series: sent, six results, duplicates, reordered, in flight; a histogram has its buckets, +Inf, sum and count.
+// A pair's series: sent, six results, duplicates, reordered, in flight; a histogram has its buckets, +Inf,
+// sum and count.
 #define SERIES_COUNTERS 10
 #define SERIES_HISTOGRAM 3
 // The agent's own: runtime, configuration, delays (two histograms), peers, build.
 #define SERIES_FIXED 100
-// rate() wants at least two samples in the range even when one scrape is late; four is what the Prometheus project advises.
+// rate() wants at least two samples in the range even when one scrape is late; four is what the Prometheus
+// project advises.
 #define WINDOW_SCRAPES 4
 
 int spec_check_probes(const struct spec *s, struct err *e)
@@ -71,6 +73,31 @@ int spec_check_targets(const struct spec *s, struct err *e)
     return 0;
 }
 
+int spec_check_placement(const struct spec *s, struct err *e)
+{
+    const struct spec_placement *p = &s->placement;
+    for (size_t i = 0; i < p->n_tolerations; i++) {
+        const struct spec_toleration *t = &p->tolerations[i];
+        bool exists = t->op && strcmp(t->op, "Exists") == 0;
+        if (!exists && (!t->key || !t->key[0])) {
+            err_set(e, EINVAL, "must be Exists where no key is given");
+            return err_at(e, "placement.tolerations[%zu].operator", i);
+        }
+        if (exists && t->value && t->value[0]) {
+            err_set(e, EINVAL, "is accepted with operator Equal only");
+            return err_at(e, "placement.tolerations[%zu].value", i);
+        }
+    }
+    for (size_t i = 0; i < p->n_selector; i++) {
+        if (strcmp(p->selector[i].key, "kubernetes.io/os") == 0 &&
+            strcmp(p->selector[i].value, "linux") != 0) {
+            err_set(e, EINVAL, "must be linux: agents run on nothing else");
+            return err_at(e, "placement.nodeSelector[kubernetes.io/os]");
+        }
+    }
+    return 0;
+}
+
 static int check_allocator(const struct spec_allocator *a, struct err *e)
 {
     const char *field = a->narenas ? "narenas" : a->conf[0] ? "conf" : a->variable[0] ? "variable" : NULL;
@@ -108,7 +135,8 @@ static int check_env(const struct spec_agent *a, struct err *e)
     return 0;
 }
 
-// "16Mi" -> bytes, "500m" or "0.5" cores -> thousandths. The table's patterns have been matched: no overflow below 2^64.
+// "16Mi" -> bytes, "500m" or "0.5" cores -> thousandths. The table's patterns have been matched: no overflow
+// below 2^64.
 static uint64_t quantity(const char *text, bool cpu)
 {
     static const struct {
@@ -165,7 +193,13 @@ int spec_check_alerting(const struct spec *s, struct err *e)
     return err_at(e, "alerting.window");
 }
 
-// --- forecast -----------------------------------------------------------------------------------------------------
+// --- forecast
+// -----------------------------------------------------------------------------------------------------
+
+static uint64_t probes_per_ks(uint64_t interval_ns)
+{
+    return interval_ns ? 1000 * NS_PER_S / interval_ns : 0;
+}
 
 static uint64_t packets_per_ks(enum spec_probe_type type, uint64_t interval_ns)
 {
@@ -183,10 +217,14 @@ void spec_forecast(const struct spec *s, size_t nodes, unsigned n_families, stru
 {
     uint64_t peers = mesh_pairs(s, nodes, n_families);
     struct spec_load load = {.pairs = peers * s->mesh.n_probes + s->n_targets};
-    for (size_t i = 0; i < s->mesh.n_probes; i++)
+    for (size_t i = 0; i < s->mesh.n_probes; i++) {
+        load.probes_per_ks += peers * probes_per_ks(s->mesh.probes[i].interval_ns);
         load.packets_per_ks += peers * packets_per_ks(s->mesh.probes[i].type, s->mesh.probes[i].interval_ns);
-    for (size_t i = 0; i < s->n_targets; i++)
+    }
+    for (size_t i = 0; i < s->n_targets; i++) {
+        load.probes_per_ks += probes_per_ks(s->targets[i].interval_ns);
         load.packets_per_ks += packets_per_ks(s->targets[i].type, s->targets[i].interval_ns);
+    }
     uint64_t histogram = s->metrics.n_buckets + SERIES_HISTOGRAM;
     load.series = SERIES_FIXED + load.pairs * (SERIES_COUNTERS + histogram);
     if (load.series > s->metrics.series_limit) // histograms are given up, counters of pairs are not

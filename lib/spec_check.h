@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rules of a spec that join several fields, and the forecast of what a fleet costs. Pure; reads the plain struct only.
-// All check functions: 0, or EINVAL (EDQUOT for the budget) with the path of the field that is to be changed.
+// The rules of a spec that join several fields, and the forecast of what a fleet costs. Pure; reads the plain
+// struct only. All check functions: 0, or EINVAL (EDQUOT for the budget) with the path of the field that is
+// to be changed.
 #ifndef KUBECANARY_LIB_SPEC_CHECK_H
 #define KUBECANARY_LIB_SPEC_CHECK_H
 
@@ -10,6 +11,8 @@
 MUST_USE int spec_check_probes(const struct spec *s, struct err *e);
 // Names, and (type, address, port) are unique; a port with TCP only and always. Path "targets[1].address".
 MUST_USE int spec_check_targets(const struct spec *s, struct err *e);
+// Tolerations that the API server would refuse; the node selector. Path "placement.tolerations[0].operator".
+MUST_USE int spec_check_placement(const struct spec *s, struct err *e);
 // Allocator's fields, environment, resources. Path "agent.env[0].name".
 MUST_USE int spec_check_agent(const struct spec *s, struct err *e);
 // The window against the scrape interval. Path "alerting.window".
@@ -18,11 +21,13 @@ MUST_USE int spec_check_alerting(const struct spec *s, struct err *e);
 // The load of one agent of a fleet of `nodes` nodes, with n_families address families in use.
 struct spec_load {
     uint64_t pairs;          // (peer, family, probe) plus targets
+    uint64_t probes_per_ks;  // probes started per 1,000 s
     uint64_t packets_per_ks; // packets sent per 1,000 s (ICMP echo 1; TCP connect 3: SYN, ACK, FIN or RST)
     uint64_t series;         // of one scrape
 };
 void spec_forecast(const struct spec *s, size_t nodes, unsigned n_families, struct spec_load *ret);
-// EDQUOT when the budget is exceeded, with the path of the interval that weighs most ("spec.mesh.probes[0].interval").
+// EDQUOT when the budget is exceeded, with the path of the interval that weighs most
+// ("spec.mesh.probes[0].interval").
 MUST_USE int spec_check_budget(const struct spec *s, size_t nodes, unsigned n_families, struct err *e);
 
 #endif
