@@ -125,7 +125,9 @@ static int add_numbers(const struct status_input *in, json_t *status)
     json_int_t agents = desired;
     r |= json_object_set_new(status, "pairs", json_integer((json_int_t)in->load->pairs * agents));
     r |= json_object_set_new(status, "series", json_integer((json_int_t)in->load->series * agents));
+    json_int_t probes = (json_int_t)in->load->probes_per_ks * agents / 1000;
     json_int_t packets = (json_int_t)in->load->packets_per_ks * agents / 1000;
+    r |= json_object_set_new(status, "probesPerSecond", json_integer(probes));
     r |= json_object_set_new(status, "packetsPerSecond", json_integer(packets));
     return r;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Status: which condition says what in each situation, that transition times change only with the status, and that equal input gives equal output.
+// Status: which condition says what in each situation, that transition times change only with the status, and
+// that equal input gives equal output.
 #include "operator/status.h"
 #include "test/unit/check.h"
 
@@ -19,7 +20,7 @@ static void setup(struct world *w)
     w->fleet.meta.generation = 3;
     w->daemonset = (struct store_child){.desired = 3, .ready = 3, .updated = 3, .observed_generation = 7};
     w->daemonset.meta.generation = 7;
-    w->load = (struct spec_load){.pairs = 8, .packets_per_ks = 2500, .series = 100};
+    w->load = (struct spec_load){.pairs = 8, .probes_per_ks = 2000, .packets_per_ks = 2500, .series = 100};
     w->in = (struct status_input){.fleet = &w->fleet,
                                   .problem = &w->problem,
                                   .trouble = &w->trouble,
@@ -57,6 +58,7 @@ static void all_is_well(void)
     CHECK_STR(status_condition(s, "Degraded"), "False");
     CHECK_INT(json_integer_value(json_object_get(s, "observedGeneration")), 3);
     CHECK_INT(json_integer_value(json_object_get(s, "pairs")), 24);
+    CHECK_INT(json_integer_value(json_object_get(s, "probesPerSecond")), 6);
     CHECK_INT(json_integer_value(json_object_get(s, "packetsPerSecond")), 7);
     CHECK_INT(json_integer_value(json_object_get(json_object_get(s, "nodes"), "ready")), 3);
     CHECK(status_condition(s, "Absent") == NULL);
