@@ -85,7 +85,7 @@ class Fleet:
             return
         pod = self.pod_of(step, node)
         target = {"fleet": self.fleet, "namespace": self.namespace, "pod": pod, "instance": f"{pod}:9961", "job": "kubecanary-agent",
-                  "container": "agent", "endpoint": "http"}
+                  "container": "agent", "endpoint": "http", "node": node}
         scraped = self.scraped(step, node)
         put("up", target, step, 1 if scraped else 0)
         if (step, node) in self.restarts:

@@ -8,9 +8,10 @@ MUTANTS = [
     ("corrupt is not loss", "lost|unreachable|corrupt", "lost|unreachable", [s.corrupt_is_loss]),
     ("send_error counts as a result", 'result!="send_error"', 'result!=""', [s.nothing_sent_at_all_is_no_loss]),
     ("nothing measured is 0 %", ":increase{fleet=\"mesh\", namespace=\"kubecanary\"} > 0)", ":increase{fleet=\"mesh\", namespace=\"kubecanary\"})", [s.in_flight_is_neither_lost_nor_zero_percent]),
-    ("a series that ended still counts", "        and\n      sum without (container, endpoint, instance, job, node, pod) (\n"
-     "        kubecanary_probe_sent_total", "        or\n      sum without (container, endpoint, instance, job, node, pod) (\n"
-     "        0 * kubecanary_probe_sent_total", [s.removed_node_that_lost_a_few_at_the_end_never_fires]),
+    ("a removed node still counts", 'state="NotReady"}\n                ) > 0', 'state="NotReady"}\n                ) >= 0',
+     [s.removed_node_that_lost_a_few_at_the_end_never_fires]),
+    ("a dead node is forgotten with its series", 'state="NotReady"}\n                ) > 0', 'state="NotReady"}\n                ) > 100',
+     [s.dead_node_that_is_soon_not_ready_is_said_all_the_same]),
     ("one lost probe is a rate", ":increase{fleet=\"mesh\", namespace=\"kubecanary\"} >= 2", ":increase{fleet=\"mesh\", namespace=\"kubecanary\"} >= 0",
      [s.one_lost_probe_is_not_a_rate]),
     ("half of the peers is most", "> 0.5\n        )\n  # ...", ">= 0.5\n        )\n  # ...", [s.two_bad_links_of_one_node_of_five_are_pairs]),

@@ -52,7 +52,8 @@ def node(name):
 
 def agent(name, node_name, **more):
     pod = f"mesh-pod-{node_name}"
-    return alert(name, pod=pod, instance=f"{pod}:9961", job="kubecanary-agent", container="agent", endpoint="http", **more)
+    return alert(name, pod=pod, instance=f"{pod}:9961", job="kubecanary-agent", container="agent", endpoint="http", node=node_name,
+                 **more)
 
 
 def both(a, b, *probes):
@@ -242,18 +243,26 @@ def removed_node_is_silent():
 def removed_node_that_lost_a_few_at_the_end_never_fires():
     f = Fleet(FIVE, minutes(30))
     f.exists = lambda step, n: n != "n5" or step < minutes(10)
-    f.probing = lambda step, src, dst: dst != "n5" or step < minutes(10.5)
+    f.probing = lambda step, src, dst: dst != "n5" or step < minutes(10.75)
+    f.gauges = lambda step, n: peers(Ready=4 - (step >= minutes(10.5)), NotReady=0)
+    f.sends = lambda step, src, dst, probe: dst != "n5" or step < minutes(10.5)
     f.loss = lambda step, src, dst, probe, family: 1.0 if dst == "n5" and step >= minutes(10) else 0.0
     return Scenario([f], expect={m: [] for m in (10.5, 11, 12, 12.5, 13, 14, 20)}, silent=(13, 29))
 
 
+def peers(**states):
+    return {("kubecanary_peers", (("state", state),)): n for state, n in states.items()}
+
+
 @scenario
 def dead_node_that_is_soon_not_ready_is_said_all_the_same():
-    f = Fleet(FIVE, minutes(20))  # probed, and lost, for 45 s; then its state is NotReady, and its series stand still
+    f = Fleet(FIVE, minutes(20))  # probed, and lost, for 45 s; then it is NotReady, is not probed, and its series end a minute later
     f.scraped = lambda step, n: n != "n5" or step < minutes(5)
     f.loss = bare(1.0, 5, 20, "n5")
     f.sends = lambda step, src, dst, probe: "n5" not in (src, dst) or step < minutes(5.75)
-    return Scenario([f], expect={6.75: [], 7.25: [node("n5")], 18: [agent("KubecanaryAgentDown", "n5")]})
+    f.probing = lambda step, src, dst: dst != "n5" or step < minutes(6.75)
+    f.gauges = lambda step, n: peers(Ready=4 - (step >= minutes(5.75)), NotReady=int(step >= minutes(5.75)))
+    return Scenario([f], expect={6.75: [], 7.25: [node("n5")], 9: [node("n5")], 18: [agent("KubecanaryAgentDown", "n5")]})
 
 
 @scenario
