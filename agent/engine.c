@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The schedule (a heap of pairs by the time of their next event: a probe due, or one to be given up) and what becomes of each probe.
+// The schedule (a heap of pairs by the time of their next event: a probe due, or one to be given up) and what
+// becomes of each probe.
 #include "agent/engine.h"
 
 #include <assert.h>
@@ -12,8 +13,9 @@
 // A kernel stamp may be off against our own clock by this much: the clocks are read one after the other.
 #define STAMP_SLACK_NS (1 * NS_PER_MS)
 
-// Ticks (reference: docs, measured). A wake-up costs as much as ten probes, so few probes a second get a slow tick; many need a fast one, because the
-// answers of one tick and the stamps of what was sent must fit the receive buffer that a default kernel grants (about 270 probes).
+// Ticks (reference: docs, measured). A wake-up costs as much as ten probes, so few probes a second get a slow
+// tick; many need a fast one, because the answers of one tick and the stamps of what was sent must fit the
+// receive buffer that a default kernel grants (about 270 probes).
 #define TICK_IDLE_NS (1 * NS_PER_S)
 #define TICK_FEW_NS (100 * NS_PER_MS)
 #define TICK_NS (50 * NS_PER_MS)
@@ -99,6 +101,14 @@ struct stats_agent *engine_agent(struct engine *en)
     return &en->agent;
 }
 
+size_t engine_memory(const struct plan *p)
+{
+    size_t bytes = sizeof(struct engine) + plan_bytes(p);
+    for (size_t i = 0; i < p->n_pairs; i++)
+        bytes += flight_size(flight_slots_for(&p->probes[p->pairs[i].probe]), p->n_bounds);
+    return bytes + (p->n_pairs + 1) * (2 * sizeof(struct flight *) + sizeof(struct event));
+}
+
 uint64_t engine_in_flight(const struct engine *en)
 {
     uint64_t n = 0;
@@ -117,7 +127,8 @@ static uint64_t wait_of(const struct plan_probe *r)
     return r->timeout_ns + r->grace_ns;
 }
 
-// --- the heap -----------------------------------------------------------------------------------------------------------------------
+// --- the heap
+// -----------------------------------------------------------------------------------------------------------------------
 
 static bool is_sending(const struct engine *en, const struct flight *f)
 {
@@ -172,7 +183,8 @@ static void heap_update_first(struct engine *en)
         sift_down(en, 0);
 }
 
-// --- a new plan -----------------------------------------------------------------------------------------------------------------------
+// --- a new plan
+// -----------------------------------------------------------------------------------------------------------------------
 
 struct change { // what engine_apply prepares before it touches anything
     struct flight **flights;
@@ -236,7 +248,8 @@ static int change_prepare(struct change *c, const struct plan *p)
     return 0;
 }
 
-// Where in its interval a pair sends: spread by a hash, the same over reloads, turned by a random angle for each agent.
+// Where in its interval a pair sends: spread by a hash, the same over reloads, turned by a random angle for
+// each agent.
 static uint64_t phase_of(const struct engine *en, const struct plan *p, size_t i, uint64_t interval_ns)
 {
     const struct plan_pair *r = &p->pairs[i];
@@ -330,7 +343,8 @@ void engine_stop(struct engine *en)
         heap_fill(en);
 }
 
-// --- sending ------------------------------------------------------------------------------------------------------------------------
+// --- sending
+// ------------------------------------------------------------------------------------------------------------------------
 
 uint64_t engine_tick_ns(const struct engine *en)
 {
@@ -349,7 +363,8 @@ size_t engine_burst(const struct engine *en)
     return MIN(4 * share + 16, LIMIT_BURST);
 }
 
-// Begins f's probe; its moment was f->next_ns or, when that is more than an interval ago, the last one that has passed.
+// Begins f's probe; its moment was f->next_ns or, when that is more than an interval ago, the last one that
+// has passed.
 static bool begin(struct engine *en, struct flight *f, uint64_t now_ns, struct engine_send *out)
 {
     const struct plan_pair *pair = &en->plan->pairs[f->index];
@@ -391,7 +406,8 @@ size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, s
     return n;
 }
 
-// --- what became of it -----------------------------------------------------------------------------------------------------------------
+// --- what became of it
+// -----------------------------------------------------------------------------------------------------------------
 
 static struct flight_slot *find(const struct engine *en, const struct engine_token *t, struct flight **ret)
 {

@@ -94,12 +94,22 @@ int plan_compare(const struct plan *a, size_t i, const struct plan *b, size_t j)
     return compare_rows(a, &a->pairs[i], b, &b->pairs[j]);
 }
 
+size_t plan_bytes(const struct plan *p)
+{
+    size_t bytes = sizeof(*p) + (p->n_pairs + 1) * sizeof(*p->pairs) + (p->n_dests + 1) * sizeof(*p->dests) +
+                   (p->n_probes + 1) * sizeof(*p->probes);
+    for (const struct plan_text *t = p->text; t; t = t->next)
+        bytes += sizeof(*t);
+    return bytes;
+}
+
 static int by_row(const void *a, const void *b, void *arg)
 {
     return compare_rows(arg, a, arg, b);
 }
 
-// --- the parts ------------------------------------------------------------------------------------------------------------------
+// --- the parts
+// ------------------------------------------------------------------------------------------------------------------
 
 static int no_memory(struct err *e)
 {
@@ -171,7 +181,8 @@ static void add_pair(struct plan *p, size_t dest, size_t probe, enum family f)
         p->min_interval_ns = r->interval_ns;
 }
 
-// --- what the files say ---------------------------------------------------------------------------------------------------------
+// --- what the files say
+// ---------------------------------------------------------------------------------------------------------
 
 static int add_peer(struct plan *p, const struct peer *peer, unsigned families, size_t n_probes)
 {
@@ -228,7 +239,8 @@ static int add_targets(struct plan *p, const struct spec *s)
     return 0;
 }
 
-// --- what is carried along from the plan before -----------------------------------------------------------------------------------
+// --- what is carried along from the plan before
+// -----------------------------------------------------------------------------------
 
 struct carry { // where the old plan's destinations and probes are in the new one, + 1
     uint32_t *dests;
@@ -269,7 +281,8 @@ static int carry_pair(struct plan *p, struct carry *c, const struct plan *old, s
     return 0;
 }
 
-// The old plan's pairs that are to stay. all: its live ones too, as live ones (nothing new was read); otherwise those that p lacks are gone now.
+// The old plan's pairs that are to stay. all: its live ones too, as live ones (nothing new was read);
+// otherwise those that p lacks are gone now.
 static int carry_over(struct plan *p, const struct plan *old, bool all, uint64_t now_ns)
 {
     CLEANUP(carry_release)
@@ -307,7 +320,8 @@ static void finish(struct plan *p)
     p->probes = probes ? probes : p->probes;
 }
 
-// --- building -----------------------------------------------------------------------------------------------------------------------
+// --- building
+// -----------------------------------------------------------------------------------------------------------------------
 
 static size_t count_live(const struct spec_agent_file *file, const struct peers *peers)
 {

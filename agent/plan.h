@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who is probed and how: built from agent.yaml, the peers and the own node's name through topo_probes. Pure data, immutable once built: pairs sorted by a
-// stable key, destinations, probes, and the names for labels. Holds no counters and no socket; what was probed lately is carried along as `gone`
-// so that its series stay for the last scrapes.
+// Who is probed and how: built from agent.yaml, the peers and the own node's name through topo_probes. Pure
+// data, immutable once built: pairs sorted by a stable key, destinations, probes, and the names for labels.
+// Holds no counters and no socket; what was probed lately is carried along as `gone` so that its series stay
+// for the last scrapes.
 #ifndef KUBECANARY_AGENT_PLAN_H
 #define KUBECANARY_AGENT_PLAN_H
 
@@ -18,8 +19,8 @@ struct plan_probe {
     bool target;
     uint64_t interval_ns;
     uint64_t timeout_ns; // answered within: received
-    uint64_t
-        grace_ns; // then, answered within this: late; afterwards lost. One more timeout, at most LIMIT_GRACE_NS
+    uint64_t grace_ns;   // then, answered within this: late; afterwards lost. One more timeout, at most
+                         // LIMIT_GRACE_NS
 };
 
 // A peer's node or a named target.
@@ -72,24 +73,23 @@ struct plan {
     struct plan_text *text; // the memory of the names
 };
 
-// Builds a plan. old (may be NULL): pairs in it that the new one has not stay as gone for LIMIT_GONE_NS from now_ns; those gone before keep their time.
-// Errors: ENOMEM, E2BIG (LIMIT_PAIRS). Peers sorted. Nothing given is kept by reference.
+// Builds a plan. old (may be NULL): pairs in it that the new one has not stay as gone for LIMIT_GONE_NS from
+// now_ns; those gone before keep their time. Errors: ENOMEM, E2BIG (LIMIT_PAIRS). Peers sorted. Nothing given
+// is kept by reference.
 MUST_USE int plan_build(const struct spec_agent_file *file, const struct peers *peers, const char *node,
                         enum spec_network network, const struct plan *old, uint64_t now_ns, struct plan **ret,
                         struct err *e);
 // The same plan without those pairs whose time has passed.
 MUST_USE int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struct err *e);
 
-// A plan is freed with its last holder. A reader that outlives a reload (a scrape that streams) holds it: names and pairs stay valid, while the
-// counters belong to the engine's plan of the moment (copy them first).
+// A plan is freed with its last holder. A reader that outlives a reload (a scrape that streams) holds it:
+// names and pairs stay valid, while the counters belong to the engine's plan of the moment (copy them first).
 struct plan *plan_hold(struct plan *p);
 void plan_free(struct plan *p); // takes NULL
 
 // The order of pairs, over plans: < 0, 0, > 0. Equal: the same row, whatever its address, interval or zone.
 int plan_compare(const struct plan *a, size_t i, const struct plan *b, size_t j);
-// The bytes that this plan and the engine's part of it take from the heap, counters and probes in flight included, allocator's overhead aside.
-// For a pair of the mesh with b bounds: 16 (pair) + 24 (engine) + 40 + 24 * slots + stats_size(b), where slots is the power of two that holds
-// (timeout + grace) / interval + 2 probes; a destination takes 56 bytes and its names. Published in the docs, held by a test.
-size_t plan_memory(const struct plan *p);
+// The heap that the plan itself holds (see engine_memory for the whole).
+size_t plan_bytes(const struct plan *p);
 
 #endif
