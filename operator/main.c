@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program: command line in, one command carried out, exit status out. 2: unusable command line, 1: the command failed.
+// The program: command line in, one command carried out, exit status out. 2: unusable command line, 1: the
+// command failed.
 #include <errno.h>
 #include <stdio.h>
 
@@ -7,6 +8,7 @@
 #include "lib/version.h"
 #include "operator/cli.h"
 #include "operator/offline.h"
+#include "operator/service.h"
 
 static int print_error(const struct err *e)
 {
@@ -31,8 +33,8 @@ int main(int argc, char **argv)
         printf("kubecanary-operator %s (%s, %s)\n", version_text, version_revision, version_compiler);
         return 0;
     case CLI_RENDER: return offline_render(&cli, &e) < 0 ? print_error(&e) : 0;
-    case CLI_RUN:
-    case CLI_LOCAL: break;
+    case CLI_LOCAL: return service_local(&cli, &e) < 0 ? print_error(&e) : 0;
+    case CLI_RUN: break;
     }
     err_set(&e, ENOSYS, "not there yet");
     return print_error(&e);
