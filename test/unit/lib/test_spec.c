@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// The spec: what is read, what is there when nothing is said, what a fleet costs. What is refused stands in
+// test/golden.
+#include "lib/spec.h"
+
+#include <errno.h>
+
+#include "test/unit/check.h"
+
+static int parse(const char *text, struct spec *s, struct err *e)
+{
+    CLEANUP_DOC struct doc *d = NULL;
+    int r = doc_parse(text, strlen(text), &d, e);
+    return r < 0 ? r : spec_parse(doc_root(d), s, e);
+}
+
+static void test_defaults(void)
+{
+    CLEANUP_SPEC struct spec s = {0};
+    struct err e = {0};
+    CHECK_INT(parse("{mesh: {probes: [{name: icmp, type: ICMP}]}}", &s, &e), 0);
+    CHECK(!s.paused && s.mesh.present && s.alerting.enabled);
+    CHECK_INT(s.mesh.networks, 1u << SPEC_NETWORK_POD);
+    CHECK_INT(s.mesh.families, FAMILY_BIT(FAMILY_IPV4) | FAMILY_BIT(FAMILY_IPV6));
+    CHECK_INT(s.mesh.probes[0].interval_ns, NS_PER_S);
+    CHECK_INT(s.mesh.probes[0].timeout_ns, NS_PER_S);
+    CHECK_INT(s.n_targets, 0);
+    CHECK_INT(s.placement.n_tolerations, 1);
+    CHECK_STR(s.placement.tolerations[0].op, "Exists");
+    CHECK(s.placement.tolerations[0].key == NULL);
+    CHECK_STR(s.placement.max_unavailable, "10%");
+    CHECK_STR(s.agent.memory_limit, "16Mi");
+    CHECK_STR(s.agent.cpu_limit, "");
+    CHECK_INT(s.metrics.n_buckets, 11);
+    CHECK_INT(s.metrics.rtt_buckets_us[10], 1000000);
+    CHECK_INT(s.metrics.scrape_interval_ns, 15 * NS_PER_S);
+    CHECK_INT(s.alerting.window_ns, 120 * NS_PER_S);
+    CHECK_INT(s.budget_packets_per_second, 500);
+}
+
+static void test_no_mesh(void)
+{
+    CLEANUP_SPEC struct spec s = {0};
+    struct err e = {0};
+    CHECK_INT(parse("{mesh: null, targets: [{name: a, type: TCP, address: '2001:db8::1', port: 1}]}", &s, &e),
+              0);
+    CHECK(!s.mesh.present);
+    CHECK_INT(s.mesh.n_probes, 0);
+    CHECK_INT(s.mesh.networks, 1u << SPEC_NETWORK_POD); // where the agents that probe the targets run
+    CHECK_INT(s.targets[0].port, 1);
+    CHECK_INT(s.targets[0].address.family, FAMILY_IPV6);
+}
+
+static void test_everything(void)
+{
+    static const char text[] =
+        "paused: true\n"
+        "placement: {nodeSelector: {a: b, c: ''}, tolerations: [], priorityClassName: high, updateStrategy: {maxUnavailable: 3}}\n"
+        "mesh: {networks: [Pod], ipFamilies: [IPv6], topology: {type: Full}, probes: [{name: t, type: TCP, interval: 1m30s}]}\n"
+        "agent:\n"
+        "  allocator: {type: Jemalloc, narenas: 4, conf: 'tcache:false', variable: JE_MALLOC_CONF}\n"
+        "  image: registry.example.com/agent:1\n"
+        "  resources: {requests: {cpu: 1, memory: 1Mi}, limits: {cpu: 1.5, memory: ''}}\n"
+        "  env: [{name: A, value: '1'}]\n"
+        "metrics: {rttBucketsMicroseconds: [7], seriesLimit: 1000, scrapeInterval: 1s}\n"
+        "alerting: {enabled: false, lossPercent: 100, for: 0s, window: 10s}\n"
+        "budget: {packetsPerSecond: 1}\n";
+    CLEANUP_SPEC struct spec s = {0};
+    struct err e = {0};
+    CHECK_INT(parse(text, &s, &e), 0);
+    CHECK(s.paused && !s.alerting.enabled);
+    CHECK_INT(s.placement.n_selector, 2);
+    CHECK_STR(s.placement.selector[0].key, "a");
+    CHECK_STR(s.placement.selector[1].value, "");
+    CHECK_INT(s.placement.n_tolerations, 0);
+    CHECK_STR(s.placement.max_unavailable, "3");
+    CHECK_INT(s.mesh.families, FAMILY_BIT(FAMILY_IPV6));
+    CHECK_INT(s.mesh.probes[0].interval_ns, 90 * NS_PER_S);
+    CHECK_INT(s.agent.allocator.narenas, 4);
+    CHECK_STR(s.agent.allocator.variable, "JE_MALLOC_CONF");
+    CHECK_STR(s.agent.cpu_limit, "1.5");
+    CHECK_STR(s.agent.memory_limit, "");
+    CHECK_STR(s.agent.env[0].value, "1");
+    CHECK_INT(s.metrics.n_buckets, 1);
+    CHECK_INT(s.alerting.loss_percent, 100);
+    CHECK_INT(s.alerting.for_ns, 0);
+}
+
+// A refused spec leaves the result alone, and frees what it had (the sanitizer sees to that).
+static void test_failure_leaves_result(void)
+{
+    struct spec s = {.budget_packets_per_second = 77};
+    struct err e = {0};
+    CHECK_INT(
+        parse(
+            "{mesh: {probes: [{name: a, type: ICMP}]}, agent: {env: [{name: A}, {name: A}]}, targets: [{name: x, type: ICMP, "
+            "address: 192.0.2.1}], placement: {nodeSelector: {a: b}, tolerations: [{key: a}]}}",
+            &s, &e),
+        -EINVAL);
+    CHECK_INT(s.budget_packets_per_second, 77);
+    CHECK_STR(e.path, "spec.agent.env[1].name");
+    CHECK_INT(spec_parse(NULL, &s, &e), -EINVAL);
+    CHECK_STR(e.path, "spec");
+}
+
+static void test_forecast(void)
+{
+    CLEANUP_SPEC struct spec s = {0};
+    struct err e = {0};
+    struct spec_load load;
+    CHECK_INT(
+        parse("{mesh: {probes: [{name: i, type: ICMP, interval: 1s}, {name: t, type: TCP, interval: 5s}]}, "
+              "targets: [{name: a, type: ICMP, address: 192.0.2.1, interval: 2s}]}",
+              &s, &e),
+        0);
+    spec_forecast(&s, 5, 2, &load);
+    CHECK_INT(load.pairs, 4 * 2 * 2 + 1);
+    CHECK_INT(load.probes_per_ks, 8 * 1000 + 8 * 200 + 500);
+    CHECK_INT(load.packets_per_ks, 8 * 1000 + 8 * 600 + 500);
+    uint64_t two_families = load.series;
+    spec_forecast(&s, 5, 1, &load);
+    CHECK_INT(load.pairs, 4 * 2 + 1);
+    CHECK(load.series < two_families);
+    spec_forecast(&s, 1, 2, &load); // nobody to probe but the target
+    CHECK_INT(load.pairs, 1);
+    spec_forecast(&s, 5000, 2, &load);
+    CHECK(load.series > s.metrics.series_limit); // pair counters are not given up
+    spec_forecast(&s, 600, 2, &load);
+    CHECK_INT(load.series, s.metrics.series_limit); // histograms are
+}
+
+static void test_budget(void)
+{
+    CLEANUP_SPEC struct spec s = {0};
+    struct err e = {0};
+    CHECK_INT(
+        parse("{mesh: {probes: [{name: i, type: ICMP, interval: 1s}, {name: t, type: TCP, interval: 2s}]}, "
+              "budget: {packetsPerSecond: 100}}",
+              &s, &e),
+        0);
+    CHECK_INT(spec_check_budget(&s, 41, 1, &e), 0); // 40 + 60: exactly
+    CHECK_INT(spec_check_budget(&s, 42, 1, &e), -EDQUOT);
+    CHECK_INT(e.code, EDQUOT);
+    CHECK_STR(e.path, "spec.mesh.probes[1].interval");
+    CHECK_CONTAINS(e.msg, "103 packets a second");
+    CHECK_INT(spec_check_budget(&s, 41, 2, &e), -EDQUOT);
+}
+
+static const struct check_case cases[] = {
+    {"defaults", test_defaults},      {"no mesh", test_no_mesh},
+    {"every field", test_everything}, {"failure", test_failure_leaves_result},
+    {"forecast", test_forecast},      {"budget", test_budget},
+};
+CHECK_MAIN(cases)
