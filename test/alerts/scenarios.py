@@ -332,6 +332,16 @@ def agent_in_a_new_pod_is_no_loss_and_no_new_pair():
 
 
 @scenario
+def a_roll_of_all_agents_that_loses_a_few_probes_of_each_pair_never_fires():
+    f = Fleet(FIVE, minutes(20))
+    turn = {n: minutes(5 + i / 2) for i, n in enumerate(FIVE)}  # one agent after the other, each half a minute
+    f.pod_of = lambda step, n: f"mesh-pod-{n}-{'b' if step >= turn[n] else 'a'}"
+    f.restarts = {(step, n) for n, step in turn.items()}
+    f.loss = lambda step, src, dst, probe, family: 0.2 if step == turn.get(dst) else 0.0
+    return Scenario([f], expect={m / 4: [] for m in range(20, 60)}, silent=(15,))
+
+
+@scenario
 def loss_goes_on_over_a_new_pod():
     f = Fleet(THREE, minutes(20))
     f.pod_of = lambda step, n: f"mesh-pod-{n}-{'b' if step >= minutes(10) else 'a'}"
