@@ -76,4 +76,7 @@
 #define LIMIT_INPUTS_POLL_NS (5 * NS_PER_S)
 #define LIMIT_INPUTS_SETTLE_NS (50 * NS_PER_MS)
 
+// The local backend: nodes of one machine. Each is a network namespace with an agent; their addresses are 198.18.0.11 and up.
+#define LIMIT_LOCAL_NODES 50
+
 #endif
