@@ -39,6 +39,10 @@ OPERATOR_LIBS := -lcurl -ljansson -lyaml -lmicrohttpd
 endif
 
 LIB_SRC := $(sort $(wildcard lib/*.c))
+# Only the agent is built against musl, and it speaks to nobody by HTTP: there is no libcurl there.
+ifeq ($(V),musl)
+LIB_SRC := $(filter-out lib/fetch%.c,$(LIB_SRC))
+endif
 AGENT_SRC := $(sort $(wildcard agent/*.c))
 OPERATOR_SRC := $(sort $(wildcard operator/*.c operator/*.S))
 UNIT_SRC := $(sort $(wildcard test/unit/*/test_*.c test/sim/test_*.c))
@@ -95,7 +99,6 @@ $(B)/%.a:
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-# An archive member is linked only where it is needed: the agent never pulls in libcurl, which lib/fetch.c uses.
 $(B)/kubecanary-agent: $(B)/agent/main.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 $(B)/kubecanary-operator: $(B)/operator/main.c.o $(OPERATOR_A) $(LIB_A)
