@@ -188,7 +188,7 @@ int store_put(struct store *s, enum store_kind kind, const json_t *object, struc
         if (!at)
             r = err_set(e, ENOMEM, "no memory for %s %s", store_kinds[kind].kind, p.meta.name);
     }
-    if (r < 0) {
+    if (r < 0 || !at) {
         project_release(kind, &p);
         return r;
     }
