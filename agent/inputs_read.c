@@ -106,7 +106,7 @@ static int read_file(int dir, const char *name, char **ret, size_t *ret_len, str
 static int load(int dir, const char *name, struct doc **ret, struct err *e)
 {
     CLEANUP_FREE char *text = NULL;
-    size_t len;
+    size_t len = 0;
     int r = read_file(dir, name, &text, &len, e);
     return r < 0 ? r : doc_parse(text, len, ret, e);
 }

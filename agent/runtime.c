@@ -11,6 +11,8 @@
 #include <time.h>
 #ifdef __GLIBC__
 #include <gnu/libc-version.h>
+// Weak, so that asking for it does not link glibc's allocator into a static program beside jemalloc.
+#pragma weak mallinfo2
 #endif
 
 // jemalloc(3). The release agent for jemalloc is built without a prefix; elsewhere the symbol is absent.
@@ -114,7 +116,7 @@ void runtime_allocator(struct runtime_allocator *ret)
         read_jemalloc(ret);
     } else {
 #ifdef __GLIBC__
-        struct mallinfo2 info = mallinfo2();
+        struct mallinfo2 info = mallinfo2 ? mallinfo2() : (struct mallinfo2){0};
         ret->name = "glibc";
         copy_part(ret->version, gnu_get_libc_version(), strlen(gnu_get_libc_version()));
         ret->sizes = true;
