@@ -91,6 +91,8 @@ $(B)/lib/version.c.o: CFLAGS += -DKUBECANARY_REVISION='"$(REVISION)"'
 $(B)/lib/version.c.o: build/revision
 build/revision: FORCE
 	@mkdir -p build; echo "$(REVISION)" | cmp -s - $@ || echo "$(REVISION)" >$@
+# .incbin is no include that the compiler could report.
+$(B)/operator/rules.S.o: charts/kubecanary/rules/fleet.yaml
 
 $(LIB_A): $(call obj,$(LIB_SRC))
 $(AGENT_A): $(call obj,$(filter-out agent/main.c,$(AGENT_SRC)))
