@@ -83,8 +83,6 @@ images: release ## the container images in build/images
 $(B)/%.c.o: %.c Makefile VERSION tools/deps/flags.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
-# .incbin leaves no trace in a dependency file.
-$(B)/operator/rules.S.o: charts/kubecanary/rules/fleet.yaml
 $(B)/%.S.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
