@@ -20,8 +20,9 @@ PROGRESS_SECONDS = 10
 def environment() -> dict:
     folder = paths.cache() / "go"
     # GOPATH holds the checksum database's tree, XDG_CONFIG_HOME go's counters: they too stay out of the user's home.
-    own = {"GOPATH": str(folder), "XDG_CONFIG_HOME": str(folder / "config"), "GOMODCACHE": str(folder / "mod"), "GOCACHE": str(folder / "build"), "GOFLAGS": "-modcacherw", "GOWORK": "off",
-           "GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64", "GOENV": "off"}
+    own = {"GOPATH": str(folder), "XDG_CONFIG_HOME": str(folder / "config"), "GOMODCACHE": str(folder / "mod"),
+           "GOCACHE": str(folder / "build"), "GOFLAGS": "-modcacherw", "GOWORK": "off", "GOENV": "off", "GOTOOLCHAIN": "local",
+           "CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64"}
     return {**os.environ, **own}
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the cluster changes on the machine itself: a few sysctls that the kubelet sets for the whole machine, one cgroup in
-each hierarchy, two directories. It notes what was there before and puts it back."""
+each hierarchy, two directories. It notes what was there before, and the last cluster to go puts it back."""
+import fcntl
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 from .shell import Failure, run, wait_for
@@ -15,6 +17,10 @@ DIRECTORIES = ["/var/lib/cni", "/var/lib/kubelet"]
 V1_CONTROLLERS = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd"]
 V2_CONTROLLERS = ["cpuset", "cpu", "io", "memory", "pids"]
 MODULES = ["overlay", "br_netfilter", "nf_conntrack", "nf_tables"]
+# What was before the first cluster came, and one file for each cluster that is: the last one to go puts things back. In /run,
+# as a restart of the machine puts them back, too.
+REGISTER = Path("/run/kubecanary-test")
+BEFORE, LOCK = "before.json", "lock"
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -28,19 +34,33 @@ def _unified() -> bool:
     return (CGROUPS / "cgroup.controllers").exists()
 
 
+@contextmanager
+def _register():
+    """Holds the register of the clusters on this machine, and gives a function that lists them. One whose state directory is
+    gone does not count."""
+    def members():
+        return [f.name for f in REGISTER.iterdir() if f.name not in (BEFORE, LOCK) and Path(f.read_text(encoding="utf-8")).is_dir()]
+    REGISTER.mkdir(exist_ok=True)
+    with open(REGISTER / LOCK, "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield members
+
+
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="ascii")
 
 
 class Host:
     def __init__(self, state: Path, name: str):
-        self.note, self.name = state / "host.json", name
+        self.state, self.name = state, name
 
     def prepare(self) -> None:
-        if not self.note.exists():
-            before = {s: Path("/proc/sys", s).read_text(encoding="ascii").strip() for s in SYSCTLS}
-            made = [d for d in DIRECTORIES if not os.path.isdir(d)]
-            self.note.write_text(json.dumps({"sysctls": before, "directories": made}), encoding="ascii")
+        with _register() as members:
+            if not members():
+                before = {s: Path("/proc/sys", s).read_text(encoding="ascii").strip() for s in SYSCTLS}
+                made = [d for d in DIRECTORIES if not os.path.isdir(d)]
+                (REGISTER / BEFORE).write_text(json.dumps({"sysctls": before, "directories": made}), encoding="ascii")
+            (REGISTER / self.name).write_text(str(self.state), encoding="utf-8")
         instances = Path("/proc/sys/fs/inotify/max_user_instances")
         if int(instances.read_text(encoding="ascii")) < INOTIFY_INSTANCES:
             _write(instances, str(INOTIFY_INSTANCES))
@@ -51,17 +71,16 @@ class Host:
 
     def restore(self) -> None:
         self._remove_cgroups()
-        if not self.note.exists():
-            return
-        note = json.loads(self.note.read_text(encoding="ascii"))
-        for sysctl, value in note["sysctls"].items():
-            _write(Path("/proc/sys", sysctl), value)
-        for directory in note["directories"]:
-            try:
+        with _register() as members:
+            (REGISTER / self.name).unlink(missing_ok=True)
+            if members() or not (REGISTER / BEFORE).exists():
+                return
+            note = json.loads((REGISTER / BEFORE).read_text(encoding="ascii"))
+            for sysctl, value in note["sysctls"].items():
+                _write(Path("/proc/sys", sysctl), value)
+            for directory in note["directories"]:
                 os.rmdir(directory)
-            except OSError:
-                pass  # another cluster of ours uses it
-        self.note.unlink()
+            (REGISTER / BEFORE).unlink()
 
     def make_cgroup(self, node: str) -> str:
         """Makes a node's cgroup in every hierarchy; returns what the kubelet is told as cgroupRoot."""
