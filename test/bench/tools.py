@@ -85,7 +85,8 @@ class Smokeping(Tool):
 
 def output(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return ((done.stdout + done.stderr).strip().splitlines() or ["unknown"])[0]
+    line = ((done.stdout + done.stderr).strip().splitlines() or ["unknown"])[0]
+    return line.removeprefix(f"{command[0]}: ")
 
 
 def unpacked(package: str) -> pathlib.Path:
