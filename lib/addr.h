@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An IP address as a value, its textual form (RFC 5952 for IPv6) and its socket address. No names are resolved here.
+// An IP address as a value, its textual form (RFC 5952 for IPv6) and its socket address. No names are
+// resolved here.
 #ifndef KUBECANARY_LIB_ADDR_H
 #define KUBECANARY_LIB_ADDR_H
 
@@ -25,13 +26,14 @@ MUST_USE int addr_parse(const char *text, struct addr *ret);
 // "" if no address is set.
 const char *addr_text(const struct addr *a, char out[static ADDR_TEXT_MAX]);
 bool addr_equal(const struct addr *a, const struct addr *b);
-// Fills *ret, returns its length. Without an address (set = 0) it is the IPv6 wildcard, for a dual-stack socket.
+// Fills *ret, returns its length. Without an address (set = 0) it is the IPv6 wildcard, for a dual-stack
+// socket.
 socklen_t addr_sockaddr(const struct addr *a, uint16_t port, struct sockaddr_storage *ret);
 // The address and port (host order) of an AF_INET or AF_INET6 socket address; -EAFNOSUPPORT otherwise.
 MUST_USE int addr_from_sockaddr(const struct sockaddr *sa, struct addr *ret, uint16_t *ret_port);
 const char *addr_family_name(enum family f); // "IPv4", "IPv6"
-// "ADDR:PORT", "[V6]:PORT"; ":PORT" and "[::]:PORT" mean all addresses of both families (then ret->set = 0). Port 0 is accepted: the kernel chooses.
-// -EINVAL otherwise.
+// "ADDR:PORT", "[V6]:PORT"; ":PORT" and "[::]:PORT" mean all addresses of both families (then ret->set = 0).
+// Port 0 is accepted: the kernel chooses. -EINVAL otherwise.
 MUST_USE int addr_parse_listen(const char *text, struct addr *ret, uint16_t *ret_port);
 
 #endif

@@ -88,7 +88,8 @@ const struct peer *peers_find(const struct peers *p, const char *node)
     return NULL;
 }
 
-// --- reading ------------------------------------------------------------------------------------------------------
+// --- reading
+// ------------------------------------------------------------------------------------------------------
 
 static int at_field(struct err *e, const char *path)
 {
@@ -249,7 +250,8 @@ int peers_parse(const struct doc_node *root, unsigned *ret_slice, unsigned *ret_
     return 0;
 }
 
-// --- writing ------------------------------------------------------------------------------------------------------
+// --- writing
+// ------------------------------------------------------------------------------------------------------
 
 static void write_addresses(const char *key, const struct addr list[static FAMILIES], struct buf *out)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The peers of a fleet and the slices (peers-NN.yaml) that carry them from the operator to the agents. Pure: text in, values out, and back.
-// A node's slice follows from a hash of its name, so that one node's change rewrites one slice.
+// The peers of a fleet and the slices (peers-NN.yaml) that carry them from the operator to the agents. Pure:
+// text in, values out, and back. A node's slice follows from a hash of its name, so that one node's change
+// rewrites one slice.
 #ifndef KUBECANARY_LIB_PEERS_H
 #define KUBECANARY_LIB_PEERS_H
 
@@ -35,17 +36,20 @@ MUST_USE int peers_add(struct peers *p, const struct peer *peer, struct err *e);
 MUST_USE int peers_sort(struct peers *p, struct err *e);
 const struct peer *peers_find(const struct peers *p, const char *node); // sorted; NULL if absent
 
-// One file: {slice, slices, peers}; `slice`/`slices` may be absent (0 of 1), as in the file that `render --nodes` takes. Of a peer only `node` is
-// required; `state` is Ready if absent. Unknown fields are refused. EINVAL, E2BIG, ENOMEM.
-// Appends the peers found to *p (not sorted); errors carry a path ("peers[3].pod[0]"). On failure *p is as before.
+// One file: {slice, slices, peers}; `slice`/`slices` may be absent (0 of 1), as in the file that `render
+// --nodes` takes. Of a peer only `node` is required; `state` is Ready if absent. Unknown fields are refused.
+// EINVAL, E2BIG, ENOMEM. Appends the peers found to *p (not sorted); errors carry a path ("peers[3].pod[0]").
+// On failure *p is as before.
 MUST_USE int peers_parse(const struct doc_node *root, unsigned *ret_slice, unsigned *ret_slices,
                          struct peers *p, struct err *e);
-// Appends peers-NN.yaml's text with those peers whose slice is `slice` of `slices`; p sorted. Same input, same bytes.
+// Appends peers-NN.yaml's text with those peers whose slice is `slice` of `slices`; p sorted. Same input,
+// same bytes.
 void peers_render(const struct peers *p, unsigned slice, unsigned slices, struct buf *out);
 // 0 <= result < slices.
 unsigned peers_slice_of(const char *node, unsigned slices);
-// How many slices a fleet of n nodes has, a power of two: it doubles when they hold more than PEERS_SLICE_FULL nodes on average, and halves
-// from `now` (0: none yet) only below PEERS_SLICE_THIN, so that a fleet that breathes does not restart its agents each time.
+// How many slices a fleet of n nodes has, a power of two: it doubles when they hold more than
+// PEERS_SLICE_FULL nodes on average, and halves from `now` (0: none yet) only below PEERS_SLICE_THIN, so that
+// a fleet that breathes does not restart its agents each time.
 #define PEERS_SLICE_FULL 128
 #define PEERS_SLICE_THIN 32
 unsigned peers_slices_for(size_t n, unsigned now);

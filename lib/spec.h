@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a fleet shall do: the plain form of ProbeFleet.spec, and of the part of it that agent.yaml carries. spec_fields.def describes every
-// field (name, type, default, range, doc): the parser, the defaults, the reference page and the test against the CRD read that table.
-// No JSON or YAML past spec_parse. Field names in error paths are the resource's own ("spec.mesh.probes[0].interval").
+// What a fleet shall do: the plain form of ProbeFleet.spec, and of the part of it that agent.yaml carries.
+// spec_fields.def describes every field (name, type, default, range, doc): the parser, the defaults, the
+// reference page and the test against the CRD read that table. No JSON or YAML past spec_parse. Field names
+// in error paths are the resource's own ("spec.mesh.probes[0].interval").
 #ifndef KUBECANARY_LIB_SPEC_H
 #define KUBECANARY_LIB_SPEC_H
 
@@ -106,8 +107,8 @@ struct spec {
     uint32_t budget_packets_per_second; // of one agent; what it sends at most
 };
 
-// Parses and checks a ProbeFleet's `spec` node; absent fields get their defaults. Errors carry the field's path ("spec.targets[1].address")
-// and EINVAL. *ret is to be released with spec_release.
+// Parses and checks a ProbeFleet's `spec` node; absent fields get their defaults. Errors carry the field's
+// path ("spec.targets[1].address") and EINVAL. *ret is to be released with spec_release.
 MUST_USE int spec_parse(const struct doc_node *node, struct spec *ret, struct err *e);
 void spec_release(struct spec *s); // takes a zeroed struct
 #define CLEANUP_SPEC CLEANUP(spec_release)
@@ -115,9 +116,5 @@ void spec_release(struct spec *s); // takes a zeroed struct
 const char *spec_probe_type_name(enum spec_probe_type t);  // "ICMP"
 const char *spec_probe_type_label(enum spec_probe_type t); // "icmp"
 const char *spec_network_name(enum spec_network n);        // "Pod"
-
-// The rest of the manual: agent.yaml; joint rules, forecast and budget.
-#include "lib/spec_agent_file.h"
-#include "lib/spec_check.h"
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// agent.yaml: the part of a spec that the agents need, as the operator writes it and an agent reads it. Pure: text in,
-// values out, and back. Its fields are described in spec_fields.def (section FILE), under the resource's own names.
+// agent.yaml: the part of a spec that the agents need, as the operator writes it and an agent reads it. Pure:
+// text in, values out, and back. Its fields are described in spec_fields.def (section FILE), under the
+// resource's own names.
 #ifndef KUBECANARY_LIB_SPEC_AGENT_FILE_H
 #define KUBECANARY_LIB_SPEC_AGENT_FILE_H
 
@@ -22,13 +23,14 @@ struct spec_agent_file {
     struct spec spec; // only mesh, targets, metrics are filled
 };
 
-// *ret: release with spec_agent_file_release. Errors: EINVAL with a path such as "probes[0].interval"; ENOMEM.
-// mesh.present says whether there are probes; networks and families have their defaults either way.
+// *ret: release with spec_agent_file_release. Errors: EINVAL with a path such as "probes[0].interval";
+// ENOMEM. mesh.present says whether there are probes; networks and families have their defaults either way.
 MUST_USE int spec_agent_file_parse(const struct doc_node *root, struct spec_agent_file *ret, struct err *e);
 void spec_agent_file_release(struct spec_agent_file *f); // takes a zeroed struct
 #define CLEANUP_SPEC_AGENT_FILE CLEANUP(spec_agent_file_release)
 
-// The inverse: appends the text of agent.yaml. Same input, same bytes; what is written parses to the same values.
+// The inverse: appends the text of agent.yaml. Same input, same bytes; what is written parses to the same
+// values.
 void spec_agent_file_render(const struct spec_agent_file *f, struct buf *out);
 
 #endif

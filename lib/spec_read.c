@@ -230,7 +230,8 @@ static int read_pair(const struct doc_node *n, struct spec_pair *ret, struct err
     return ret->key && ret->value ? 0 : err_set(e, ENOMEM, "no memory for a string");
 }
 
-// Items of a list (sections) and pairs of a map. Items are counted before they are read, so that the release finds them.
+// Items of a list (sections) and pairs of a map. Items are counted before they are read, so that the release
+// finds them.
 static int read_items(const struct spec_field *f, const struct doc_node *n, void *base, struct err *e)
 {
     size_t *count = (size_t *)((char *)base + f->count);

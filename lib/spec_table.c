@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/spec.h"
+#include "lib/spec_agent_file.h"
 
 #define OF(type, member) offsetof(type, member)
 #define ARRAY_OF(type, counter, item_type) .count = offsetof(type, counter), .item = sizeof(item_type)

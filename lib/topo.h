@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who probes whom: one pure function that the agent chooses by and the operator forecasts by. Same answer on every machine.
-// Only Full is there today: every node probes every other node.
+// Who probes whom: one pure function that the agent chooses by and the operator forecasts by. Same answer on
+// every machine. Only Full is there today: every node probes every other node.
 #ifndef KUBECANARY_LIB_TOPO_H
 #define KUBECANARY_LIB_TOPO_H
 

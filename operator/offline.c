@@ -8,6 +8,7 @@
 
 #include "lib/buf.h"
 #include "lib/file.h"
+#include "lib/spec_check.h"
 #include "operator/members.h"
 #include "operator/render.h"
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts the set together: ServiceAccount, ConfigMaps, DaemonSets, monitoring, in the order in which they are applied.
+// Puts the set together: ServiceAccount, ConfigMaps, DaemonSets, monitoring, in the order in which they are
+// applied.
 #include "operator/render.h"
+#include "lib/spec_agent_file.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/buf.h"
+#include "lib/spec_agent_file.h"
 #include "operator/render_daemonset.h"
 #include "operator/render_monitor.h"
 #include "operator/render_part.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The objects that a fleet consists of, as a pure function of its spec, its peers and the operator's own settings: DaemonSet, ConfigMaps
-// (agent.yaml, peers slices), ServiceAccount, PodMonitor, PrometheusRule. Same input, same bytes; golden tests hold it in the hand.
+// The objects that a fleet consists of, as a pure function of its spec, its peers and the operator's own
+// settings: DaemonSet, ConfigMaps (agent.yaml, peers slices), ServiceAccount, PodMonitor, PrometheusRule.
+// Same input, same bytes; golden tests hold it in the hand.
 #ifndef KUBECANARY_OPERATOR_RENDER_H
 #define KUBECANARY_OPERATOR_RENDER_H
 
@@ -33,8 +34,8 @@ struct render_input {
 struct render_object {
     enum store_kind kind;
     char name[LIMIT_NAME + 1];
-    // Complete intent: apiVersion, kind, metadata (name, namespace, labels, ownerReferences) and the rest; no nulls, no
-    // empty maps or lists (server-side apply would fight over them).
+    // Complete intent: apiVersion, kind, metadata (name, namespace, labels, ownerReferences) and the rest; no
+    // nulls, no empty maps or lists (server-side apply would fight over them).
     json_t *body;
 };
 

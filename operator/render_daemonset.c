@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Builds the DaemonSet from the inside out: container, volume, pod, object. Restricted pod security profile throughout.
+// Builds the DaemonSet from the inside out: container, volume, pod, object. Restricted pod security profile
+// throughout.
 #include "operator/render_daemonset.h"
+#include "lib/spec_agent_file.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/spec_agent_file.h"
 #include "operator/render_part.h"
 
 #define CONFIG_DIR "/etc/kubecanary"
 #define AGENT_ID 65532 // user and group of the images; the group may open ping sockets
 #define GRACE_SECONDS 10
-#define SPARE_SLICES_UP_TO 4u // past it twice as many mounts would cost the API server too many watches
+// A kubelet holds a watch for each ConfigMap that it mounts: past 2,048 nodes twice as many would burden the
+// API server.
+#define SPARE_SLICES_UP_TO 16u
 
 const char *render_daemonset_suffix(enum spec_network network)
 {
@@ -81,7 +86,8 @@ static const char *image(const struct render_input *in)
                                                         : in->config->agent_image;
 }
 
-// Healthy: the process answers; nothing that the network does may restart an agent. Ready: sockets are open, files are read.
+// Healthy: the process answers; nothing that the network does may restart an agent. Ready: sockets are open,
+// files are read.
 static json_t *http_probe(const char *path, int period, int timeout)
 {
     return json_pack("{s:{s:s, s:s, s:s}, s:i, s:i, s:i}", "httpGet", "path", path, "port", "http", "scheme",

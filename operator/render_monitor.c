@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Builds the PodMonitor; replaces the placeholders of the rules' template and turns it into the PrometheusRule's spec.
+// Builds the PodMonitor; replaces the placeholders of the rules' template and turns it into the
+// PrometheusRule's spec.
 #include "operator/render_monitor.h"
 
 #include <errno.h>

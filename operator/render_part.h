@@ -11,8 +11,8 @@
 // A child's name: "<fleet><suffix>".
 const char *render_part_name(const struct render_input *in, const char *suffix,
                              char out[static LIMIT_NAME + 1]);
-// Labels of a child; with its network ("Pod") where it belongs to one, else NULL. `version`: with app.kubernetes.io/version,
-// which pod templates do not have: a new operator alone restarts nobody.
+// Labels of a child; with its network ("Pod") where it belongs to one, else NULL. `version`: with
+// app.kubernetes.io/version, which pod templates do not have: a new operator alone restarts nobody.
 json_t *render_part_labels(const struct render_input *in, const char *network, bool version);
 // metadata: name, namespace, labels, owner reference.
 json_t *render_part_metadata(const struct render_input *in, const char *name, const char *network);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A fleet's status as a pure function of what is known: counts, the forecast of its load, and the conditions Ready, Progressing and Degraded
-// (Kubernetes API conventions; kstatus). Messages are deterministic, so that nothing is written when nothing changed.
+// A fleet's status as a pure function of what is known: counts, the forecast of its load, and the conditions
+// Ready, Progressing and Degraded (Kubernetes API conventions; kstatus). Messages are deterministic, so that
+// nothing is written when nothing changed.
 #ifndef KUBECANARY_OPERATOR_STATUS_H
 #define KUBECANARY_OPERATOR_STATUS_H
 
 #include <jansson.h>
 
-#include "lib/spec.h"
+#include "lib/spec_check.h"
 #include "operator/members.h"
 #include "operator/store.h"
 
@@ -27,11 +28,11 @@ struct status_input {
     const char *now;                     // RFC 3339, for transitions
 };
 
-// The new status (new reference), NULL when memory is out. lastTransitionTime is taken from the fleet's present status unless a
-// condition's status changes.
+// The new status (new reference), NULL when memory is out. lastTransitionTime is taken from the fleet's
+// present status unless a condition's status changes.
 json_t *status_build(const struct status_input *in);
-// Whether two statuses differ in a condition's status, reason or message, or in the observed generation: worth writing at once.
-// Numbers alone can wait.
+// Whether two statuses differ in a condition's status, reason or message, or in the observed generation:
+// worth writing at once. Numbers alone can wait.
 bool status_differs_in_conditions(const json_t *a, const json_t *b);
 // The status of one condition ("True", "False", "Unknown"), NULL if there is none.
 const char *status_condition(const json_t *status, const char *type);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The round of work on a fleet as a small state machine: a list of actions for each stage, carried out one after another.
+// The round of work on a fleet as a small state machine: a list of actions for each stage, carried out one
+// after another.
 #include "operator/work.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <time.h>
 
 #include "lib/log.h"
+#include "lib/spec_check.h"
 #include "operator/tree.h"
 
 enum stage { STAGE_CHILDREN, STAGE_POKES, STAGE_STATUS, STAGE_DONE };
@@ -42,7 +44,8 @@ static void set_problem(struct work_job *j, const char *reason, const struct err
     err_text(e, j->problem.message, sizeof(j->problem.message));
 }
 
-// Peers slices that the cluster has now: what the number of slices is held against, and kept at while the spec is bad.
+// Peers slices that the cluster has now: what the number of slices is held against, and kept at while the
+// spec is bad.
 struct slice_count {
     const struct store_fleet *fleet;
     char prefix[LIMIT_NAME + 16];

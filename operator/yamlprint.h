@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON values as block-style YAML that a person reads and kubectl applies: keys in the order of the object, texts of
-// several lines as literal blocks. Pure.
+// JSON values as block-style YAML that a person reads and kubectl applies: keys in the order of the object,
+// texts of several lines as literal blocks. Pure.
 #ifndef KUBECANARY_OPERATOR_YAMLPRINT_H
 #define KUBECANARY_OPERATOR_YAMLPRINT_H
 

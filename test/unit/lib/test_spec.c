@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The spec: what is read, what is there when nothing is said, what a fleet costs. What is refused stands in
 // test/golden.
-#include "lib/spec.h"
+#include "lib/spec_check.h"
 
 #include <errno.h>
 

@@ -275,8 +275,8 @@ static void test_rules(void)
 static void test_mounts(void)
 {
     CHECK_INT(render_daemonset_mounts(1), 2);
-    CHECK_INT(render_daemonset_mounts(4), 8);
-    CHECK_INT(render_daemonset_mounts(8), 8);
+    CHECK_INT(render_daemonset_mounts(16), 32);
+    CHECK_INT(render_daemonset_mounts(32), 32);
     CHECK_INT(render_daemonset_mounts(LIMIT_SLICES), LIMIT_SLICES);
 }
 
