@@ -4,6 +4,7 @@
 FORBIDDEN_RESOURCES = {"secrets", "pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers", "nodes/proxy", "serviceaccounts/token",
                        "roles", "clusterroles", "rolebindings", "clusterrolebindings", "validatingwebhookconfigurations",
                        "mutatingwebhookconfigurations", "persistentvolumes", "jobs", "cronjobs"}
+SAFE_SYSCTLS = {"net.ipv4.ping_group_range"}  # of those that the profile allows, the one that is needed
 FORBIDDEN_VERBS = {"escalate", "bind", "impersonate", "approve", "sign"}
 
 
@@ -14,7 +15,7 @@ def violations(obj: dict) -> list:
         return [f"rules[{i}]: {why}" for i, rule in enumerate(obj.get("rules") or []) for why in _rule(rule, kind, obj)]
     if kind in ("RoleBinding", "ClusterRoleBinding"):
         return [f"binds {s}" for s in obj["subjects"] if s["kind"] != "ServiceAccount" or s["name"] == "default"]
-    if kind == "Deployment":
+    if kind in ("Deployment", "DaemonSet"):
         return _pod(obj["spec"]["template"]["spec"])
     if kind == "Pod":
         return _pod(obj["spec"])
@@ -48,6 +49,7 @@ def _pod(spec):
         found.append("seccompProfile is not RuntimeDefault")
     if security.get("runAsUser") == 0:
         found.append("runAsUser is 0")
+    found += [f"sysctl {s['name']}" for s in security.get("sysctls", []) if s["name"] not in SAFE_SYSCTLS]
     found += [f"volume {v['name']}" for v in spec.get("volumes", []) if not {"configMap", "emptyDir", "projected", "downwardAPI"} & set(v)]
     for container in spec["containers"] + spec.get("initContainers", []):
         own = container.get("securityContext", {})
@@ -76,6 +78,8 @@ WRONG = [
     ("binds", {"kind": "RoleBinding", "metadata": {}, "subjects": [{"kind": "ServiceAccount", "name": "default"}]}),
     ("binds", {"kind": "RoleBinding", "metadata": {}, "subjects": [{"kind": "Group", "name": "system:authenticated"}]}),
     ("hostNetwork is set", {"kind": "Pod", "metadata": {}, "spec": {"hostNetwork": True, "containers": []}}),
+    ("sysctl net.core.somaxconn", {"kind": "DaemonSet", "metadata": {}, "spec": {"template": {"spec": {
+        "securityContext": {"sysctls": [{"name": "net.core.somaxconn", "value": "1"}]}, "containers": []}}}}),
     ("volume v", {"kind": "Pod", "metadata": {}, "spec": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}], "containers": []}}),
     ("c: capabilities", {"kind": "Pod", "metadata": {}, "spec": {"containers": [
         {"name": "c", "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["NET_RAW"]}}}]}}),
