@@ -171,14 +171,13 @@ static void heap_fill(struct engine *en)
         sift_down(en, i - 1);
 }
 
-// The first pair's next event has changed.
-static void heap_update_first(struct engine *en)
+// The first pair's next event is at at_ns.
+static void heap_update_first(struct engine *en, uint64_t at_ns)
 {
-    uint64_t at = event_of(en, en->heap[0].f);
-    if (at == UINT64_MAX)
+    if (at_ns == UINT64_MAX)
         en->heap[0] = en->heap[--en->n_heap];
     else
-        en->heap[0].at_ns = at;
+        en->heap[0].at_ns = at_ns;
     if (en->n_heap > 0)
         sift_down(en, 0);
 }
@@ -382,6 +381,7 @@ static bool begin(struct engine *en, struct flight *f, uint64_t now_ns, struct e
     }
     *out = (struct engine_send){
         .token = {f->id, seq, cookie},
+        .pair = f->index,
         .type = r->type,
         .to = en->plan->dests[pair->dest].addr[pair->family],
         .port = r->port,
@@ -396,12 +396,12 @@ size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, s
     while (en->n_heap > 0 && en->heap[0].at_ns <= now_ns) {
         struct flight *f = en->heap[0].f;
         flight_settle(f, now_ns, wait_of(probe_of(en, f)));
-        if (is_sending(en, f) && f->next_ns <= now_ns) {
-            if (n == max)
-                break;
+        bool due = is_sending(en, f) && f->next_ns <= now_ns;
+        if (due && n < max)
             n += begin(en, f, now_ns, &out[n]);
-        }
-        heap_update_first(en);
+        uint64_t at = event_of(en, f);
+        heap_update_first(
+            en, MAX(at, now_ns + 1)); // what finds no room is due again, the first of all, at the next tick
     }
     return n;
 }

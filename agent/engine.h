@@ -26,6 +26,7 @@ struct engine_token {
 
 struct engine_send {
     struct engine_token token;
+    uint32_t pair; // index in the plan
     enum spec_probe_type type;
     struct addr to;
     uint16_t port;

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine, its plan and its counters through days of bad networks: what it reports is what happened, at
+// every moment. SIM_SEED=n repeats a run.
+#include "test/unit/check.h"
+
+#include "test/sim/world.h"
+
+#define PEERS_MAX 40
+
+struct fleet { // the files of one agent
+    struct spec_agent_file file;
+    struct spec_target targets[2];
+    struct peers peers;
+};
+
+static void fleet_init(struct fleet *f)
+{
+    memset(f, 0, sizeof(*f));
+    f->file.ports.tcp = 9962;
+    f->file.spec.mesh = (struct spec_mesh){
+        .present = true,
+        .networks = 1u << SPEC_NETWORK_POD,
+        .families = FAMILY_BIT(FAMILY_IPV4) | FAMILY_BIT(FAMILY_IPV6),
+        .n_probes = 2,
+        .probes = {{.name = "icmp", .type = SPEC_ICMP, .interval_ns = NS_PER_S, .timeout_ns = NS_PER_S},
+                   {.name = "tcp", .type = SPEC_TCP, .interval_ns = 5 * NS_PER_S, .timeout_ns = NS_PER_S}},
+    };
+    f->file.spec.targets = f->targets;
+    f->file.spec.n_targets = 1;
+    f->targets[0] = (struct spec_target){
+        .name = "gateway", .type = SPEC_ICMP, .interval_ns = 500 * MS, .timeout_ns = 2 * NS_PER_S};
+    if (addr_parse("192.0.2.1", &f->targets[0].address) != 0)
+        printf("    bad address\n");
+    f->file.spec.metrics.n_buckets = 3;
+    for (unsigned i = 0; i < 3; i++)
+        f->file.spec.metrics.rtt_buckets_us[i] = 100u << (3 * i);
+}
+
+static struct addr address(enum family f, unsigned node, unsigned version)
+{
+    struct addr a = {.family = (uint8_t)f, .set = 1};
+    a.bytes[0] = f == FAMILY_IPV4 ? 198 : 0xfd;
+    a.bytes[1] = (uint8_t)version;
+    a.bytes[3] = (uint8_t)node;
+    return a;
+}
+
+static void fleet_add(struct fleet *f, unsigned node, unsigned version, enum peer_state state)
+{
+    char name[16];
+    struct err e;
+    snprintf(name, sizeof(name), "n%02u", node);
+    struct peer p = {.node = name, .zone = (char[]){"a"}, .state = state};
+    for (unsigned k = 0; k < FAMILIES; k++)
+        p.pod[k] = address((enum family)k, node, version);
+    if (peers_add(&f->peers, &p, &e) != 0)
+        printf("    %s\n", e.msg);
+}
+
+static bool fleet_apply(struct fleet *f, struct world *w)
+{
+    struct plan *p;
+    struct err e;
+    if (peers_sort(&f->peers, &e) == 0 &&
+        plan_build(&f->file, &f->peers, "n00", SPEC_NETWORK_POD, engine_plan(w->en), w->now_ns, &p, &e) ==
+            0 &&
+        engine_apply(w->en, p, w->now_ns, &e) == 0) {
+        world_check(w);
+        return true;
+    }
+    printf("    %s\n", e.msg);
+    return false;
+}
+
+static void run(struct world *w, uint64_t ns, bool thorough)
+{
+    unsigned n = 0;
+    for (uint64_t end = w->now_ns + ns; w->now_ns < end;) {
+        world_tick(w, w->now_ns + engine_tick_ns(w->en));
+        if (thorough || ++n % 64 == 0)
+            world_check(w);
+        if (w->failures > 100)
+            return;
+    }
+    world_check(w);
+}
+
+// Nothing new is sent; what is in flight ends.
+static void wind_down(struct world *w)
+{
+    engine_stop(w->en);
+    run(w, 20 * NS_PER_S, true);
+    if (engine_in_flight(w->en) != 0)
+        WORLD_FAIL(w, "%" PRIu64 " probes never end", engine_in_flight(w->en));
+}
+
+// Ends a run. True if the engine never differed from the model.
+static bool close_world(struct world *w, struct fleet *f)
+{
+    bool ok = w->failures == 0;
+    world_free(w);
+    peers_release(&f->peers);
+    return ok;
+}
+
+// Whether each pair sent at least so much, and all of it ended as r.
+static bool world_only(const struct world *w, enum stats_result r, uint64_t at_least)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (w->rows[i].used && (w->rows[i].results[r] != w->rows[i].sent || w->rows[i].sent < at_least))
+            return false;
+    return true;
+}
+
+static const struct link bad_link = {
+    .loss = 200,
+    .unreachable = 20,
+    .short_error = 20,
+    .corrupt = 20,
+    .duplicate = 30,
+    .send_error = 10,
+    .slow = 30,
+    .too_slow = 10,
+    .delay_ns = 100 * NS_PER_US,
+    .jitter_ns = 30 * MS,
+};
+
+static void five_nodes(struct fleet *f, struct world *w)
+{
+    fleet_init(f);
+    for (unsigned i = 0; i < 5; i++)
+        fleet_add(f, i, 1, PEER_READY);
+    if (!fleet_apply(f, w))
+        w->failures++;
+}
+
+// A day of one agent among five nodes: every probe that was due was sent, and each ended as the network
+// decided.
+static void test_day(void)
+{
+    struct world *w = world_new();
+    struct fleet f;
+    w->exact = true;
+    w->link = bad_link;
+    five_nodes(&f, w);
+    run(w, 86400 * NS_PER_S, false);
+    // 4 peers x 2 families x (1 + 1/5) + 2 a second, at most one more or less for each of the 17 pairs
+    uint64_t want = 86400 * (8 * 6 + 10) / 5;
+    uint64_t off = w->sends > want ? w->sends - want : want - w->sends;
+    wind_down(w);
+    uint64_t skipped = engine_agent_stats(w->en)->skipped;
+    CHECK(close_world(w, &f));
+    CHECK_INT(MAX(off, (uint64_t)34), 34);
+    CHECK_INT(skipped, 0);
+}
+
+// A healthy network: nothing but received, from the first probe to the last.
+static void test_healthy(void)
+{
+    struct world *w = world_new();
+    struct fleet f;
+    w->exact = true;
+    w->link = (struct link){.delay_ns = 50 * NS_PER_US, .jitter_ns = 100 * NS_PER_US};
+    five_nodes(&f, w);
+    run(w, 3600 * NS_PER_S, true);
+    wind_down(w);
+    bool only = world_only(w, STATS_RECEIVED, 700);
+    CHECK(close_world(w, &f));
+    CHECK(only);
+}
+
+// Everything is lost: 100 %, not 0 of 0.
+static void test_dead(void)
+{
+    struct world *w = world_new();
+    struct fleet f;
+    w->exact = true;
+    w->link = (struct link){.loss = 1000};
+    five_nodes(&f, w);
+    run(w, 3600 * NS_PER_S, true);
+    wind_down(w);
+    bool only = world_only(w, STATS_LOST, 700);
+    CHECK(close_world(w, &f));
+    CHECK(only);
+}
+
+// The real-time clock jumps back and forth, stamps are missing: RTTs stay true.
+static void test_clock(void)
+{
+    struct world *w = world_new();
+    struct fleet f;
+    w->link = bad_link;
+    w->link.no_tx = w->link.no_rx = 100;
+    w->link.slow = w->link.too_slow = 0; // without stamps, a tick's doubt would decide
+    five_nodes(&f, w);
+    unsigned steps = 0;
+    run(w, NS_PER_S, true);
+    for (unsigned i = 0; i < 2000; i++) {
+        uint64_t by = NS_PER_MS + world_random(w) % (world_chance(w, 500) ? 10 * MS : 3600 * NS_PER_S);
+        world_step(w, world_chance(w, 500) ? (int64_t)by : -(int64_t)by);
+        world_tick(w, w->now_ns + 1000000 + engine_tick_ns(w->en));
+        steps += w->clock.stepped;
+        run(w, world_random(w) % (3 * NS_PER_S), true);
+    }
+    wind_down(w);
+    struct stats_agent a = *engine_agent_stats(w->en);
+    CHECK(close_world(w, &f));
+    CHECK_INT(steps, 2000);
+    for (unsigned i = 0; i < STATS_STAMPS; i++)
+        CHECK(a.stamps[i] > 0);
+}
+
+// The agent itself stops for seconds: what came meanwhile is judged by the kernel's stamps, what was missed
+// is skipped, not made up for.
+static void test_starved(void)
+{
+    struct world *w = world_new();
+    struct fleet f;
+    w->exact = true;
+    w->link = bad_link;
+    w->link.duplicate = 0; // a stall may outlast the memory of duplicates
+    five_nodes(&f, w);
+    uint64_t begin = w->now_ns, slept = 0;
+    for (unsigned i = 0; i < 500; i++) {
+        uint64_t stall = world_random(w) % (12 * NS_PER_S), before = w->sends;
+        slept += stall;
+        world_tick(w, w->now_ns + stall);
+        if (w->sends - before > engine_plan(w->en)->n_pairs)
+            WORLD_FAIL(w, "a burst of %" PRIu64 " after a stall", w->sends - before);
+        run(w, world_random(w) % (5 * NS_PER_S), true);
+    }
+    uint64_t all = (w->now_ns - begin) / NS_PER_S * (8 * 6 + 10) / 5;
+    uint64_t told = w->sends + engine_agent_stats(w->en)->skipped;
+    wind_down(w);
+    CHECK(close_world(w, &f));
+    CHECK(told + 50 > all && told < all + 50);
+}
+
+static void change(struct fleet *f, struct world *w)
+{
+    struct spec_mesh *m = &f->file.spec.mesh;
+    static const uint64_t intervals[] = {100 * MS, 200 * MS, NS_PER_S, 5 * NS_PER_S};
+    static const uint64_t timeouts[] = {600 * MS, NS_PER_S, 3 * NS_PER_S, 8 * NS_PER_S};
+    peers_release(&f->peers);
+    fleet_add(f, 0, 1, PEER_READY);
+    unsigned n = 1 + (unsigned)(world_random(w) % 8);
+    for (unsigned i = 1; i <= n; i++)
+        if (!world_chance(w, 100))
+            fleet_add(f, i, (unsigned)(1 + world_random(w) % 2),
+                      world_chance(w, 900) ? PEER_READY : PEER_NOT_READY);
+    if (world_chance(w, 200)) {
+        m->probes[0].interval_ns = intervals[world_random(w) % 4];
+        m->probes[0].timeout_ns = timeouts[world_random(w) % 4];
+    }
+    if (world_chance(w, 100))
+        m->n_probes = 3 - m->n_probes;
+    if (world_chance(w, 100))
+        f->file.spec.n_targets = 1 - f->file.spec.n_targets;
+    f->file.paused = world_chance(w, 50);
+    if (world_chance(w, 100)) {
+        f->file.spec.metrics.n_buckets = 1 + world_random(w) % 4;
+        for (unsigned i = 0; i < 4; i++)
+            f->file.spec.metrics.rtt_buckets_us[i] = (100u + (unsigned)(world_random(w) % 90)) << (3 * i);
+        for (size_t i = 0; i < ROWS; i++)
+            w->rows[i].n_rtt = w->rows[i].rtt_sum_ns = 0;
+    }
+}
+
+// Thousands of reloads: peers come, go and move, probes change. No counter of a pair that stays is touched,
+// no probe in flight is forgotten.
+static void test_reloads(void)
+{
+    struct world *w = world_new();
+    struct fleet f;
+    w->exact = true;
+    w->link = bad_link;
+    w->link.duplicate = w->link.short_error =
+        0; // a reload may shorten the memory of the one and move the address of the other
+    five_nodes(&f, w);
+    uint64_t pruned = 0, gone = 0;
+    for (unsigned i = 0; i < 3000 && w->failures == 0; i++) {
+        change(&f, w);
+        if (!fleet_apply(&f, w))
+            w->failures++;
+        gone += engine_plan(w->en)->n_pairs - engine_plan(w->en)->n_live;
+        run(w, world_random(w) % (world_chance(w, 30) ? 90 * NS_PER_S : 4 * NS_PER_S), true);
+        struct plan *p;
+        struct err e;
+        if (w->now_ns < engine_plan(w->en)->gone_until_ns)
+            continue;
+        pruned++;
+        if (plan_prune(engine_plan(w->en), w->now_ns, &p, &e) != 0 ||
+            engine_apply(w->en, p, w->now_ns, &e) != 0)
+            w->failures++;
+        world_check(w);
+    }
+    wind_down(w);
+    CHECK(close_world(w, &f));
+    CHECK(pruned > 10);
+    CHECK(gone > 1000);
+}
+
+static const struct check_case cases[] = {
+    {"a day among five nodes on a bad network", test_day},
+    {"an hour on a healthy one", test_healthy},
+    {"an hour of total loss", test_dead},
+    {"a clock that jumps, stamps that lack", test_clock},
+    {"an agent that is starved", test_starved},
+    {"3,000 reloads", test_reloads},
+};
+CHECK_MAIN(cases)
