@@ -15,7 +15,8 @@ SYSCTLS = ["vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/pa
 INOTIFY_INSTANCES = 1024
 DIRECTORIES = ["/var/lib/cni", "/var/lib/kubelet"]
 V1_CONTROLLERS = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd"]
-V2_CONTROLLERS = ["cpuset", "cpu", "io", "memory", "pids"]
+V1_OPTIONAL = ["hugetlb"]
+V2_CONTROLLERS = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids"]
 MODULES = ["overlay", "br_netfilter", "nf_conntrack", "nf_tables"]
 # What was before the first cluster came, and one file for each cluster that is: the last one to go puts things back. In /run,
 # as a restart of the machine puts them back, too.
@@ -87,7 +88,7 @@ class Host:
         if _unified():
             self._make_v2(node)
         else:
-            for controller in V1_CONTROLLERS:
+            for controller in [*V1_CONTROLLERS, *(c for c in V1_OPTIONAL if (CGROUPS / c).is_dir())]:
                 self._make_v1(CGROUPS / controller, node)
         return f"/{self.name}/{node}"
 
