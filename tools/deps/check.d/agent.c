@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A stand-in for the agent: parses YAML, answers HTTP on port 9961 from an epoll loop, needs the kernel's time stamp headers.
-// Prints one line about its allocator, then serves until it is ended.
+// A stand-in for the agent: parses YAML, answers HTTP on port 9961 from an epoll loop, needs the kernel's
+// time stamp headers. Prints one line about its allocator, then serves until it is ended.
 #include <time.h>
 
 #include <linux/errqueue.h>
@@ -13,8 +13,9 @@
 
 int mallctl(const char *name, void *old, size_t *old_len, void *new, size_t new_len) __attribute__((weak));
 
-static enum MHD_Result answer(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
-                              const char *version, const char *upload, size_t *upload_len, void **state)
+static enum MHD_Result answer(void *arg, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload, size_t *upload_len,
+                              void **state)
 {
     (void)arg, (void)url, (void)method, (void)version, (void)upload, (void)upload_len, (void)state;
     struct MHD_Response *response = MHD_create_response_from_buffer(3, "ok\n", MHD_RESPMEM_PERSISTENT);
@@ -61,7 +62,8 @@ int main(void)
     int loop = epoll_create1(0);
     if (parse("{a: [1, 2], b: \"2001:db8::7\"}") != 13 || SOF_TIMESTAMPING_TX_SOFTWARE == 0)
         return 1;
-    daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_DUAL_STACK, 9961, NULL, NULL, answer, NULL, MHD_OPTION_END);
+    daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_DUAL_STACK, 9961, NULL, NULL, answer, NULL, MHD_OPTION_END);
     if (!daemon)
         return 1;
     epoll_ctl(loop, EPOLL_CTL_ADD, MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, &event);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A stand-in for the operator: `operator CA-FILE URL...` gets each URL with libcurl, trusting only CA-FILE, prints the status
-// and the number of threads it had while the name was being resolved, and fails unless every answer was 200.
+// A stand-in for the operator: `operator CA-FILE URL...` gets each URL with libcurl, trusting only CA-FILE,
+// prints the status and the number of threads it had while the name was being resolved, and fails unless
+// every answer was 200.
 #include <curl/curl.h>
 #include <dirent.h>
 #include <jansson.h>
