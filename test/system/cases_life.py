@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start, end, command line, and what the process may and uses."""
+import pathlib
+import signal
+import subprocess
+import time
+
+from agent import Agent, wait
+from net import Net
+
+
+def expect(condition, *what):
+    if not condition:
+        raise AssertionError(" ".join(str(w) for w in what))
+
+
+def call(binary, *words):
+    done = subprocess.run([binary, *words], capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def case_command_line(binary):
+    for words in ([], ["--nonsense"], ["--config"], ["--config", "d", "--node", "n", "x"], ["--config", "d", "--node", "n", "--listen", "x"]):
+        code, out, err = call(binary, *words)
+        expect(code == 2 and "usage: kubecanary-agent" in err and out == "", words, code, out, err)
+    code, out, _ = call(binary, "--help")
+    expect(code == 0 and "usage: kubecanary-agent" in out, code, out)
+    code, out, _ = call(binary, "--version")
+    expect(code == 0 and out.startswith("kubecanary-agent "), code, out)
+
+
+def case_check(binary):
+    with Net("n1", "n2") as net, Agent(binary, net["n1"]) as a:
+        nodes = [net["n1"], net["n2"]]
+        a.files.agent(targets="[{name: t, type: ICMP, address: 198.18.0.1, interval: 1s, timeout: 1s}]").peers(nodes).write()
+        code, out, err = call(binary, "--config", str(a.files.path), "--node", "n1", "--check")
+        expect(code == 0 and "5 pairs" in out and "81.000 packets a second" in out, code, out, err)
+        (a.files.path / "peers-00.yaml").write_text("slice: 0\nslices: 1\npeers: [{node: n1, pod: [x]}]\n")
+        code, out, err = call(binary, "--config", str(a.files.path), "--node", "n1", "--check")
+        expect(code == 1 and "peers-00.yaml: peers[0].pod[0]" in err, code, out, err)
+
+
+def case_start_without_files(binary):
+    with Net("n1") as net, Agent(binary, net["n1"]) as a:
+        a.start(ready=False)
+        wait("it answers", lambda: a.try_get("/healthz")[0] == 200)
+        status, _, body = a.get("/readyz")
+        expect(status == 503 and "agent.yaml" in body, status, body)
+        m = a.metrics()
+        expect(m.one("kubecanary_config_last_reload_successful") == 0 and m.one("kubecanary_config_generation") == 0)
+        expect(a.report()["ready"] is False)
+        a.files.agent(generation=4).peers([net["n1"]]).write()
+        wait("it is ready", lambda: a.get("/readyz")[0] == 200)
+        expect(a.metrics().one("kubecanary_config_generation") == 4)
+
+
+def case_leaves_in_good_order(binary):
+    with Net("n1", "n2") as net, Agent(binary, net["n1"], "--grace", "3s") as a, Agent(binary, net["n2"]) as b:
+        for x in (a, b):
+            x.files.agent().peers([net["n1"], net["n2"]]).write()
+            x.start()
+        wait("it probes", lambda: a.report()["totals"]["received"] > 5)
+        a.process.send_signal(signal.SIGTERM)
+        wait("it is not ready any more", lambda: a.get("/readyz")[0] == 503)
+        wait("nothing is in flight", lambda: a.report()["totals"]["inFlight"] == 0)
+        sent = a.report()["totals"]["sent"]
+        reflected = a.metrics().one("kubecanary_agent_reflected_total")
+        wait("peers are still answered", lambda: a.metrics().one("kubecanary_agent_reflected_total") > reflected + 3)
+        expect(a.report()["totals"]["sent"] == sent, "it goes on sending")
+        expect(a.process.wait(timeout=20) == 0, "exit code", a.process.returncode)
+        expect(len(a.logged("left")) == 1, a.log())
+        b.process.send_signal(signal.SIGINT)
+        wait("it leaves", lambda: b.logged("leaving"))
+        b.process.send_signal(signal.SIGINT)
+        expect(b.process.wait(timeout=20) == 0, "exit code", b.process.returncode)
+
+
+def case_second_signal_ends_at_once(binary):
+    with Net("n1") as net, Agent(binary, net["n1"], "--grace", "9m") as a:
+        a.files.agent().peers([net["n1"]]).write()
+        a.start()
+        a.process.send_signal(signal.SIGTERM)
+        wait("it leaves", lambda: a.logged("leaving"))
+        a.process.send_signal(signal.SIGTERM)
+        expect(a.process.wait(timeout=30) == 0, "exit code", a.process.returncode)
+
+
+def case_port_taken(binary):
+    with Net("n1") as net, Agent(binary, net["n1"]) as a, Agent(binary, net["n1"]) as b:
+        a.files.agent().peers([net["n1"]]).write()
+        a.start()
+        b.start(ready=False)
+        expect(b.process.wait(timeout=30) == 1, "exit code", b.process.returncode)
+        expect("Address already in use" in b.log(), b.log())
+
+
+def case_no_privilege(binary):
+    with Net("n1", "n2") as net, Agent(binary, net["n1"]) as a:
+        a.files.agent().peers([net["n1"], net["n2"]]).write()
+        a.start()
+        wait("it probes", lambda: a.report()["totals"]["received"] > 0)
+        expect(a.status("Uid") == ["65532"] * 4 and a.status("Gid") == ["65532"] * 4)
+        for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            expect(int(a.status(key)[0], 16) == 0, key)
+        expect(a.status("NoNewPrivs") == ["1"])
+        expect(a.status("Threads") == ["1"] and a.metrics().one("kubecanary_agent_threads") == 1)
+
+
+def case_ping_group_refused(binary):
+    with Net("n1", "n2") as net, Agent(binary, net["n1"]) as a:
+        net["n1"].run("sysctl", "-qw", "net.ipv4.ping_group_range=1 0")
+        a.files.agent().peers([net["n1"], net["n2"]]).write()
+        a.start(ready=False)
+        wait("it answers", lambda: a.try_get("/healthz")[0] == 200)
+        status, _, body = a.get("/readyz")
+        expect(status == 503 and "ping_group_range" in body, status, body)
+        m = wait("send errors", lambda: a.metrics() if a.metrics().sum("kubecanary_probe_results_total", probe="icmp", result="send_error") > 5 else None)
+        expect(m.sum("kubecanary_probe_results_total", probe="icmp", result="lost") == 0)
+
+
+def resident(a):
+    return int(pathlib.Path(f"/proc/{a.process.pid}/statm").read_text().split()[1]) * 4
+
+
+def case_memory_stays(binary):
+    """1,000 scrapes and 200 reloads after a first hundred and twenty: what grows is a leak."""
+    with Net("n1", "n2") as net, Agent(binary, net["n1"]) as a:
+        nodes = [net["n1"], net["n2"]]
+        targets = ", ".join(f"{{name: t{i}, type: ICMP, address: 198.19.1.{i + 1}, interval: 1s, timeout: 1s}}" for i in range(100))
+        a.files.agent(targets=f"[{targets}]").peers(nodes).write()
+        a.start()
+
+        def work(scrapes, reloads, generation):
+            for i in range(scrapes):
+                a.get("/metrics")
+                if i % (scrapes // reloads) == 0:
+                    generation += 1
+                    a.files.agent(generation=generation, targets=f"[{targets}]").peers(nodes).write()
+                    wait("the reload", lambda: a.report()["generation"] == generation)
+            return generation
+
+        generation = work(120, 24, 1)
+        before = resident(a)
+        work(1000, 200, generation)
+        after = resident(a)
+        print(f"# resident: {before} KiB, after 1,000 scrapes and 200 reloads {after} KiB")
+        expect(after <= before + 512, f"resident memory grew from {before} to {after} KiB")
+
+
+def case_idle_costs_little(binary):
+    """Compared, not asserted by time: an agent with two pairs must not wake more often than its tick says."""
+    with Net("n1", "n2") as net, Agent(binary, net["n1"]) as a:
+        a.files.agent(probes="[{name: icmp, type: ICMP, interval: 1s, timeout: 1s}]").peers([net["n1"], net["n2"]]).write()
+        a.start()
+        wait("it probes", lambda: a.report()["totals"]["received"] > 0)
+        before, begun = int(a.status("voluntary_ctxt_switches")[0]), time.monotonic()
+        wait("three seconds", lambda: time.monotonic() - begun > 3, seconds=10)
+        woken = (int(a.status("voluntary_ctxt_switches")[0]) - before) / (time.monotonic() - begun)
+        print(f"# {woken:.1f} wake-ups a second")
+        expect(woken < 25, f"{woken:.1f} wake-ups a second")
