@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// A scanner of strings and brackets: knows where an item begins and ends, and leaves the rest of JSON to
+// jansson.
+#include "operator/kube_items.h"
+
+#include <errno.h>
+#include <string.h>
+
+// Items stand at this depth: the list's object, its array, the item's own bracket.
+#define ITEMS_DEPTH 2
+
+void kube_items_init(struct kube_items *k, kube_items_fn *fn, void *arg)
+{
+    *k = (struct kube_items){.fn = fn, .arg = arg};
+    buf_init(&k->item, KUBE_ITEMS_ITEM_MAX);
+    buf_init(&k->rest, KUBE_ITEMS_REST_MAX);
+}
+
+void kube_items_release(struct kube_items *k)
+{
+    buf_release(&k->item);
+    buf_release(&k->rest);
+}
+
+static int item_complete(struct kube_items *k, struct err *e)
+{
+    json_error_t je;
+    json_t *item = json_loadb(buf_text(&k->item), k->item.len, JSON_ALLOW_NUL, &je);
+    buf_reset(&k->item);
+    if (!item)
+        return err_set(e, EINVAL, "a list's item is not JSON: %s", je.text);
+    int r = json_is_object(item) ? k->fn(item, k->arg) : err_set(e, EINVAL, "a list's item is no object");
+    json_decref(item);
+    return r;
+}
+
+static void note_string(struct kube_items *k, char c)
+{
+    if (k->depth != 1)
+        return;
+    if (k->key_len < sizeof(k->key))
+        k->key[k->key_len] = c;
+    k->key_len++;
+}
+
+// One character of a string that has begun.
+static void in_string(struct kube_items *k, char c)
+{
+    if (k->escaped)
+        k->escaped = false;
+    else if (c == '\\')
+        k->escaped = true;
+    else if (c == '"')
+        k->in_string = false;
+    if (k->in_string)
+        note_string(k, c);
+}
+
+// What an opening or closing bracket, or the begin of a string, means. True: the character closes an item.
+static bool structure(struct kube_items *k, char c)
+{
+    if (c == '"') {
+        k->in_string = true;
+        k->key_len = k->depth == 1 ? 0 : k->key_len;
+    } else if (c == '{' || c == '[') {
+        if (c == '[' && k->depth == 1 && k->key_len == 5 && memcmp(k->key, "items", 5) == 0)
+            k->in_items = true;
+        k->depth++;
+    } else if (c == '}' || c == ']') {
+        k->depth -= k->depth > 0;
+        if (k->in_items && k->depth == ITEMS_DEPTH)
+            return true;
+        if (k->depth == 1)
+            k->in_items = false;
+    }
+    return false;
+}
+
+static int take(struct kube_items *k, char c, struct err *e)
+{
+    bool was_inside = k->in_items && k->depth > ITEMS_DEPTH; // of an item
+    bool closes = false;
+    if (k->in_string)
+        in_string(k, c);
+    else
+        closes = structure(k, c);
+    bool inside = was_inside || (k->in_items && k->depth > ITEMS_DEPTH);
+    // Between items only commas and space may stand: they are left out of the rest, so that it reads
+    // "items":[].
+    if (!inside && k->in_items && k->depth == ITEMS_DEPTH && c != '[') {
+        if (!strchr(", \t\r\n", c))
+            return err_set(e, EINVAL, "a list's item is no object");
+        return 0;
+    }
+    struct buf *to = inside ? &k->item : &k->rest;
+    buf_char(to, c);
+    if (to->failed)
+        return err_set(e, E2BIG, "%s is too long", inside ? "a list's item" : "a list's head");
+    return closes ? item_complete(k, e) : 0;
+}
+
+// Length of the run of bytes from data that cannot change the scanner's state within an item.
+static size_t plain_run(const struct kube_items *k, const char *data, size_t len)
+{
+    size_t n = 0;
+    if (k->escaped || !k->in_items || k->depth <= ITEMS_DEPTH)
+        return 0;
+    if (k->in_string) {
+        while (n < len && data[n] != '"' && data[n] != '\\')
+            n++;
+        return n;
+    }
+    while (n < len && data[n] != '"' && data[n] != '{' && data[n] != '[' && data[n] != '}' && data[n] != ']')
+        n++;
+    return n;
+}
+
+int kube_items_feed(struct kube_items *k, const char *data, size_t len, struct err *e)
+{
+    for (size_t i = 0; i < len;) {
+        size_t run = plain_run(k, data + i, len - i);
+        if (run > 0) {
+            buf_add(&k->item, data + i, run);
+            i += run;
+            if (k->item.failed)
+                return err_set(e, E2BIG, "a list's item is too long");
+            continue;
+        }
+        if (data[i] == '\0')
+            return err_set(e, EINVAL, "a list with a NUL byte");
+        int r = take(k, data[i++], e);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+int kube_items_finish(struct kube_items *k, json_t **ret, struct err *e)
+{
+    json_error_t je;
+    json_t *rest = json_loadb(buf_text(&k->rest), k->rest.len, JSON_ALLOW_NUL, &je);
+    if (!json_is_object(rest)) {
+        json_decref(rest);
+        return err_set(e, EINVAL, "a list is not JSON: %s", rest ? "no object" : je.text);
+    }
+    *ret = rest;
+    return 0;
+}
