@@ -27,6 +27,7 @@ struct control {
     uint64_t rounds, failures, applies; // of fleets that are gone
     bool leading;
     bool announced; // that everything is synced
+    bool stopped;
 };
 
 static struct fleet_entry *find(const struct control *c, const char *namespace, const char *name)
@@ -158,7 +159,8 @@ static void on_change(enum store_kind kind, enum store_change change UNUSED, con
                 kind == STORE_POD ? CONTROL_GATHER_NS : CONTROL_GATHER_NS / 10);
 }
 
-// A small tick: notices that the store became synced (which is not a change of an object), and resyncs now and then.
+// A small tick: notices that the store became synced (which is not a change of an object), and resyncs now
+// and then.
 #define TICK_NS (500 * NS_PER_MS)
 
 static void on_tick(struct loop_timer *t, void *arg)
@@ -237,12 +239,21 @@ struct control_stats control_stats(const struct control *c)
     return s;
 }
 
+void control_stop(struct control *c)
+{
+    if (c->stopped)
+        return;
+    c->stopped = true;
+    c->leading = false;
+    loop_timer_cancel(c->loop, &c->resync);
+    c->cluster->ops->stop(c->cluster);
+}
+
 void control_free(struct control *c)
 {
     if (!c)
         return;
-    loop_timer_cancel(c->loop, &c->resync);
-    c->cluster->ops->stop(c->cluster);
+    control_stop(c);
     c->cluster->ops->free(c->cluster);
     queue_free(c->queue);
     for (struct fleet_entry *at = LIST_FIRST(&c->fleets); at;) {

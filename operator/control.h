@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The controller: turns changes in the store into keys in the queue and keys into rounds of work, while it leads. Owns store, queue and the
-// fleets' records. The same for every backend.
+// The controller: turns changes in the store into keys in the queue and keys into rounds of work, while it
+// leads. Owns store, queue and the fleets' records. The same for every backend.
 #ifndef KUBECANARY_OPERATOR_CONTROL_H
 #define KUBECANARY_OPERATOR_CONTROL_H
 
@@ -30,6 +30,9 @@ void control_set_leading(struct control *c, bool leading);
 bool control_synced(const struct control *c);
 struct control_stats control_stats(const struct control *c);
 const struct store *control_store(const struct control *c);
+// Ends the backend: no write is begun any more, those under way are cut off. Reading goes on to be possible;
+// then control_free.
+void control_stop(struct control *c);
 void control_free(struct control *c); // takes NULL
 
 #endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program: command line in, one command carried out, exit status out. 2: unusable command line, 1: the
 // command failed.
-#include <errno.h>
 #include <stdio.h>
 
 #include "lib/log.h"
@@ -34,8 +33,7 @@ int main(int argc, char **argv)
         return 0;
     case CLI_RENDER: return offline_render(&cli, &e) < 0 ? print_error(&e) : 0;
     case CLI_LOCAL: return service_local(&cli, &e) < 0 ? print_error(&e) : 0;
-    case CLI_RUN: break;
+    case CLI_RUN: return service_run(&cli, &e) < 0 ? print_error(&e) : 0;
     }
-    err_set(&e, ENOSYS, "not there yet");
-    return print_error(&e);
+    return 0;
 }

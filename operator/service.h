@@ -9,5 +9,7 @@
 
 // Both return when they were asked to end (0) or cannot go on.
 MUST_USE int service_local(const struct cli *c, struct err *e);
+// ECANCELED when the lease was lost: whoever started us starts us again, as a stand-by.
+MUST_USE int service_run(const struct cli *c, struct err *e);
 
 #endif
