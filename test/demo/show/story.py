@@ -10,7 +10,9 @@ FIRE_S = 150   # until the alert must have fired: window, `for`, evaluations, an
 RESOLVE_S = 180
 DRAW_S = 1
 
-LOSS = 'max by (source_node, destination_node) (pair:kubecanary_probe_loss:ratio{probe="icmp"})'
+# From the fleet's own recording rules; both address families together.
+LOSS = ('sum by (source_node, destination_node) (pair:kubecanary_probe_lost:increase{probe="icmp"}) / '
+        '(sum by (source_node, destination_node) (pair:kubecanary_probe_results:increase{probe="icmp"}) > 0)')
 RTT = ('histogram_quantile(0.5, sum by (le, source_node, destination_node) '
        '(rate(kubecanary_probe_rtt_seconds_bucket{probe="icmp", destination_node!=""}[30s])))')
 
