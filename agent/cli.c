@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's command line by getopt_long, whose own messages are off: what is wrong is said once, by the program.
+// The agent's command line by getopt_long, whose own messages are off: what is wrong is said once, by the
+// program.
 #include "agent/cli.h"
 
 #include <errno.h>

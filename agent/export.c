@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One scrape as a walk over a table of families: those of the agent as a whole are written by export_agent.c, those of pairs here, pair after pair.
+// One scrape as a walk over a table of families: those of the agent as a whole are written by export_agent.c,
+// those of pairs here, pair after pair.
 #include "agent/export.h"
 
 #include <errno.h>
@@ -7,7 +8,8 @@
 #include "agent/export_agent.h"
 #include "lib/limits.h"
 
-// Text that is made at once: a pair's histogram with 40 bounds and names of 253 bytes that are all quotes is 70 KiB; ordinary ones 5 KiB.
+// Text that is made at once: a pair's histogram with 40 bounds and names of 253 bytes that are all quotes is
+// 70 KiB; ordinary ones 5 KiB.
 #define PIECE_MAX (256u << 10)
 // Stop adding to the piece here: it is handed out before more is made.
 #define PIECE_FULL (8u << 10)

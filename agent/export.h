@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// /metrics: the agent's numbers in text 0.0.4 or OpenMetrics 1.0, streamed. A scrape copies all counters when it begins, so that whatever the
-// client's pace `sent = results + in flight` holds for each pair in it; the text itself is made piece by piece and never stands whole in memory.
+// /metrics: the agent's numbers in text 0.0.4 or OpenMetrics 1.0, streamed. A scrape copies all counters when
+// it begins, so that whatever the client's pace `sent = results + in flight` holds for each pair in it; the
+// text itself is made piece by piece and never stands whole in memory.
 #ifndef KUBECANARY_AGENT_EXPORT_H
 #define KUBECANARY_AGENT_EXPORT_H
 
@@ -20,7 +21,8 @@ struct export_sources { // what is read; NULL: not there (yet)
 struct export;
 struct export *export_new(const struct export_sources *from, enum metric_format format);
 void export_free(void *scrape); // takes NULL; void for serve_response.done
-// The next piece of text: at most max bytes (max > 0) into out; 0 at the end, -1 without memory. Fits serve_response.read.
+// The next piece of text: at most max bytes (max > 0) into out; 0 at the end, -1 without memory. Fits
+// serve_response.read.
 ssize_t export_read(void *scrape, char *out, size_t max);
 
 // Sample lines of a scrape that go with the pairs of a plan (histograms included, if `histograms`).

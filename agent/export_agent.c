@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads the agent's own numbers into one struct and writes their families. Every counter is there from the first scrape, at 0.
+// Reads the agent's own numbers into one struct and writes their families. Every counter is there from the
+// first scrape, at 0.
 #include "agent/export_agent.h"
 
 #include "lib/version.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The families of /metrics that speak of the agent and its fleet, not of a pair: read at one moment, written in one go.
+// The families of /metrics that speak of the agent and its fleet, not of a pair: read at one moment, written
+// in one go.
 #ifndef KUBECANARY_AGENT_EXPORT_AGENT_H
 #define KUBECANARY_AGENT_EXPORT_AGENT_H
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// When to look at the files and what to do with what was found. A look is cheap: it compares the files' stat data with those of the last look, and
-// reads only what changed. inotify on the directory makes it prompt, a slow poll makes it certain.
+// When to look at the files and what to do with what was found. A look is cheap: it compares the files' stat
+// data with those of the last look, and reads only what changed. inotify on the directory makes it prompt, a
+// slow poll makes it certain.
 #include "agent/inputs.h"
 
 #include <errno.h>
@@ -67,7 +68,8 @@ static void fail(struct inputs *in, const struct err *e, bool changed)
                  LOG_STR("dir", in->dir), LOG_ERR(e));
 }
 
-// Content stays bad until it changes; anything else (memory, descriptors, a file that is missing) is tried again.
+// Content stays bad until it changes; anything else (memory, descriptors, a file that is missing) is tried
+// again.
 static bool worth_another_try(const struct inputs_state *s)
 {
     return !s->last_ok && s->err.code != EINVAL && s->err.code != E2BIG && s->err.code != EEXIST;
@@ -144,8 +146,7 @@ struct inputs *inputs_new(struct loop *l, const char *dir, inputs_apply_fn *appl
         log_warn("no inotify instance: changed files are seen by polling only", LOG_STR("dir", dir));
     if (!in->dir)
         err_set(e, ENOMEM, "no memory for the directory's name");
-    if (!in->dir ||
-        (in->notify >= 0 && loop_fd_add(l, &in->fd, in->notify, EPOLLIN, on_event, in, e) < 0)) {
+    if (!in->dir || (in->notify >= 0 && loop_fd_add(l, &in->fd, in->notify, EPOLLIN, on_event, in, e) < 0)) {
         inputs_free(in);
         return NULL;
     }

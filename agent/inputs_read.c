@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Directory -> parsed files. Through ..data, if the directory has one: the kubelet replaces that symlink in one step, so what is opened once is
-// one generation of every file.
+// Directory -> parsed files. Through ..data, if the directory has one: the kubelet replaces that symlink in
+// one step, so what is opened once is one generation of every file.
 #include "agent/inputs_read.h"
 
 #include <dirent.h>

@@ -5,7 +5,8 @@
 
 #include "agent/inputs.h"
 
-// A hash over what stat says of the files (which, size, times), never 0: equal as long as nothing was written, replaced, added or removed.
+// A hash over what stat says of the files (which, size, times), never 0: equal as long as nothing was
+// written, replaced, added or removed.
 uint64_t inputs_fingerprint(const char *dir);
 
 #endif

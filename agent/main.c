@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's program: command line, signals, and the parts on one loop. Files flow in through inputs, probes run in prober, /metrics and its
-// neighbours read from both. What a failure means for the process is decided here, and logged once.
+// The agent's program: command line, signals, and the parts on one loop. Files flow in through inputs, probes
+// run in prober, /metrics and its neighbours read from both. What a failure means for the process is decided
+// here, and logged once.
 #include <errno.h>
 #include <signal.h>
 
@@ -54,7 +55,8 @@ static void on_grace_over(struct loop_timer *t UNUSED, void *arg)
     loop_stop(a->loop);
 }
 
-// The first signal: no new probes, but what is in flight may end and peers are answered until the grace is over. The second: at once.
+// The first signal: no new probes, but what is in flight may end and peers are answered until the grace is
+// over. The second: at once.
 static void on_signal(int signo, void *arg)
 {
     struct agent *a = arg;

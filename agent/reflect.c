@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accepts a bounded number of connections a wake-up and closes each at once with a FIN (a reset could overtake the prober's look at its socket).
-// The prober resets, so no TIME_WAIT is left on either side.
+// Accepts a bounded number of connections a wake-up and closes each at once with a FIN (a reset could
+// overtake the prober's look at its socket). The prober resets, so no TIME_WAIT is left on either side.
 #include "agent/reflect.h"
 
 #include <errno.h>
@@ -49,7 +49,8 @@ static void on_connection(struct loop_fd *fd, uint32_t events UNUSED, void *arg)
         } else if (errno == EAGAIN) {
             return;
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            r->failed++; // the connection stays in the backlog and would wake the loop for ever: look away for a moment
+            r->failed++; // the connection stays in the backlog and would wake the loop for ever: look away
+                         // for a moment
             pause_listener(r);
             return;
         } // anything else is that connection's own error: the next one

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the peers' TCP probes connect to: a listener that accepts and closes. It reads and answers nothing, so there is nothing to amplify.
+// What the peers' TCP probes connect to: a listener that accepts and closes. It reads and answers nothing, so
+// there is nothing to amplify.
 #ifndef KUBECANARY_AGENT_REFLECT_H
 #define KUBECANARY_AGENT_REFLECT_H
 

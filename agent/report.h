@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// /report: one agent's state as a small JSON object, for the operator and for people. Its size does not grow with the number of pairs.
-//
-// {"version", "revision", "fleet", "node", "zone", "network",
-//  "generation": of the files in force (0: none), "ready", "reason": why not ("" if ready), "paused", "lastReloadSuccessful", "reloadError",
-//  "pairs", "peers": {"Ready", "Pending", "NotReady", "Leaving"}, "packetsPerSecond", "series", "seriesLimited",
-//  "totals": {"sent", "received", "late", "lost", "corrupt", "unreachable", "sendError", "inFlight", "duplicates", "reordered"},
-//  "lossRatio": of all probes ended since the start, null if none has,
-//  "allocator": {"name", "version", "arenas", "effective", "settings": [{"name", "wanted", "actual", "effective"}]},
-//  "residentBytes", "threads", "cpus"}
+// /report: one agent's state as a small JSON object, for the operator and for people. Its size does not grow
+// with the number of pairs. Members:
+// - version, revision, fleet, node, zone, network: text
+// - generation: of the files in force, 0 if none; paused; lastReloadSuccessful; reloadError: text, "" if none
+// - ready; reason: why not, "" if ready
+// - pairs, series, seriesLimited, packetsPerSecond: what is probed now
+// - peers: {Ready, Pending, NotReady, Leaving}: how many nodes beside ours
+// - totals: {sent, received, late, lost, corrupt, unreachable, sendError, inFlight, duplicates, reordered}
+// - lossRatio: lost, corrupt and unreachable of all that ended since the start but sendError; null if none
+// did
+// - allocator: {name, version, arenas, effective, settings: [{name, wanted, actual, effective}]}
+// - residentBytes, threads, cpus
 #ifndef KUBECANARY_AGENT_REPORT_H
 #define KUBECANARY_AGENT_REPORT_H
 
 #include "agent/export.h"
 #include "lib/buf.h"
 
-#define REPORT_MAX (16u << 10)
+// Names and settings that need escaping included.
+#define REPORT_MAX (64u << 10)
 
 struct report_health {
     const char *node;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads /proc/self and asks the allocator through symbols that are there only if it is linked: mallctl (jemalloc), mallinfo2 (glibc).
+// Reads /proc/self and asks the allocator through symbols that are there only if it is linked: mallctl
+// (jemalloc), mallinfo2 (glibc).
 #include "agent/runtime.h"
 
 #include <dirent.h>

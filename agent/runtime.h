@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this process is made of and what it uses, read back and not assumed: which allocator is in effect, whether each setting of MALLOC_CONF
-// took, arenas, threads, memory, processor, descriptors. Reads /proc/self and the allocator; changes nothing.
+// What this process is made of and what it uses, read back and not assumed: which allocator is in effect,
+// whether each setting of MALLOC_CONF took, arenas, threads, memory, processor, descriptors. Reads /proc/self
+// and the allocator; changes nothing.
 #ifndef KUBECANARY_AGENT_RUNTIME_H
 #define KUBECANARY_AGENT_RUNTIME_H
 

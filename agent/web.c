@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Paths to answers. A scrape holds a copy of all counters while it streams, so only a few run at the same time.
+// Paths to answers. A scrape holds a copy of all counters while it streams, so only a few run at the same
+// time.
 #include "agent/web.h"
 
 #include <errno.h>

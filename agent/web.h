@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the agent answers over HTTP: /metrics, /healthz (the loop turns), /readyz (files in force, sockets open; 503 with the reason otherwise),
-// /report. Only reads.
+// What the agent answers over HTTP: /metrics, /healthz (the loop turns), /readyz (files in force, sockets
+// open; 503 with the reason otherwise), /report. Only reads.
 #ifndef KUBECANARY_AGENT_WEB_H
 #define KUBECANARY_AGENT_WEB_H
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The exposition formats' writer: headers, escaping, numbers without printf (which is slow in musl), and the choice by Accept.
+// The exposition formats' writer: headers, escaping, numbers without printf (which is slow in musl), and the
+// choice by Accept.
 #include "lib/metric.h"
 
 #include <ctype.h>
 
-// --- negotiation: RFC 9110, 12.5.1, as far as two media types need it ----------------------------------------------
+// --- negotiation: RFC 9110, 12.5.1, as far as two media types need it
+// ----------------------------------------------
 
 struct span {
     const char *at;
@@ -114,7 +116,8 @@ const char *metric_content_type(enum metric_format f)
                                        : "text/plain; version=0.0.4; charset=utf-8";
 }
 
-// --- writing -------------------------------------------------------------------------------------------------------
+// --- writing
+// -------------------------------------------------------------------------------------------------------
 
 static void add_escaped(struct buf *b, const char *text, bool quote)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes Prometheus text format 0.0.4 and OpenMetrics 1.0 into a buffer: HELP/TYPE lines once a family, label escaping, numbers.
-// Knows no metric of its own; the caller keeps families contiguous. Sources: Prometheus exposition formats; OpenMetrics 1.0.
+// Writes Prometheus text format 0.0.4 and OpenMetrics 1.0 into a buffer: HELP/TYPE lines once a family, label
+// escaping, numbers. Knows no metric of its own; the caller keeps families contiguous. Sources: Prometheus
+// exposition formats; OpenMetrics 1.0.
 #ifndef KUBECANARY_LIB_METRIC_H
 #define KUBECANARY_LIB_METRIC_H
 
@@ -14,8 +15,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INFO }
 enum metric_format metric_negotiate(const char *accept);
 const char *metric_content_type(enum metric_format f);
 
-// A family's header. `name` is the base name without _total / _info suffix; counters' samples are written with "_total", infos' with "_info".
-// unit: "seconds", "bytes" ... or NULL; written (OpenMetrics only) if the name ends in it, as the format demands.
+// A family's header. `name` is the base name without _total / _info suffix; counters' samples are written
+// with "_total", infos' with "_info". unit: "seconds", "bytes" ... or NULL; written (OpenMetrics only) if the
+// name ends in it, as the format demands.
 void metric_family(struct buf *b, enum metric_format f, enum metric_type t, const char *name,
                    const char *unit, const char *help);
 // Appends `key="value"` to a label block, escaped, with a comma before it unless the block is empty.
@@ -25,9 +27,11 @@ void metric_u64(struct buf *b, const char *name, const char *suffix, const char 
 void metric_i64(struct buf *b, const char *name, const char *suffix, const char *labels, int64_t value);
 // Seconds with up to nine digits after the point, exact, from nanoseconds.
 void metric_seconds(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t ns);
-// One bucket of a histogram: the label le is added to `labels`; le is the text of the bound ("0.00005", "+Inf").
+// One bucket of a histogram: the label le is added to `labels`; le is the text of the bound ("0.00005",
+// "+Inf").
 void metric_bucket(struct buf *b, const char *name, const char *labels, const char *le, uint64_t value);
-// Appends ns as seconds, exact, with the digits that are needed and at least one after the point ("1.0", "0.00005"): OpenMetrics' canonical form.
+// Appends ns as seconds, exact, with the digits that are needed and at least one after the point ("1.0",
+// "0.00005"): OpenMetrics' canonical form.
 void metric_number_seconds(struct buf *b, uint64_t ns);
 // "# EOF" in OpenMetrics, nothing in text 0.0.4.
 void metric_end(struct buf *b, enum metric_format f);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// libmicrohttpd under our loop: its epoll descriptor is watched, its next deadline is one of our timers. It makes no thread.
-// Requests come in as struct serve_request, answers go out as struct serve_response; what a path means is the handler's.
+// libmicrohttpd under our loop: its epoll descriptor is watched, its next deadline is one of our timers. It
+// makes no thread. Requests come in as struct serve_request, answers go out as struct serve_response; what a
+// path means is the handler's.
 #include "lib/serve.h"
 
 #include <errno.h>
@@ -20,8 +21,8 @@ struct serve {
 };
 
 struct request {
-    bool
-        seen; // its headers; a good request is answered at the second call, since an answer at the first closes the connection
+    bool seen;   // its headers; a good request is answered at the second call, since an answer at the first
+                 // closes the connection
     char *query; // NULL if none
 };
 
@@ -169,8 +170,8 @@ static void on_timer(struct loop_timer *t UNUSED, void *arg)
     pump(arg);
 }
 
-// One step for each connection that can move, then the timer for the next deadline (0: more to do right now, in the next wake-up, so that a
-// large answer does not hold up the loop).
+// One step for each connection that can move, then the timer for the next deadline (0: more to do right now,
+// in the next wake-up, so that a large answer does not hold up the loop).
 static void pump(struct serve *s)
 {
     MHD_run(s->daemon);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// An HTTP server in our loop: libmicrohttpd with MHD_USE_EPOLL and no thread of its own; its epoll descriptor nests in the loop's.
-// GET and HEAD only; connections, request size and idle time are bounded (LIMIT_SERVE_*). Handlers run in the loop and must not block.
+// An HTTP server in our loop: libmicrohttpd with MHD_USE_EPOLL and no thread of its own; its epoll descriptor
+// nests in the loop's. GET and HEAD only; connections, request size and idle time are bounded
+// (LIMIT_SERVE_*). Handlers run in the loop and must not block.
 #ifndef KUBECANARY_LIB_SERVE_H
 #define KUBECANARY_LIB_SERVE_H
 
@@ -22,8 +23,8 @@ struct serve_response {
     // The body: either `body` (heap, ownership passes to the server) ...
     char *body;
     size_t body_len;
-    // ... or, if `read` is set, a stream: read fills at most max bytes, returns how many, 0 at the end, -1 to abort the connection.
-    // done(arg) is called exactly once when the stream ends for whatever reason.
+    // ... or, if `read` is set, a stream: read fills at most max bytes, returns how many, 0 at the end, -1 to
+    // abort the connection. done(arg) is called exactly once when the stream ends for whatever reason.
     ssize_t (*read)(void *arg, char *out, size_t max);
     void (*done)(void *arg);
     void *arg;

@@ -91,7 +91,7 @@ def case_port_taken(binary):
         a.start()
         b.start(ready=False)
         expect(b.process.wait(timeout=30) == 1, "exit code", b.process.returncode)
-        expect("Address already in use" in b.log(), b.log())
+        expect("bind of HTTP port 9961: Address" in b.log(), b.log())
 
 
 def case_no_privilege(binary):

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The HTTP server over real sockets on loopback, client and server in one thread: answers, streams, limits, and requests that are none.
+// The HTTP server over real sockets on loopback, client and server in one thread: answers, streams, limits,
+// and requests that are none.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -91,7 +92,8 @@ static int dial(const struct fixture *f)
     return fd;
 }
 
-// Sends text and turns the loop until the server closes the connection, the answer holds `until`, or nothing more happens for a while.
+// Sends text and turns the loop until the server closes the connection, the answer holds `until`, or nothing
+// more happens for a while.
 static void talk(struct fixture *f, int fd, const char *text, size_t len, const char *until, struct buf *ret)
 {
     struct err e;
@@ -289,7 +291,8 @@ static void check_limits(struct fixture *f)
     CHECK_INT(f->calls, 0);
     CHECK(!strstr(buf_text(&a), " 200 "));
 
-    // One address cannot take every place: the rest of its connections are closed, and a place that is freed is given again.
+    // One address cannot take every place: the rest of its connections are closed, and a place that is freed
+    // is given again.
     int fds[LIMIT_SERVE_CONNECTIONS + 8], closed = 0;
     struct err e;
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
