@@ -127,8 +127,7 @@ static uint64_t wait_of(const struct plan_probe *r)
     return r->timeout_ns + r->grace_ns;
 }
 
-// --- the heap
-// -----------------------------------------------------------------------------------------------------------------------
+// --- the heap ------------------------------------------------------------------------------------
 
 static bool is_sending(const struct engine *en, const struct flight *f)
 {
@@ -182,8 +181,7 @@ static void heap_update_first(struct engine *en, uint64_t at_ns)
         sift_down(en, 0);
 }
 
-// --- a new plan
-// -----------------------------------------------------------------------------------------------------------------------
+// --- a new plan ----------------------------------------------------------------------------------
 
 struct change { // what engine_apply prepares before it touches anything
     struct flight **flights;
@@ -342,8 +340,7 @@ void engine_stop(struct engine *en)
         heap_fill(en);
 }
 
-// --- sending
-// ------------------------------------------------------------------------------------------------------------------------
+// --- sending -------------------------------------------------------------------------------------
 
 uint64_t engine_tick_ns(const struct engine *en)
 {
@@ -406,8 +403,7 @@ size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, s
     return n;
 }
 
-// --- what became of it
-// -----------------------------------------------------------------------------------------------------------------
+// --- what became of it ---------------------------------------------------------------------------
 
 static struct flight_slot *find(const struct engine *en, const struct engine_token *t, struct flight **ret)
 {

@@ -4,7 +4,8 @@
 
 #include <assert.h>
 
-// A stamp may seem to be this much before our own reading of the clock: the two clocks are read one after the other. Encoded so that 0 is "none".
+// A stamp may seem to be this much before our own reading of the clock: the two clocks are read one after the
+// other. Encoded so that 0 is "none".
 #define TX_BEFORE_NS (1 * NS_PER_MS)
 
 static struct flight_slot *slot_of(struct flight *f, uint32_t seq)

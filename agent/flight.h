@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The probes of one pair: a ring of those in flight and lately ended, and the pair's counters behind it, in one block of memory. A slot is named by
-// seq modulo the ring's size and believed only with its cookie. Knows no schedule and no other pair.
+// The probes of one pair: a ring of those in flight and lately ended, and the pair's counters behind it, in
+// one block of memory. A slot is named by seq modulo the ring's size and believed only with its cookie. Knows
+// no schedule and no other pair.
 #ifndef KUBECANARY_AGENT_FLIGHT_H
 #define KUBECANARY_AGENT_FLIGHT_H
 
@@ -43,7 +44,8 @@ static inline uint32_t flight_window(const struct flight *f) // probes from the 
     return f->seq_next - f->seq_old;
 }
 
-// Moves everything that fits from one block to another: counters, ring (to has room for flight_window(from)), schedule, id. The buckets only if both have as many.
+// Moves everything that fits from one block to another: counters, ring (to has room for flight_window(from)),
+// schedule, id. The buckets only if both have as many.
 void flight_move(struct flight *to, const struct flight *from);
 
 // Begins a probe at now_ns and returns its slot; NULL if its slot is still in flight. *ret_seq: its number.
@@ -52,7 +54,8 @@ struct flight_slot *flight_begin(struct flight *f, uint64_t cookie, uint64_t now
 struct flight_slot *flight_find(struct flight *f, uint32_t seq, uint64_t cookie);
 // Ends as lost whatever was sent at or before now_ns - wait_ns.
 void flight_settle(struct flight *f, uint64_t now_ns, uint64_t wait_ns);
-// When the oldest in flight is to be settled; UINT64_MAX: nothing is in flight (that this end of the ring knows of).
+// When the oldest in flight is to be settled; UINT64_MAX: nothing is in flight (that this end of the ring
+// knows of).
 uint64_t flight_deadline(const struct flight *f, uint64_t wait_ns);
 
 void flight_tx_set(struct flight_slot *s, uint64_t tx_ns);

@@ -108,8 +108,7 @@ static int by_row(const void *a, const void *b, void *arg)
     return compare_rows(arg, a, arg, b);
 }
 
-// --- the parts
-// ------------------------------------------------------------------------------------------------------------------
+// --- the parts -----------------------------------------------------------------------------------
 
 static int no_memory(struct err *e)
 {
@@ -181,8 +180,7 @@ static void add_pair(struct plan *p, size_t dest, size_t probe, enum family f)
         p->min_interval_ns = r->interval_ns;
 }
 
-// --- what the files say
-// ---------------------------------------------------------------------------------------------------------
+// --- what the files say --------------------------------------------------------------------------
 
 static int add_peer(struct plan *p, const struct peer *peer, unsigned families, size_t n_probes)
 {
@@ -239,8 +237,7 @@ static int add_targets(struct plan *p, const struct spec *s)
     return 0;
 }
 
-// --- what is carried along from the plan before
-// -----------------------------------------------------------------------------------
+// --- what is carried along from the plan before --------------------------------------------------
 
 struct carry { // where the old plan's destinations and probes are in the new one, + 1
     uint32_t *dests;
@@ -320,8 +317,7 @@ static void finish(struct plan *p)
     p->probes = probes ? probes : p->probes;
 }
 
-// --- building
-// -----------------------------------------------------------------------------------------------------------------------
+// --- building ------------------------------------------------------------------------------------
 
 static size_t count_live(const struct spec_agent_file *file, const struct peers *peers)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ICMP echo: one ping socket a family for all destinations. Probes come from the engine, what came back goes to it. Reads only when told to:
-// an answer wakes nobody, since the kernel has stamped it.
+// ICMP echo: one ping socket a family for all destinations. Probes come from the engine, what came back goes
+// to it. Reads only when told to: an answer wakes nobody, since the kernel has stamped it.
 #ifndef KUBECANARY_AGENT_PROBE_ICMP_H
 #define KUBECANARY_AGENT_PROBE_ICMP_H
 
@@ -9,7 +9,8 @@
 
 struct probe_icmp;
 
-// Opens the sockets that this host allows; a family that cannot be opened gives send_error for its probes. NULL only without memory.
+// Opens the sockets that this host allows; a family that cannot be opened gives send_error for its probes.
+// NULL only without memory.
 struct probe_icmp *probe_icmp_new(struct engine *en, const struct sock_opts *o, struct err *e);
 void probe_icmp_free(struct probe_icmp *p); // takes NULL
 // Whether the family's socket is open; *ret (may be NULL): why not.

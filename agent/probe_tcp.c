@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Connects under way: a table of descriptors, polled on the tick.
-// Why not by the loop: an EPOLLOUT for each connect is a wake-up each, and a wake-up costs more than the probe; the kernel's own measure of the handshake
-// (tcpi_rtt, microseconds, from the SYN's stamp to the SYN-ACK's) is there whenever we look.
+// Why not by the loop: an EPOLLOUT for each connect is a wake-up each, and a wake-up costs more than the
+// probe; the kernel's own measure of the handshake (tcpi_rtt, microseconds, from the SYN's stamp to the
+// SYN-ACK's) is there whenever we look.
 #include "agent/probe_tcp.h"
 
 #include <errno.h>
@@ -55,7 +56,7 @@ static bool is_refusal(int err)
            err == ENONET;
 }
 
-// --- out ----------------------------------------------------------------------------------------------------------------------------
+// --- out -----------------------------------------------------------------------------------------
 
 static int open_socket(enum family f)
 {
@@ -77,8 +78,8 @@ static void send_one(struct probe_tcp *p, const struct engine_send *s)
         engine_send_failed(p->en, &s->token);
         return;
     }
-    // Refused at once happens on this host only, where the answer is there before connect returns. Everything else that fails at once is of our own
-    // making: no route, no free port, no memory.
+    // Refused at once happens on this host only, where the answer is there before connect returns. Everything
+    // else that fails at once is of our own making: no route, no free port, no memory.
     if (connect(fd, (struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS) {
         if (errno == ECONNREFUSED)
             engine_unreachable(p->en, &s->token);
@@ -97,9 +98,10 @@ void probe_tcp_send(struct probe_tcp *p, const struct engine_send *s, size_t n)
             send_one(p, &s[i]);
 }
 
-// --- in -----------------------------------------------------------------------------------------------------------------------------
+// --- in ------------------------------------------------------------------------------------------
 
-// The handshake's time in ns; 0 if the kernel has none to give: after a lost SYN it cannot tell which one was answered, and our own clock is near enough.
+// The handshake's time in ns; 0 if the kernel has none to give: after a lost SYN it cannot tell which one was
+// answered, and our own clock is near enough.
 static uint64_t handshake_ns(int fd)
 {
     struct tcp_info info;

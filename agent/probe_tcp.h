@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// TCP connect: a non-blocking connect a probe, looked at on the tick; the RTT is the kernel's own, of SYN and SYN-ACK (TCP_INFO), so it is exact although
-// nobody wakes for it. A refused connection is `unreachable`. Connections are closed by reset: no TIME_WAIT is left here.
+// TCP connect: a non-blocking connect a probe, looked at on the tick; the RTT is the kernel's own, of SYN and
+// SYN-ACK (TCP_INFO), so it is exact although nobody wakes for it. A refused connection is `unreachable`.
+// Connections are closed by reset: no TIME_WAIT is left here.
 #ifndef KUBECANARY_AGENT_PROBE_TCP_H
 #define KUBECANARY_AGENT_PROBE_TCP_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tick: what has come is read, what waited too long is settled, what is due is sent. Nothing else wakes for probes.
+// The tick: what has come is read, what waited too long is settled, what is due is sent. Nothing else wakes
+// for probes.
 #include "agent/prober.h"
 
 #include <errno.h>

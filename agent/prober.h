@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine and its sockets on the program's loop: the tick that reads, settles and sends. This is what main holds: files' contents go in,
-// plan and counters are read from it. Logs nothing.
+// The engine and its sockets on the program's loop: the tick that reads, settles and sends. This is what main
+// holds: files' contents go in, plan and counters are read from it. Logs nothing.
 #ifndef KUBECANARY_AGENT_PROBER_H
 #define KUBECANARY_AGENT_PROBER_H
 
@@ -15,17 +15,20 @@ struct prober *prober_new(struct loop *l, const char *node, enum spec_network ne
                           struct err *e); // o may be NULL
 void prober_free(struct prober *p);       // takes NULL
 
-// Puts new files in force: counters and probes in flight of every pair that stays are kept. On failure everything is as before.
+// Puts new files in force: counters and probes in flight of every pair that stays are kept. On failure
+// everything is as before.
 MUST_USE int prober_apply(struct prober *p, const struct spec_agent_file *file, const struct peers *peers,
                           struct err *e);
 // Sends nothing more; answers to what is in flight still count. See prober_in_flight.
 void prober_stop(struct prober *p);
 uint64_t prober_in_flight(const struct prober *p);
 
-// For /metrics: the plan (NULL before the first prober_apply), engine_stats(prober_engine(p), i) for its pairs, engine_agent_stats.
+// For /metrics: the plan (NULL before the first prober_apply), engine_stats(prober_engine(p), i) for its
+// pairs, engine_agent_stats.
 const struct engine *prober_engine(const struct prober *p);
 struct plan *prober_plan(const struct prober *p);
-// Whether every family and probe type of the plan has its socket; otherwise *ret says why not (path: "ICMP IPv6").
+// Whether every family and probe type of the plan has its socket; otherwise *ret says why not (path: "ICMP
+// IPv6").
 bool prober_ready(const struct prober *p, const struct err **ret);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ping sockets, their stamps and their error queue. What the kernel says is handed on as it is; what it means is decided above.
+// Ping sockets, their stamps and their error queue. What the kernel says is handed on as it is; what it means
+// is decided above.
 #include "agent/sock.h"
 
 #include <errno.h>
@@ -12,18 +13,20 @@
 
 #define BATCH 32
 #define DATA \
-    256 // of an answer or a frame of ours: 64 bytes of ICMP under IPv6, Ethernet and, below a tunnel, all that again
+    256 // of an answer or a frame of ours: 64 bytes of ICMP under IPv6, Ethernet and, below a tunnel, all
+        // that again
 #define CONTROL 192 // a stamp (64) and an extended error with an IPv6 address (64), with room
 #define RETRIES 4   // of a call that reported an error which the socket held for an earlier packet
 
-// An skb of one small packet counts for this much against the receive buffer; an answer and a stamp of sending each have one.
+// An skb of one small packet counts for this much against the receive buffer; an answer and a stamp of
+// sending each have one.
 #define SKB_BYTES 1024
 
 #define SLEW_PPM 1000 // the kernel slews by at most 500, and NTP may change its mind between two samples
 #define CLOCK_NOISE_NS (20 * NS_PER_US)
 #define CLOCK_READS 4
 
-// --- clocks -------------------------------------------------------------------------------------------------------------------------
+// --- clocks --------------------------------------------------------------------------------------
 
 static uint64_t read_clock(clockid_t id)
 {
@@ -69,11 +72,12 @@ uint64_t sock_clock_convert(const struct sock_clock *c, uint64_t real_ns)
     return real_ns && c->valid && !c->stepped ? real_ns - (uint64_t)c->offset_ns : 0;
 }
 
-// --- opening ------------------------------------------------------------------------------------------------------------------------
+// --- opening -------------------------------------------------------------------------------------
 
 void sock_set_burst(int fd, size_t burst)
 {
-    // Two ticks' worth of answers and stamps. The kernel doubles the value, and cuts it at net.core.rmem_max: what it grants is what there is.
+    // Two ticks' worth of answers and stamps. The kernel doubles the value, and cuts it at net.core.rmem_max:
+    // what it grants is what there is.
     int bytes = (int)(MAX(burst, (size_t)64) * 2 * SKB_BYTES);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
@@ -98,10 +102,11 @@ int sock_ping(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, str
     return TAKE_FD(fd);
 }
 
-// --- sending ------------------------------------------------------------------------------------------------------------------------
+// --- sending -------------------------------------------------------------------------------------
 
-// Sends m[n]; returns how many went before one failed, and its errno. An error that the socket kept for an earlier packet (from an ICMP message) comes out
-// of whichever call is next, once: so only what comes again and again is this packet's own.
+// Sends m[n]; returns how many went before one failed, and its errno. An error that the socket kept for an
+// earlier packet (from an ICMP message) comes out of whichever call is next, once: so only what comes again
+// and again is this packet's own.
 static size_t send_some(int fd, struct mmsghdr *m, size_t n, int *ret_err)
 {
     for (int i = 0;; i++) {
@@ -145,7 +150,7 @@ void sock_send(int fd, struct sock_out *out, size_t n, bool one_by_one)
         send_batch(fd, out + i, MIN(n - i, (size_t)BATCH), one_by_one ? 1 : BATCH);
 }
 
-// --- receiving ------------------------------------------------------------------------------------------------------------------------
+// --- receiving -----------------------------------------------------------------------------------
 
 struct batch {
     struct mmsghdr m[BATCH];

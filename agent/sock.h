@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel's side of packets: unprivileged ping sockets (SOCK_DGRAM, IPPROTO_ICMP/ICMPV6; net.ipv4.ping_group_range must hold our group) with software
-// timestamps of sending and receipt (Documentation/networking/timestamping.rst), batches, and the error queue. Knows bytes, addresses and times, no probes.
-// Kernel stamps are of the real-time clock: they leave this file only converted to CLOCK_MONOTONIC, or as 0 where a step of the clock makes them doubtful.
+// The kernel's side of packets: unprivileged ping sockets (SOCK_DGRAM, IPPROTO_ICMP/ICMPV6;
+// net.ipv4.ping_group_range must hold our group) with software timestamps of sending and receipt
+// (Documentation/networking/timestamping.rst), batches, and the error queue. Knows bytes, addresses and
+// times, no probes. Kernel stamps are of the real-time clock: they leave this file only converted to
+// CLOCK_MONOTONIC, or as 0 where a step of the clock makes them doubtful.
 #ifndef KUBECANARY_AGENT_SOCK_H
 #define KUBECANARY_AGENT_SOCK_H
 
@@ -37,7 +39,8 @@ struct sock_packet {
     uint64_t real_ns; // kernel's stamp, real time; 0: none
 };
 
-// What the error queue holds: the stamp of a transmission (our whole frame, link header first), or an ICMP error.
+// What the error queue holds: the stamp of a transmission (our whole frame, link header first), or an ICMP
+// error.
 struct sock_error {
     bool stamp;
     const uint8_t
@@ -52,8 +55,8 @@ struct sock_error {
 typedef void sock_packet_fn(const struct sock_packet *p, void *arg);
 typedef void sock_error_fn(const struct sock_error *p, void *arg);
 
-// A non-blocking ping socket. *ret_tx_stamps: whether the kernel will stamp transmissions. Returns the descriptor or a negative errno
-// (EACCES: ping_group_range; EAFNOSUPPORT: no such family here).
+// A non-blocking ping socket. *ret_tx_stamps: whether the kernel will stamp transmissions. Returns the
+// descriptor or a negative errno (EACCES: ping_group_range; EAFNOSUPPORT: no such family here).
 MUST_USE int sock_ping(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, struct err *e);
 // Resizes the receive buffer for a new plan.
 void sock_set_burst(int fd, size_t burst);
@@ -65,12 +68,12 @@ struct sock_out {
     int err; // set: 0, or the errno of the failure
     uint64_t sent_ns;
 };
-// Sends out[n] in batches; an error that the socket held for an earlier packet is not taken for this one's. Sets err and sent_ns of each.
-// one_by_one: a clock reading each instead of one a batch.
+// Sends out[n] in batches; an error that the socket held for an earlier packet is not taken for this one's.
+// Sets err and sent_ns of each. one_by_one: a clock reading each instead of one a batch.
 void sock_send(int fd, struct sock_out *out, size_t n, bool one_by_one);
 
-// Reads what has come: for each batch the error queue first, so that a packet's own transmission stamp is always known before its answer is handed up.
-// Bounded by max packets; returns how many there were.
+// Reads what has come: for each batch the error queue first, so that a packet's own transmission stamp is
+// always known before its answer is handed up. Bounded by max packets; returns how many there were.
 size_t sock_drain(int fd, size_t max, sock_packet_fn *packet, sock_error_fn *error, void *arg);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is counted: a block of counters for each pair and probe, and the agent's own histograms. Plain memory without pointers: a block may be
-// copied whole, and its owner counts through the functions below, which keep `sent = sum of results + in flight` true at every moment.
+// What is counted: a block of counters for each pair and probe, and the agent's own histograms. Plain memory
+// without pointers: a block may be copied whole, and its owner counts through the functions below, which keep
+// `sent = sum of results + in flight` true at every moment.
 #ifndef KUBECANARY_AGENT_STATS_H
 #define KUBECANARY_AGENT_STATS_H
 
@@ -18,7 +19,8 @@ enum stats_result {
 #define STATS_RESULTS 6
 const char *stats_result_name(enum stats_result r); // "received", "late" ..., the value of the label `result`
 
-// One pair's counters. Memory: stats_size(b) = 88 + 8 * (b + 1) bytes for b bucket bounds (11 bounds: 184, 24: 288).
+// One pair's counters. Memory: stats_size(b) = 88 + 8 * (b + 1) bytes for b bucket bounds (11 bounds: 184,
+// 24: 288).
 struct stats {
     uint64_t sent;
     uint64_t results[STATS_RESULTS];
@@ -28,8 +30,8 @@ struct stats {
     uint64_t rtt_sum_ns; // of what the buckets count
     uint32_t in_flight;
     uint32_t n_buckets; // bounds; there is one bucket more, for what exceeds the last bound
-    uint64_t buckets
-        []; // n_buckets + 1, each on its own (not cumulative); their sum = received since the bounds last changed
+    uint64_t buckets[]; // n_buckets + 1, each on its own (not cumulative); their sum = received since the
+                        // bounds last changed
 };
 size_t stats_size(size_t n_bounds);
 

@@ -5,8 +5,6 @@
 
 #include "test/sim/world.h"
 
-#define PEERS_MAX 40
-
 struct fleet { // the files of one agent
     struct spec_agent_file file;
     struct spec_target targets[2];
@@ -65,7 +63,7 @@ static bool fleet_apply(struct fleet *f, struct world *w)
         plan_build(&f->file, &f->peers, "n00", SPEC_NETWORK_POD, engine_plan(w->en), w->now_ns, &p, &e) ==
             0 &&
         engine_apply(w->en, p, w->now_ns, &e) == 0) {
-        world_check(w);
+        world_planned(w);
         return true;
     }
     printf("    %s\n", e.msg);
@@ -292,7 +290,7 @@ static void test_reloads(void)
         if (plan_prune(engine_plan(w->en), w->now_ns, &p, &e) != 0 ||
             engine_apply(w->en, p, w->now_ns, &e) != 0)
             w->failures++;
-        world_check(w);
+        world_planned(w);
     }
     wind_down(w);
     CHECK(close_world(w, &f));
