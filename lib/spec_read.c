@@ -3,12 +3,12 @@
 #include "lib/spec_read.h"
 
 #include <errno.h>
-#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/addr.h"
 #include "lib/duration.h"
+#include "lib/pattern.h"
 #include "lib/spec.h"
 #include "lib/yamlout.h"
 
@@ -81,14 +81,9 @@ static int read_duration(const struct spec_field *f, const struct doc_node *n, u
 
 static int match(const char *pattern, const char *text, struct err *e)
 {
-    regex_t compiled;
-    if (regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-        return err_set(e, ENOMEM, "no memory for a pattern");
-    int r = regexec(&compiled, text, 0, NULL, 0);
-    regfree(&compiled);
-    if (r != 0)
-        return err_set(e, EINVAL, "must match %s, is " SHOWN, pattern, SHOW(text));
-    return 0;
+    if (pattern_match(pattern, text))
+        return 0;
+    return err_set(e, EINVAL, "must match %s, is " SHOWN, pattern, SHOW(text));
 }
 
 // "Pod" or "IPv4, IPv6": the names that are carried out.
