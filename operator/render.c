@@ -63,7 +63,8 @@ static int add_configmap(const struct render_input *in, const char *name, const 
                          const struct buf *text, struct render_set *s, struct err *e)
 {
     if (text->failed)
-        return err_set(e, E2BIG, "%s of ConfigMap %s has more than %zu bytes", key, name, text->max);
+        return err_set(e, E2BIG, "%s of ConfigMap %s has more than %zu bytes, or memory is out", key, name,
+                       text->max);
     return add(s, STORE_CONFIGMAP, name,
                json_pack("{s:s, s:s, s:o, s:{s:s}}", "apiVersion", store_kinds[STORE_CONFIGMAP].api_version,
                          "kind", store_kinds[STORE_CONFIGMAP].kind, "metadata",

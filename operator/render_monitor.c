@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/buf.h"
 #include "lib/duration.h"
 #include "operator/render_part.h"
 #include "operator/tree.h"
@@ -59,7 +60,8 @@ static void substitute(const char *text, size_t len, const struct placeholder *l
     }
 }
 
-void render_monitor_rules_text(const struct render_input *in, struct buf *out)
+// The template with its placeholders replaced: what Prometheus itself reads.
+static void write_rules(const struct render_input *in, struct buf *out)
 {
     const struct spec_alerting *a = &in->spec->alerting;
     char ratio[16], percent[16], hold[DURATION_TEXT_MAX], window[DURATION_TEXT_MAX];
@@ -81,7 +83,7 @@ int render_monitor_rules(const struct render_input *in, json_t **ret, struct err
     CLEANUP_BUF struct buf text;
     CLEANUP_DOC struct doc *d = NULL;
     buf_init(&text, LIMIT_DOC_BYTES);
-    render_monitor_rules_text(in, &text);
+    write_rules(in, &text);
     if (text.failed)
         return err_set(e, ENOMEM, "no memory for the alert rules");
     int r = doc_parse(buf_text(&text), text.len, &d, e);

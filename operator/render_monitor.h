@@ -3,15 +3,11 @@
 #ifndef KUBECANARY_OPERATOR_RENDER_MONITOR_H
 #define KUBECANARY_OPERATOR_RENDER_MONITOR_H
 
-#include "lib/buf.h"
 #include "operator/render.h"
 
 // NULL: no memory.
 json_t *render_monitor_pods(const struct render_input *in);
 // From the template that the chart ships (charts/kubecanary/rules/fleet.yaml).
 MUST_USE int render_monitor_rules(const struct render_input *in, json_t **ret, struct err *e);
-// The template with its placeholders replaced, as Prometheus reads it: what a Prometheus without that API is
-// given.
-void render_monitor_rules_text(const struct render_input *in, struct buf *out);
 
 #endif
