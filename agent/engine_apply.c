@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// A new plan comes into force: everything that can fail is prepared first, then what stays is taken over by
+// key, what is new is given an id and a moment, and what left is dropped.
+#include <errno.h>
+
+#include "agent/engine_heap.h"
+
+struct change { // what engine_apply prepares before it touches anything
+    struct flight **flights;
+    struct flight **by_id;
+    struct engine_event *heap;
+    uint32_t *from; // index in the old plan + 1; 0: new
+    size_t n;       // flights filled
+    const struct engine *en;
+};
+
+static bool change_reuses(const struct change *c, size_t i)
+{
+    return c->from[i] && c->flights[i] == c->en->flights[c->from[i] - 1];
+}
+
+static void change_release(struct change *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (!change_reuses(c, i))
+            free(c->flights[i]);
+    free(c->flights);
+    free(c->by_id);
+    free(c->heap);
+    free(c->from);
+}
+
+// The block for pair i of p: the old one if it has the right shape, else a new one.
+static struct flight *block_for(const struct plan *p, size_t i, struct flight *old)
+{
+    uint16_t n_slots = flight_slots_for(&p->probes[p->pairs[i].probe]);
+    if (!old)
+        return flight_new(n_slots, p->n_bounds);
+    while (n_slots < flight_window(old))
+        n_slots = (uint16_t)(n_slots * 2);
+    if (old->n_slots == n_slots && flight_stats(old)->n_buckets == p->n_bounds)
+        return old;
+    return flight_new(n_slots, p->n_bounds);
+}
+
+static int change_prepare(struct change *c, const struct plan *p)
+{
+    const struct plan *old = c->en->plan;
+    size_t n_ids = MAX(p->n_pairs, c->en->n_ids), j = 0;
+    c->flights = calloc(p->n_pairs + 1, sizeof(*c->flights));
+    c->by_id = calloc(n_ids + 1, sizeof(*c->by_id));
+    c->heap = calloc(p->n_pairs + 1, sizeof(*c->heap));
+    c->from = calloc(p->n_pairs + 1, sizeof(*c->from));
+    if (!c->flights || !c->by_id || !c->heap || !c->from)
+        return -ENOMEM;
+    for (size_t i = 0; i < p->n_pairs; i++) {
+        while (old && j < old->n_pairs && plan_compare(old, j, p, i) < 0)
+            j++;
+        if (old && j < old->n_pairs && plan_compare(old, j, p, i) == 0)
+            c->from[i] = (uint32_t)++j;
+        struct flight *f = block_for(p, i, c->from[i] ? c->en->flights[c->from[i] - 1] : NULL);
+        if (!f)
+            return -ENOMEM;
+        c->flights[i] = f;
+        c->n = i + 1;
+    }
+    return 0;
+}
+
+// Where in its interval a pair sends: spread by a hash, the same over reloads, turned by a random angle for
+// each agent.
+static uint64_t phase_of(const struct engine *en, const struct plan *p, size_t i, uint64_t interval_ns)
+{
+    const struct plan_pair *r = &p->pairs[i];
+    const char *names[] = {p->node, p->dests[r->dest].name, p->probes[r->probe].name};
+    uint64_t h = BASE_HASH_INIT;
+    for (size_t k = 0; k < ARRAY_LEN(names); k++)
+        h = base_hash(h, names[k], strlen(names[k]) + 1);
+    h = base_hash(h, &r->family, sizeof(r->family));
+    h = base_hash(h, &en->start, sizeof(en->start));
+    return (h ^ h >> 29) % interval_ns;
+}
+
+static void schedule(const struct engine *en, const struct plan *p, size_t i, struct flight *f, bool carried,
+                     uint64_t now_ns)
+{
+    uint64_t interval = p->probes[p->pairs[i].probe].interval_ns;
+    if (!carried || f->next_ns > now_ns + interval)
+        f->next_ns = now_ns + phase_of(en, p, i, interval);
+    else if (f->next_ns + interval <
+             now_ns) // it paused, or was gone: on at its phase, with nothing to make up for
+        f->next_ns += ((now_ns - f->next_ns) / interval + 1) * interval;
+}
+
+static void adopt(struct engine *en, struct change *c, const struct plan *p, bool same_bounds,
+                  uint64_t now_ns)
+{
+    for (size_t i = 0; i < p->n_pairs; i++) { // what stays
+        struct flight *f = c->flights[i], *old = c->from[i] ? en->flights[c->from[i] - 1] : NULL;
+        if (old && f != old) {
+            flight_move(f, old);
+            free(old);
+        }
+        if (old) {
+            en->flights[c->from[i] - 1] = NULL;
+            c->by_id[f->id] = f;
+            if (!same_bounds)
+                stats_reset_rtt(flight_stats(f));
+        }
+        f->index = (uint32_t)i;
+        schedule(en, p, i, f, old != NULL, now_ns);
+    }
+    uint32_t id = 0;
+    for (size_t i = 0; i < p->n_pairs; i++) { // what is new
+        if (c->from[i])
+            continue;
+        while (c->by_id[id])
+            id++;
+        c->flights[i]->id = id;
+        c->flights[i]->seq_next = c->flights[i]->seq_old = (uint32_t)engine_random(en);
+        c->by_id[id] = c->flights[i];
+    }
+}
+
+static bool bounds_equal(const struct plan *a, const struct plan *b)
+{
+    return a->n_bounds == b->n_bounds &&
+           memcmp(a->bounds_ns, b->bounds_ns, a->n_bounds * sizeof(a->bounds_ns[0])) == 0;
+}
+
+int engine_apply(struct engine *en, struct plan *p, uint64_t now_ns, struct err *e)
+{
+    CLEANUP(change_release) struct change c = {.en = en};
+    if (change_prepare(&c, p) != 0)
+        return err_set(e, ENOMEM, "no memory for %zu pairs", p->n_pairs);
+    adopt(en, &c, p, !en->plan || bounds_equal(en->plan, p), now_ns);
+
+    for (size_t i = 0; en->plan && i < en->plan->n_pairs; i++) // what is dropped
+        free(en->flights[i]);
+    free(en->flights);
+    free(en->by_id);
+    free(en->heap);
+    plan_free(en->plan);
+    en->flights = TAKE_PTR(c.flights);
+    en->by_id = TAKE_PTR(c.by_id);
+    en->heap = TAKE_PTR(c.heap);
+    c.n = 0;
+    en->n_ids = (uint32_t)MAX(p->n_pairs, en->n_ids);
+    en->plan = p;
+    en->probes_per_ks = 0;
+    for (size_t i = 0; i < p->n_pairs; i++)
+        if (!p->pairs[i].gone)
+            en->probes_per_ks += 1000 * NS_PER_S / p->probes[p->pairs[i].probe].interval_ns;
+    engine_heap_fill(en);
+    return 0;
+}

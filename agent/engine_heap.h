@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine's inside, for its own files: its state, and the heap of pairs by the time of their next event (a
+// probe due, or one to be given up). Nobody else includes this.
+#ifndef KUBECANARY_AGENT_ENGINE_HEAP_H
+#define KUBECANARY_AGENT_ENGINE_HEAP_H
+
+#include "agent/engine.h"
+#include "agent/flight.h"
+
+#define ENGINE_RANDOM_POOL 64
+
+struct engine_event {
+    uint64_t at_ns;
+    struct flight *f;
+};
+
+struct engine {
+    struct plan *plan;
+    struct flight **flights; // by the plan's index
+    struct flight **by_id;
+    uint32_t n_ids; // room in by_id
+    struct engine_event *heap;
+    size_t n_heap;
+    bool stopped;
+    uint64_t start; // random: agents that start together do not send together
+    uint64_t probes_per_ks;
+    engine_random_fn *random;
+    void *random_arg;
+    size_t n_pool;
+    uint64_t pool[ENGINE_RANDOM_POOL];
+    struct stats_agent agent;
+};
+
+static inline const struct plan_probe *engine_heap_probe(const struct engine *en, const struct flight *f)
+{
+    return &en->plan->probes[en->plan->pairs[f->index].probe];
+}
+
+// How long an answer counts after sending.
+static inline uint64_t engine_heap_wait(const struct plan_probe *r)
+{
+    return r->timeout_ns + r->grace_ns;
+}
+
+uint64_t engine_random(struct engine *en);
+
+// Whether probes of f are begun at all.
+bool engine_heap_sending(const struct engine *en, const struct flight *f);
+// When f has something to do; UINT64_MAX: never.
+uint64_t engine_heap_event(const struct engine *en, const struct flight *f);
+// Every pair that has something to wait for, from scratch: after a plan, and at the stop.
+void engine_heap_fill(struct engine *en);
+// The first pair's next event is at at_ns.
+void engine_heap_update_first(struct engine *en, uint64_t at_ns);
+
+#endif
