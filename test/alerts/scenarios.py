@@ -283,6 +283,13 @@ def silent_pair_is_said():
 
 
 @scenario
+def probe_once_an_hour_is_no_silent_pair():
+    f = Fleet(FIVE, minutes(120), probes={"icmp": 1})
+    f.sends = lambda step, src, dst, probe: (step + 48 * FIVE.index(dst) + 7 * FIVE.index(src)) % minutes(60) == 0
+    return Scenario([f], silent=tuple(range(10, 120, 5)))
+
+
+@scenario
 def series_born_at_zero_count_their_first_loss():
     f = Fleet(THREE, minutes(15))
     f.born_before = False
