@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real loss between two nodes, made by nftables on one of them: the alert names that pair and no other, and goes when the
-link is well again."""
+"""Real loss, made by nftables on a node: between two nodes, and on all links of one. The alert names what is at fault and
+nothing else, and goes when the link is well again."""
 import time
 from contextlib import contextmanager
 
@@ -10,25 +10,29 @@ from .context import FLEET, NAMESPACE
 from .steps import expect, same, step
 
 STEPS = []
-BAD = ("n1", "n2")
+BAD_PAIR = ("n1", "n2")
+BAD_NODE = "n3"
 PER_CENT = 20
 FIRING_SECONDS = 120
 RESOLVED_SECONDS = 180
-EVALUATIONS = 8  # of the rules, in which other alerts get the chance to come while that one fires
+EVALUATIONS = 5  # of the rules, in which other alerts get the chance to come while that one fires
 TABLE = "kubecanary_test"
 
 
+class Wrong(Exception):
+    """An alert that names what is well. Not a Failure: wait_for must not wait until it goes away."""
+
+
 @contextmanager
-def lossy_link(ctx):
-    """Drops PER_CENT of what passes from the one node's pods to the other's, both families. A probe of either direction needs
-    that way once, so both directions of the pair lose PER_CENT."""
-    machine = ctx.testbed.machine(BAD[0])
-    other = ctx.testbed.plan.node(BAD[1])
-    rules = [f"add table inet {TABLE}",
-             f"add chain inet {TABLE} forward {{ type filter hook forward priority -10; }}"]
-    for family, mine, theirs in zip(["ip", "ip6"], machine.node.pods, other.pods):
-        rules.append(f"add rule inet {TABLE} forward {family} saddr {mine} {family} daddr {theirs} "
-                     f"numgen random mod 100 < {PER_CENT} counter drop")
+def loss_on(ctx, name: str, others: list, per_cent: int):
+    """Drops per_cent of what passes from the node's pods to the other nodes' pods, in both families. A probe of either
+    direction needs that way once, so both directions of a pair lose per_cent."""
+    machine = ctx.testbed.machine(name)
+    rules = [f"add table inet {TABLE}", f"add chain inet {TABLE} forward {{ type filter hook forward priority -10; }}"]
+    for other in others:
+        for family, mine, theirs in zip(["ip", "ip6"], machine.node.pods, ctx.testbed.plan.node(other).pods):
+            rules.append(f"add rule inet {TABLE} forward {family} saddr {mine} {family} daddr {theirs} "
+                         f"numgen random mod 100 <= {per_cent - 1} counter drop")
     run([*machine.inside(), "nft", "-f", "-"], stdin="\n".join(rules) + "\n")
     try:
         yield
@@ -36,72 +40,66 @@ def lossy_link(ctx):
         run([*machine.inside(), "nft", "delete", "table", "inet", TABLE])
 
 
-def _pair(labels: dict) -> tuple:
+def pair(labels: dict) -> tuple:
     return tuple(sorted([labels.get("source_node", ""), labels.get("destination_node", "")]))
 
 
+def names_pair(labels: dict) -> bool:
+    return labels["alertname"] == "KubecanaryPairLoss" and pair(labels) == BAD_PAIR
+
+
+def names_node(labels: dict) -> bool:
+    return labels["alertname"] == "KubecanaryNodeLoss" and labels.get("node") == BAD_NODE
+
+
 def _of_fleet(ctx) -> list:
-    return [(state, labels) for state, labels in ctx.prometheus.alerts() if labels.get("fleet") == FLEET]
+    return [(state, labels) for state, labels in ctx.prometheus.alerts()
+            if labels.get("fleet") == FLEET and labels.get("namespace") == NAMESPACE]
 
 
-def _only_bad_pair(ctx) -> list:
-    """The firing alerts; fails when one, even pending, names anything but the bad pair."""
+def _firing(ctx, is_right) -> list:
+    """The labels of the alerts that fire; raises Wrong when one of them is not the right one. What is pending may be: the loss
+    of a node is that of a pair until its second pair has lost something, and that is what `for` is there for."""
     alerts = _of_fleet(ctx)
-    others = [(state, labels) for state, labels in alerts
-              if labels["alertname"] != "KubecanaryPairLoss" or _pair(labels) != BAD or labels.get("namespace") != NAMESPACE]
-    expect(not others, f"alerts that name something else: {others}")
+    wrong = [(state, labels) for state, labels in alerts if state == "firing" and not is_right(labels)]
+    if wrong:
+        raise Wrong(f"alerts that name something else: {wrong}")
     return [labels for state, labels in alerts if state == "firing"]
 
 
-def _firing(ctx):
-    alerts = _of_fleet(ctx)
-    firing = [labels for state, labels in alerts if state == "firing"]
-    if not firing:
-        raise Failure(f"alerts: {alerts}")
-    return firing
-
-
-def _watch_others(ctx) -> None:
-    """Goes on asking while the loss lasts: nothing else may become even pending."""
+def _watch_evaluations(ctx, is_right) -> None:
+    """Looks on while the loss lasts, over some evaluations of the rules."""
     seen = set()
 
     def over():
-        _strict(ctx)
+        expect(_firing(ctx, is_right), "the alert ended while the loss went on")
         seen.update(group["lastEvaluation"] for group in ctx.prometheus.groups() if group["name"].endswith(f".{FLEET}"))
         return len(seen) > EVALUATIONS
-    wait_for(f"{EVALUATIONS} evaluations of the rules", over, seconds=300, every=1)
+    wait_for(f"{EVALUATIONS} evaluations of the rules", over, seconds=300, every=0.5)
 
 
-class _Wrong(Exception):
-    """Not a Failure: wait_for must not wait until it goes away."""
-
-
-def _strict(ctx) -> None:
+def provoke(ctx, is_right, name: str, others: list, per_cent: int) -> str:
+    """Makes the loss, waits for the alert, looks that it stays alone, repairs, waits for its end."""
     try:
-        _only_bad_pair(ctx)
-    except Failure as e:
-        raise _Wrong(str(e)) from e
-
-
-@step(STEPS, f"{PER_CENT} % loss between {BAD[0]} and {BAD[1]}: the alert fires for that pair and no other; repaired, it resolves",
-      nodes=True, prometheus=True)
-def loss(ctx):
-    try:
-        with lossy_link(ctx):
+        with loss_on(ctx, name, others, per_cent):
             started = time.monotonic()
-            wait_for("a firing alert", lambda: _firing(ctx), seconds=FIRING_SECONDS, every=0.5)
+            wait_for("a firing alert", lambda: _firing(ctx, is_right), seconds=FIRING_SECONDS, every=0.5)
             fired = time.monotonic() - started
-            _strict(ctx)
-            _watch_others(ctx)
-            firing = _only_bad_pair(ctx)
-            expect(firing, "the alert ended while the loss went on")
+            _watch_evaluations(ctx, is_right)
+            firing = _firing(ctx, is_right)
         repaired = time.monotonic()
         wait_for("the end of the alert", lambda: not _of_fleet(ctx), seconds=RESOLVED_SECONDS, every=0.5)
-    except _Wrong as e:
+    except Wrong as e:
         raise Failure(str(e)) from e
-    directions = sorted({f"{labels['source_node']} -> {labels['destination_node']}" for labels in firing})
-    return (f"fired after {fired:.0f} s for {', '.join(directions)}; {EVALUATIONS} evaluations later still alone; "
+    named = sorted({labels.get("node") or f"{labels['source_node']} -> {labels['destination_node']}" for labels in firing})
+    return (f"fired after {fired:.0f} s for {', '.join(named)}, stayed alone for {EVALUATIONS} evaluations, "
             f"resolved {time.monotonic() - repaired:.0f} s after the repair")
+
+
+@step(STEPS, f"{PER_CENT} % loss between {BAD_PAIR[0]} and {BAD_PAIR[1]}: the alert fires for that pair and no other, and resolves",
+      nodes=True, prometheus=True)
+def pair_loss(ctx):
+    return provoke(ctx, names_pair, BAD_PAIR[0], [BAD_PAIR[1]], PER_CENT)
 
 
 @step(STEPS, "the agents' counters agree: loss on that pair only", nodes=True)
@@ -110,6 +108,13 @@ def counters(ctx):
     for series in ctx.scrape_all().values():
         for labels, value in series["kubecanary_probe_results_total"]:
             if labels["result"] in ("lost", "unreachable", "corrupt") and value:
-                lost[_pair(labels)] = lost.get(_pair(labels), 0) + value
-    same("pairs that lost probes", sorted(lost), [BAD])
-    return f"{lost[BAD]:.0f} probes"
+                lost[pair(labels)] = lost.get(pair(labels), 0) + value
+    same("pairs that lost probes", sorted(lost), [BAD_PAIR])
+    return f"{lost[BAD_PAIR]:.0f} probes"
+
+
+@step(STEPS, f"{BAD_NODE} cut off from all others: the alert names the node instead of its pairs, and resolves",
+      nodes=True, prometheus=True)
+def node_loss(ctx):
+    others = [n for n in ctx.zones() if n != BAD_NODE]
+    return provoke(ctx, names_node, BAD_NODE, others, 100)

@@ -60,9 +60,9 @@ def run(steps: list, context) -> bool:
         except Failure as e:
             failed += 1
             print(f"not ok  - {one.title} ({time.monotonic() - started:.1f} s)\n    " + str(e).replace("\n", "\n    "), flush=True)
-            if not stopped:
+            if failed == 1:
                 context.explain()
-                stopped = one.title if one.vital else ""
+            stopped = stopped or (one.title if one.vital else "")
             continue
         passed += 1
         print(f"ok      - {one.title} ({time.monotonic() - started:.1f} s){': ' + remark if remark else ''}", flush=True)
