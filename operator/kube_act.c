@@ -76,7 +76,7 @@ static void delete_request(const struct action *a, struct request *r)
     json_decref(body);
 }
 
-// The uid in the patch makes the server refuse (409) a Pod of the same name that was made since.
+// The uid in the patch makes the server refuse a Pod of the same name that was made since.
 static void poke_request(const struct action *a, struct request *r)
 {
     bool first = true;
@@ -121,11 +121,14 @@ static int make_request(const struct action *a, struct request *r, struct err *e
     return 0;
 }
 
-static bool is_success(enum action_verb verb, int status)
+// A patch with another uid than the object's is invalid (422 at metadata.uid); older servers say 409.
+static bool is_success(enum action_verb verb, const struct kube_http_result *r)
 {
-    if (verb == ACTION_DELETE || verb == ACTION_POKE)
-        return status == 404 || status == 409;
-    return verb == ACTION_EVENT && status == 409;
+    if (verb == ACTION_EVENT)
+        return r->status == 409;
+    bool other = r->status == 422 && strcmp(r->err.path, "metadata.uid") == 0;
+    return (verb == ACTION_DELETE && (r->status == 404 || r->status == 409)) ||
+           (verb == ACTION_POKE && (r->status == 404 || r->status == 409 || other));
 }
 
 static void on_done(const struct kube_http_result *r, void *arg)
@@ -134,7 +137,7 @@ static void on_done(const struct kube_http_result *r, void *arg)
     struct action_result result = {.status = r->status, .err = r->err, .retry_after_s = r->retry_after_s};
     json_t *object = NULL;
     memcpy(result.reason, r->reason, sizeof(result.reason));
-    if (r->err.code != 0 && is_success(a->verb, r->status)) {
+    if (r->err.code != 0 && is_success(a->verb, r)) {
         result.err = (struct err){0};
     } else if (r->err.code == 0 && (a->verb == ACTION_APPLY || a->verb == ACTION_STATUS)) {
         object = json_loadb(r->body, r->len, JSON_ALLOW_NUL, NULL);

@@ -22,7 +22,7 @@ void kube_act_init(struct kube_act_set *s, struct kube_http *http);
 void kube_act_cancel_all(struct kube_act_set *s); // no done any more
 
 // As cluster_ops.act. Results: DELETE and POKE of an object that is gone, or is another one by now, succeeded
-// (status 404 or 409, no err); so did an EVENT that is there already.
+// (status 404, 409 or 422, no err); so did an EVENT that is there already.
 MUST_USE int kube_act_start(struct kube_act_set *s, const struct action *a, action_done_fn *done, void *arg,
                             struct err *e);
 
