@@ -158,3 +158,25 @@ def case_idle_costs_little(binary):
         woken = (int(a.status("voluntary_ctxt_switches")[0]) - before) / (time.monotonic() - begun)
         print(f"# {woken:.1f} wake-ups a second")
         expect(woken < 25, f"{woken:.1f} wake-ups a second")
+
+
+def case_allocator_is_read_back(binary):
+    """Settings take effect in jemalloc; in any other allocator none does, and that is said."""
+    settings = {"narenas": "1", "tcache": "false", "dirty_decay_ms": "0"}
+    conf = ",".join(f"{k}:{v}" for k, v in settings.items())
+    with Net("n1") as net, Agent(binary, net["n1"], env={"MALLOC_CONF": conf}) as a:
+        a.files.agent().peers([net["n1"]]).write()
+        a.start()
+        m, report = a.metrics(), a.report()["allocator"]
+        name = m.all("kubecanary_allocator_info")[0][0]["allocator"]
+        real = name == "jemalloc"
+        expect({l["setting"]: v for l, v in m.all("kubecanary_allocator_effective")} == {k: float(real) for k in settings}, m.samples["kubecanary_allocator_effective"])
+        expect(report["effective"] is real and report["name"] == name and m.one("kubecanary_allocator_arenas") == 1, report)
+        print(f"# {name} {report['version']}: {m.one('kubecanary_allocator_arenas'):.0f} arena, {resident(a)} KiB resident")
+    if real:
+        with Net("n1") as net, Agent(binary, net["n1"], env={"MALLOC_CONF": "narenas:2,tcache:nonsense,no_such:1"}) as a:
+            a.files.agent().peers([net["n1"]]).write()
+            a.start()
+            m = a.metrics()
+            expect(m.one("kubecanary_allocator_arenas") == 2)
+            expect({l["setting"]: v for l, v in m.all("kubecanary_allocator_effective")} == {"narenas": 1, "tcache": 0, "no_such": 0}, m.samples["kubecanary_allocator_effective"])
