@@ -166,7 +166,9 @@ static void write_allocator(const struct writer *w, const struct runtime_allocat
                   "The allocator in effect; always 1.");
     metric_u64(w->out, "kubecanary_allocator", "_info", buf_text(&labels), 1);
     buf_release(&labels);
-    gauge(w, "kubecanary_allocator_arenas", NULL, "Arenas that the allocator has.", a->arenas);
+    gauge(w, "kubecanary_allocator_arenas", NULL,
+          "Arenas that the allocator spreads threads over; its own for oversized requests is not counted.",
+          a->arenas);
     metric_family(
         w->out, w->format, METRIC_GAUGE, "kubecanary_allocator_effective", NULL,
         "1: this setting of MALLOC_CONF, read back from the allocator, is in effect; 0: it is not.");

@@ -93,13 +93,14 @@ static void read_jemalloc(struct runtime_allocator *a)
     uint64_t epoch = 1;
     size_t len = sizeof(epoch), allocated, active, resident;
     const char *version = "";
-    unsigned arenas = 0;
+    unsigned arenas = 0, automatic = 0;
     a->name = "jemalloc";
     mallctl("epoch", &epoch, &len, &epoch, sizeof(epoch)); // statistics are of the last epoch
     if (ctl("version", &version, sizeof(version)))
         copy_part(a->version, version, strcspn(version, "-"));
-    if (ctl("arenas.narenas", &arenas, sizeof(arenas)))
-        a->arenas = arenas;
+    // jemalloc counts the one that it makes for oversized requests as well.
+    if (ctl("arenas.narenas", &arenas, sizeof(arenas)) && ctl("opt.narenas", &automatic, sizeof(automatic)))
+        a->arenas = MIN(arenas, automatic);
     a->sizes = ctl("stats.allocated", &allocated, sizeof(allocated)) &&
                ctl("stats.active", &active, sizeof(active)) &&
                ctl("stats.resident", &resident, sizeof(resident));

@@ -20,7 +20,7 @@ struct runtime_setting { // one of MALLOC_CONF
 struct runtime_allocator {
     const char *name; // "jemalloc", "glibc", "musl"
     char version[RUNTIME_TEXT];
-    uint64_t arenas;
+    uint64_t arenas; // that threads allocate from
     size_t n_settings;
     struct runtime_setting settings[RUNTIME_SETTINGS]; // in the order of MALLOC_CONF; more are ignored
     bool sizes;                                        // the next three are known
