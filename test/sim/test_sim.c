@@ -256,9 +256,11 @@ static void change(struct fleet *f, struct world *w)
         f->file.spec.n_targets = 1 - f->file.spec.n_targets;
     f->file.paused = world_chance(w, 50);
     if (world_chance(w, 100)) {
+        static unsigned base; // never the bounds of the time before
+        base = (base + 1) % 90;
         f->file.spec.metrics.n_buckets = 1 + world_random(w) % 4;
         for (unsigned i = 0; i < 4; i++)
-            f->file.spec.metrics.rtt_buckets_us[i] = (100u + (unsigned)(world_random(w) % 90)) << (3 * i);
+            f->file.spec.metrics.rtt_buckets_us[i] = (100u + base) << (3 * i);
         for (size_t i = 0; i < ROWS; i++)
             w->rows[i].n_rtt = w->rows[i].rtt_sum_ns = 0;
     }

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "test/unit/check.h"
+
+#include <errno.h>
+
+#include "agent/plan.h"
+#include "test/unit/agent/files.h"
+
+static struct files f;
+static struct plan *plan;
+
+static int build(const char *node, const struct plan *old, uint64_t now, struct plan **ret)
+{
+    struct err e = {0};
+    int r = plan_build(&f.file, &f.peers, node, SPEC_NETWORK_POD, old, now, ret, &e);
+    if (r != 0)
+        printf("    %s\n", e.msg);
+    return r;
+}
+
+// "probe>destination/family" of each pair, a '-' before those that are gone.
+static const char *list(const struct plan *p)
+{
+    static char out[4096];
+    size_t n = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < p->n_pairs; i++) {
+        const struct plan_pair *r = &p->pairs[i];
+        n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%s%s>%s/%u", i ? " " : "", r->gone ? "-" : "",
+                              p->probes[r->probe].name, p->dests[r->dest].name, r->family ? 6 : 4);
+    }
+    return out;
+}
+
+static void three_nodes(void)
+{
+    files_init(&f);
+    files_peer(&f, "n3", "b", "192.0.2.3", NULL, PEER_READY);
+    files_peer(&f, "n1", "a", "192.0.2.1", "2001:db8::1", PEER_READY);
+    files_peer(&f, "n2", "a", "192.0.2.2", "2001:db8::2", PEER_READY);
+}
+
+static void release(void)
+{
+    plan_free(plan);
+    plan = NULL;
+    files_release(&f);
+}
+
+static void test_mesh(void)
+{
+    three_nodes();
+    f.file.spec.mesh.n_probes = 2;
+    files_target(&f, "web", SPEC_TCP, "192.0.2.9", 443);
+    files_target(&f, "gateway", SPEC_ICMP, "2001:db8::9", 0);
+    CHECK_INT(build("n1", NULL, 0, &plan), 0);
+    CHECK_STR(list(plan),
+              "icmp>n2/4 icmp>n2/6 tcp>n2/4 tcp>n2/6 icmp>n3/4 tcp>n3/4 icmp>gateway/6 tcp>web/4");
+    CHECK_INT(plan->n_live, 8);
+    CHECK_STR(plan->node, "n1");
+    CHECK_STR(plan->zone, "a");
+    CHECK_STR(plan->network_name, "Pod");
+    CHECK_INT(plan->generation, 3);
+    CHECK_INT(plan->bounds_ns[1], 1000000);
+    CHECK_STR(plan->dests[plan->pairs[4].dest].zone, "b");
+    CHECK_INT(plan->probes[plan->pairs[2].probe].port, 9962);
+    CHECK_INT(plan->probes[plan->pairs[7].probe].port, 443);
+    CHECK(plan->dests[plan->pairs[7].dest].target);
+    // 3 x icmp/s + 3 x tcp/5s x 3 packets + a target each
+    CHECK_INT(plan->packets_per_ks, 3000 + 1800 + 1000 + 3000);
+    CHECK_INT(plan->min_interval_ns, NS_PER_S);
+    CHECK_INT(plan->coverage, 2);
+    CHECK_INT(plan->peers[PEER_READY], 2);
+    release();
+}
+
+// Only Ready peers are probed; the others are counted. Ourselves are neither.
+static void test_states(void)
+{
+    three_nodes();
+    files_peer(&f, "n4", "a", "192.0.2.4", NULL, PEER_LEAVING);
+    files_peer(&f, "n5", "a", "192.0.2.5", NULL, PEER_NOT_READY);
+    files_peer(&f, "n6", "a", NULL, NULL, PEER_PENDING);
+    CHECK_INT(build("n1", NULL, 0, &plan), 0);
+    CHECK_STR(list(plan), "icmp>n2/4 icmp>n2/6 icmp>n3/4");
+    CHECK_INT(plan->peers[PEER_READY], 2);
+    CHECK_INT(plan->peers[PEER_LEAVING], 1);
+    CHECK_INT(plan->peers[PEER_NOT_READY], 1);
+    CHECK_INT(plan->peers[PEER_PENDING], 1);
+    CHECK_INT(plan->coverage, 2);
+    release();
+}
+
+static void test_families_and_networks(void)
+{
+    three_nodes();
+    f.file.spec.mesh.families = FAMILY_BIT(FAMILY_IPV6);
+    CHECK_INT(build("n1", NULL, 0, &plan), 0);
+    CHECK_STR(list(plan), "icmp>n2/6");
+    plan_free(plan);
+    f.file.spec.mesh.networks = 1u << SPEC_NETWORK_NODE;
+    CHECK_INT(build("n1", NULL, 0, &plan), 0);
+    CHECK_STR(list(plan), "");
+    plan_free(plan);
+    f.file.spec.mesh.present = false;
+    files_target(&f, "gateway", SPEC_ICMP, "192.0.2.9", 0);
+    CHECK_INT(build("elsewhere", NULL, 0, &plan), 0);
+    CHECK_STR(list(plan), "icmp>gateway/4");
+    CHECK_STR(plan->zone, "");
+    release();
+}
+
+// What goes stays for a minute, also over further reloads; what comes back is live at once.
+static void test_gone(void)
+{
+    three_nodes();
+    CHECK_INT(build("n1", NULL, 0, &plan), 0);
+    f.peers.list[1].state = PEER_LEAVING; // n2
+    struct plan *next;
+    CHECK_INT(build("n1", plan, 1000, &next), 0);
+    plan_free(plan);
+    plan = next;
+    CHECK_STR(list(plan), "-icmp>n2/4 -icmp>n2/6 icmp>n3/4");
+    CHECK_INT(plan->n_live, 1);
+    CHECK_INT(plan->gone_until_ns, 1000 + LIMIT_GONE_NS);
+
+    f.file.generation = 4;
+    CHECK_INT(build("n1", plan, LIMIT_GONE_NS, &next), 0);
+    plan_free(plan);
+    plan = next;
+    CHECK_STR(list(plan), "-icmp>n2/4 -icmp>n2/6 icmp>n3/4");
+    CHECK_INT(plan->gone_until_ns, 1000 + LIMIT_GONE_NS);
+
+    struct err e;
+    CHECK_INT(plan_prune(plan, 1000 + LIMIT_GONE_NS, &next, &e), 0);
+    CHECK_STR(list(next), "icmp>n3/4");
+    CHECK_INT(next->gone_until_ns == UINT64_MAX, 1);
+    CHECK_INT(next->generation, 4);
+    CHECK_INT(next->coverage, plan->coverage);
+    CHECK_INT(next->packets_per_ks, plan->packets_per_ks);
+    plan_free(next);
+
+    f.peers.list[1].state = PEER_READY;
+    CHECK_INT(build("n1", plan, LIMIT_GONE_NS, &next), 0);
+    CHECK_STR(list(next), "icmp>n2/4 icmp>n2/6 icmp>n3/4");
+    plan_free(next);
+    release();
+}
+
+// A row is its labels: an address, an interval, a type that changes leaves it the same row, and nothing is
+// ever there twice.
+static void test_key(void)
+{
+    three_nodes();
+    CHECK_INT(build("n1", NULL, 0, &plan), 0);
+    f.peers.list[1].pod[FAMILY_IPV4] = files_addr("192.0.2.99");
+    f.file.spec.mesh.probes[0].type = SPEC_TCP;
+    f.file.spec.mesh.probes[0].interval_ns = 2 * NS_PER_S;
+    struct plan *next;
+    CHECK_INT(build("n1", plan, 0, &next), 0);
+    CHECK_STR(list(next), "icmp>n2/4 icmp>n2/6 icmp>n3/4");
+    for (size_t i = 0; i < 3; i++)
+        CHECK_INT(plan_compare(plan, i, next, i), 0);
+    CHECK(plan_compare(plan, 0, next, 1) < 0 && plan_compare(plan, 2, next, 1) > 0);
+    plan_free(next);
+    release();
+}
+
+static void test_hold(void)
+{
+    three_nodes();
+    CHECK_INT(build("n1", NULL, 0, &plan), 0);
+    struct plan *held = plan_hold(plan);
+    plan_free(plan);
+    plan = NULL;
+    CHECK_STR(held->dests[0].name, "n2");
+    plan_free(held);
+    plan_free(NULL);
+    release();
+}
+
+static void test_too_many(void)
+{
+    files_init(&f);
+    f.file.spec.mesh.n_probes = LIMIT_PROBES;
+    for (unsigned i = 0; i < LIMIT_PROBES; i++) {
+        f.file.spec.mesh.probes[i] = f.file.spec.mesh.probes[0];
+        snprintf(f.file.spec.mesh.probes[i].name, sizeof(f.file.spec.mesh.probes[i].name), "p%u", i);
+    }
+    struct err e;
+    for (unsigned i = 0; i < 5000; i++) {
+        char node[16];
+        snprintf(node, sizeof(node), "n%04u", i);
+        struct peer p = {.node = node, .zone = (char[]){"a"}};
+        p.pod[FAMILY_IPV4] = p.pod[FAMILY_IPV6] = (struct addr){.set = 1};
+        p.pod[FAMILY_IPV6].family = FAMILY_IPV6;
+        CHECK_INT(peers_add(&f.peers, &p, &e), 0);
+    }
+    CHECK_INT(peers_sort(&f.peers, &e), 0);
+    CHECK_INT(plan_build(&f.file, &f.peers, "n0000", SPEC_NETWORK_POD, NULL, 0, &plan, &e), -E2BIG);
+    CHECK_CONTAINS(e.msg, "79984 pairs");
+    release();
+}
+
+static const struct check_case cases[] = {
+    {"a mesh and targets, in order", test_mesh},
+    {"only Ready peers are probed", test_states},
+    {"families and networks", test_families_and_networks},
+    {"what is gone stays for a minute", test_gone},
+    {"a row is its labels", test_key},
+    {"a held plan outlives its successor", test_hold},
+    {"more pairs than there may be", test_too_many},
+};
+CHECK_MAIN(cases)
