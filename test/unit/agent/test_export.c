@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// /metrics and /report from an engine that was never run: the same bytes whatever the reader's pace, hostile
+// names, limits, and what is there before the first configuration.
+#include "agent/export.h"
+
+#include "agent/report.h"
+#include "lib/doc.h"
+#include "test/unit/agent/files.h"
+#include "test/unit/check.h"
+
+#define BAD_NAME "n\"2\\\n"
+
+struct fixture {
+    struct loop *loop;
+    struct prober *prober;
+    struct files files;
+    struct inputs_state inputs;
+};
+
+static bool set_up(struct fixture *f)
+{
+    struct err e;
+    *f = (struct fixture){0};
+    files_init(&f->files);
+    f->files.file.spec.metrics.series_limit = 50000;
+    f->files.file.spec.metrics.n_buckets = 2;
+    f->files.file.spec.metrics.rtt_buckets_us[0] = 50;
+    f->files.file.spec.metrics.rtt_buckets_us[1] = 1000000;
+    f->loop = loop_new(&e);
+    f->prober = f->loop ? prober_new(f->loop, "n1", SPEC_NETWORK_POD, NULL, &e) : NULL;
+    return f->prober;
+}
+
+static void tear_down(struct fixture *f)
+{
+    prober_free(f->prober);
+    loop_free(f->loop);
+    peers_release(&f->files.peers);
+}
+
+static bool add_peer(struct fixture *f, char *name, char *zone)
+{
+    struct err e;
+    struct peer p = {.node = name, .zone = zone, .state = PEER_READY};
+    return addr_parse("127.0.0.9", &p.pod[FAMILY_IPV4]) == 0 && peers_add(&f->files.peers, &p, &e) == 0;
+}
+
+static bool put_in_force(struct fixture *f)
+{
+    struct err e = {0};
+    int r = peers_sort(&f->files.peers, &e);
+    if (r == 0)
+        r = prober_apply(f->prober, &f->files.file, &f->files.peers, &e);
+    if (r < 0)
+        printf("    %s: %s\n", e.path, e.msg);
+    return r == 0;
+}
+
+// A whole scrape, read in pieces of at most `max` bytes.
+static bool scrape(const struct fixture *f, enum metric_format format, size_t max, struct buf *ret)
+{
+    struct export_sources from = {.prober = f->prober, .inputs = &f->inputs};
+    struct export *x = export_new(&from, format);
+    char *piece = malloc(max);
+    ssize_t n = -1;
+    buf_init(ret, 16u << 20);
+    while (x && piece && (n = export_read(x, piece, max)) > 0)
+        buf_add(ret, piece, (size_t)n);
+    export_free(x);
+    free(piece);
+    return n == 0 && !ret->failed;
+}
+
+// Drops the lines of what changes from one scrape to the next.
+static void drop_process(struct buf *b)
+{
+    static char out[1u << 20];
+    size_t len = 0;
+    for (const char *line = buf_text(b); *line != '\0';) {
+        size_t n = strcspn(line, "\n") + 1;
+        if (strncmp(line, "process_", 8) != 0 && strncmp(line, "kubecanary_allocator_", 21) != 0 &&
+            len + n < sizeof(out)) {
+            memcpy(out + len, line, n);
+            len += n;
+        }
+        line += n;
+    }
+    buf_reset(b);
+    buf_add(b, out, len);
+}
+
+static void check_pace(struct fixture *f, enum metric_format format)
+{
+    CLEANUP_BUF struct buf whole = {0};
+    CHECK(scrape(f, format, 1u << 20, &whole));
+    drop_process(&whole);
+    for (size_t max = 1; max < 40000; max = max * 7 + 1) {
+        CLEANUP_BUF struct buf pieces = {0};
+        CHECK(scrape(f, format, max, &pieces));
+        drop_process(&pieces);
+        CHECK_STR(buf_text(&pieces), buf_text(&whole));
+    }
+}
+
+static void pace(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    for (int i = 0; i < 30; i++) {
+        char name[16], zone[] = "z";
+        snprintf(name, sizeof(name), "m%02d", i);
+        CHECK(add_peer(&f, name, zone));
+    }
+    CHECK(put_in_force(&f));
+    check_pace(&f, METRIC_TEXT_0_0_4);
+    check_pace(&f, METRIC_OPENMETRICS_1_0);
+    tear_down(&f);
+}
+
+static void check_text(struct fixture *f)
+{
+    CLEANUP_BUF struct buf text = {0}, open = {0};
+    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &text));
+    static const char labels[] =
+        "probe=\"icmp\",source_node=\"n1\",source_zone=\"\",network=\"Pod\","
+        "destination_node=\"n\\\"2\\\\\\n\",destination_zone=\"\\\"z\",family=\"IPv4\"";
+    char line[512];
+    snprintf(line, sizeof(line), "\nkubecanary_probe_sent_total{%s} 0\n", labels);
+    CHECK_CONTAINS(buf_text(&text), line);
+    snprintf(line, sizeof(line), "\nkubecanary_probe_results_total{%s,result=\"lost\"} 0\n", labels);
+    CHECK_CONTAINS(buf_text(&text), line);
+    snprintf(line, sizeof(line), "\nkubecanary_probe_rtt_seconds_bucket{%s,le=\"0.00005\"} 0\n", labels);
+    CHECK_CONTAINS(buf_text(&text), line);
+    snprintf(line, sizeof(line), "\nkubecanary_probe_rtt_seconds_bucket{%s,le=\"1.0\"} 0\n", labels);
+    CHECK_CONTAINS(buf_text(&text), line);
+    snprintf(
+        line, sizeof(line),
+        "\nkubecanary_probe_rtt_seconds_bucket{%s,le=\"+Inf\"} 0\nkubecanary_probe_rtt_seconds_sum{%s} 0.0\n"
+        "kubecanary_probe_rtt_seconds_count{%s} 0\n",
+        labels, labels, labels);
+    CHECK_CONTAINS(buf_text(&text), line);
+    CHECK(!strstr(buf_text(&text), "# EOF"));
+    CHECK(scrape(f, METRIC_OPENMETRICS_1_0, 4096, &open));
+    CHECK_CONTAINS(buf_text(&open), "# TYPE kubecanary_probe_sent counter\n");
+    CHECK(open.len > 6 && strcmp(buf_text(&open) + open.len - 6, "# EOF\n") == 0);
+}
+
+static void hostile_names(void)
+{
+    struct fixture f;
+    char name[] = BAD_NAME, zone[] = "\"z";
+    CHECK(set_up(&f));
+    CHECK(add_peer(&f, name, zone));
+    CHECK(put_in_force(&f));
+    check_text(&f);
+    tear_down(&f);
+}
+
+static size_t count(const char *text, const char *word)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, word)); text++)
+        n++;
+    return n;
+}
+
+static void check_limit(struct fixture *f)
+{
+    CLEANUP_BUF struct buf with = {0}, without = {0};
+    const struct plan *p = prober_plan(f->prober);
+    uint64_t all = export_series(p, true);
+    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &with));
+    CHECK_CONTAINS(buf_text(&with), "\nkubecanary_series_limited 0\n");
+    CHECK_INT(count(buf_text(&with), "\nkubecanary_probe"), all); // as many lines as were announced
+    f->files.file.spec.metrics.series_limit = (uint32_t)all - 1;
+    CHECK(put_in_force(f));
+    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &without));
+    CHECK_CONTAINS(buf_text(&without), "\nkubecanary_series_limited 1\n");
+    CHECK_INT(count(buf_text(&without), "\nkubecanary_probe"), export_series(prober_plan(f->prober), false));
+    CHECK(!strstr(buf_text(&without), "kubecanary_probe_rtt_seconds"));
+}
+
+static void limit(void)
+{
+    struct fixture f;
+    char a[] = "a", b[] = "b", zone[] = "z";
+    CHECK(set_up(&f));
+    CHECK(add_peer(&f, a, zone) && add_peer(&f, b, zone));
+    CHECK(put_in_force(&f));
+    check_limit(&f);
+    tear_down(&f);
+}
+
+static void check_empty(struct fixture *f)
+{
+    CLEANUP_BUF struct buf text = {0};
+    CHECK(scrape(f, METRIC_OPENMETRICS_1_0, 4096, &text));
+    CHECK_CONTAINS(buf_text(&text), "\nkubecanary_config_last_reload_successful 0\n");
+    CHECK_CONTAINS(buf_text(&text), "\nkubecanary_config_generation 0\n");
+    CHECK(!strstr(buf_text(&text), "kubecanary_probe_sent"));
+    CHECK_CONTAINS(buf_text(&text), "# EOF\n");
+}
+
+static void empty(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_empty(&f);
+    tear_down(&f);
+}
+
+static const char *member(const struct doc *d, const char *key)
+{
+    const struct doc_node *n = doc_get(doc_root(d), key);
+    return n ? n->text : "(absent)";
+}
+
+static void check_report(struct fixture *f)
+{
+    struct report_health h = {.node = BAD_NAME, .network = "Pod", .reason = "no \"socket\"\n"};
+    struct export_sources from = {.prober = f->prober, .inputs = &f->inputs};
+    CLEANUP_BUF struct buf out;
+    CLEANUP_DOC struct doc *d = NULL;
+    struct err e = {0};
+    buf_init(&out, REPORT_MAX);
+    report_write(&from, &h, &out);
+    CHECK(!out.failed);
+    if (doc_parse(buf_text(&out), out.len, &d, &e) < 0)
+        printf("    %s\n    %s\n", e.msg, buf_text(&out));
+    CHECK(d);
+    CHECK_STR(member(d, "node"), BAD_NAME);
+    CHECK_STR(member(d, "reason"), "no \"socket\"\n");
+    CHECK_STR(member(d, "ready"), "false");
+    CHECK_STR(member(d, "lossRatio"), "null"); // nothing was measured: not 0
+    CHECK_STR(doc_get(doc_get(doc_root(d), "totals"), "sent")->text, "0");
+    CHECK(doc_get(doc_get(doc_root(d), "allocator"), "settings"));
+}
+
+static void report(void)
+{
+    struct fixture f;
+    char name[] = BAD_NAME, zone[] = "z";
+    CHECK(set_up(&f));
+    setenv("MALLOC_CONF", "narenas:1,x", 1);
+    check_report(&f); // before any configuration
+    CHECK(add_peer(&f, name, zone));
+    CHECK(put_in_force(&f));
+    check_report(&f);
+    unsetenv("MALLOC_CONF");
+    tear_down(&f);
+}
+
+static const struct check_case cases[] = {
+    {"pace", pace},     {"hostile names", hostile_names}, {"series limit", limit}, {"empty", empty},
+    {"report", report},
+};
+CHECK_MAIN(cases)
