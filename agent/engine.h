@@ -58,8 +58,8 @@ struct stats_agent *engine_agent(struct engine *en);
 const struct stats_agent *engine_agent_stats(const struct engine *en);
 // The bytes that a plan and the engine's part of it take from the heap, counters and probes in flight
 // included, the allocator's overhead aside. A pair of the mesh with b bounds takes 16 (plan) + 32 (engine) +
-// 40 + 24 * slots + stats_size(b) bytes, where slots is the power of two that holds (timeout + grace) /
-// interval + 2 probes: 472 with 24 bounds, 368 with 11, at 1 s and 1 s. A destination takes 56 and its names,
+// 32 + 24 * slots + stats_size(b) bytes, where slots is the power of two that holds (timeout + grace) /
+// interval + 2 probes: 464 with 24 bounds, 360 with 11, at 1 s and 1 s. A destination takes 56 and its names,
 // which stand in chunks of 2 KiB. Published in the docs, held by a test.
 size_t engine_memory(const struct plan *p);
 // Probes in flight over all pairs.

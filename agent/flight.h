@@ -37,7 +37,7 @@ struct flight {
 // The slots that a probe of this kind needs: (timeout + grace) / interval + 2, up to a power of two.
 uint16_t flight_slots_for(const struct plan_probe *r);
 struct flight *flight_new(uint16_t n_slots, size_t n_bounds); // zeroed; NULL without memory; free() frees it
-size_t flight_size(uint16_t n_slots, size_t n_bounds);        // 40 + 24 * n_slots + stats_size(n_bounds)
+size_t flight_size(uint16_t n_slots, size_t n_bounds);        // 32 + 24 * n_slots + stats_size(n_bounds)
 struct stats *flight_stats(const struct flight *f);
 static inline uint32_t flight_window(const struct flight *f) // probes from the oldest in flight on
 {

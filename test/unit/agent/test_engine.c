@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine step by step; test/sim drives it through days.
+#include "test/unit/check.h"
+
+#include <malloc.h>
+
+#include "agent/engine.h"
+#include "agent/flight.h"
+#include "test/unit/agent/files.h"
+
+#define S NS_PER_S
+#define MS NS_PER_MS
+
+static struct files f;
+static struct engine *en;
+static uint64_t now;
+static struct engine_send out[LIMIT_BURST];
+
+static void fill(uint64_t *to, size_t n, void *arg UNUSED)
+{
+    static uint64_t x = 1;
+    for (size_t i = 0; i < n; i++)
+        to[i] = x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+}
+
+static int apply(void)
+{
+    struct plan *p;
+    struct err e = {0};
+    int r = plan_build(&f.file, &f.peers, "n1", SPEC_NETWORK_POD, engine_plan(en), now, &p, &e);
+    if (r == 0)
+        r = engine_apply(en, p, now, &e);
+    if (r != 0)
+        printf("    %s\n", e.msg);
+    return r;
+}
+
+static void stop(void)
+{
+    engine_free(en);
+    en = NULL;
+    files_release(&f);
+}
+
+// One target that is pinged each second.
+static void start(void)
+{
+    struct err e;
+    if (en) // a case failed before this one
+        stop();
+    now = 100 * S;
+    files_init(&f);
+    files_target(&f, "gateway", SPEC_ICMP, "192.0.2.1", 0);
+    en = engine_new(fill, NULL, &e);
+}
+
+// Ticks until a probe is begun, at most for 20 s.
+static struct engine_token next_probe(void)
+{
+    for (uint64_t end = now + 20 * S; now < end; now += 10 * MS) {
+        if (engine_due(en, now, out, 1) == 1) {
+            engine_sent(en, &out[0].token, now);
+            return out[0].token;
+        }
+    }
+    printf("    no probe\n");
+    return (struct engine_token){0};
+}
+
+static struct engine_reply after(uint64_t rtt)
+{
+    return (struct engine_reply){.now_ns = now + rtt, .rx_ns = now + rtt};
+}
+
+static const struct stats *st(void)
+{
+    return engine_stats(en, 0);
+}
+
+static void test_outcomes(void)
+{
+    start();
+    CHECK_INT(apply(), 0);
+    struct engine_token t = next_probe();
+    CHECK_INT(st()->in_flight, 1);
+    struct engine_reply r = after(70 * NS_PER_US);
+    CHECK(engine_reply(en, &t, &r));
+    CHECK_INT(st()->results[STATS_RECEIVED], 1);
+    CHECK_INT(st()->buckets[0], 1);
+    CHECK_INT(st()->rtt_sum_ns, 70 * NS_PER_US);
+    CHECK(engine_reply(en, &t, &r));
+    CHECK_INT(st()->duplicates, 1);
+
+    t = next_probe();
+    r = after(1 * S);
+    CHECK(engine_reply(en, &t, &r)); // exactly at the timeout is in time
+    CHECK_INT(st()->results[STATS_RECEIVED], 2);
+    t = next_probe();
+    r = after(1 * S + 1);
+    CHECK(engine_reply(en, &t, &r));
+    CHECK_INT(st()->results[STATS_LATE], 1);
+    t = next_probe();
+    r = after(2 * S + 1);
+    CHECK(engine_reply(en, &t, &r));
+    CHECK_INT(st()->results[STATS_LOST], 1);
+    CHECK_INT(stats_rtt_count(st()), 2); // the time of a failure is no RTT
+
+    t = next_probe();
+    CHECK(engine_unreachable(en, &t));
+    r = after(1);
+    CHECK(!engine_reply(en, &t, &r)); // it has ended
+    t = next_probe();
+    engine_send_failed(en, &t);
+    t = next_probe();
+    r.corrupt = true;
+    CHECK(engine_reply(en, &t, &r));
+    CHECK_INT(st()->results[STATS_UNREACHABLE], 1);
+    CHECK_INT(st()->results[STATS_SEND_ERROR], 1);
+    CHECK_INT(st()->results[STATS_CORRUPT], 1);
+    CHECK_INT(st()->sent, 7);
+    CHECK(stats_consistent(st()));
+    stop();
+}
+
+static void test_lost_only_after_the_grace(void)
+{
+    start();
+    CHECK_INT(apply(), 0);
+    struct engine_token t = next_probe();
+    uint64_t sent = now;
+    engine_stop(en);
+    CHECK_INT(engine_due(en, sent + 2 * S - 1, out, 1), 0);
+    CHECK_INT(st()->results[STATS_LOST], 0);
+    CHECK_INT(engine_in_flight(en), 1);
+    CHECK_INT(engine_due(en, sent + 2 * S, out, 1), 0);
+    CHECK_INT(st()->results[STATS_LOST], 1);
+    CHECK_INT(engine_in_flight(en), 0);
+    struct engine_reply r = after(0);
+    CHECK(!engine_reply(en, &t, &r));
+    CHECK_INT(st()->results[STATS_RECEIVED], 0);
+    stop();
+}
+
+// An answer belongs to a probe by all three parts of its token.
+static void test_no_alias(void)
+{
+    start();
+    CHECK_INT(apply(), 0);
+    struct engine_token t = next_probe();
+    struct engine_reply r = after(1);
+    struct engine_token wrong[] = {{t.id + 1, t.seq, t.cookie},          {t.id, t.seq + 1, t.cookie},
+                                   {t.id, t.seq, t.cookie ^ 1},          {t.id, t.seq + 0x10000, t.cookie},
+                                   {t.id, t.seq - 2, t.cookie},          {UINT32_MAX, t.seq, t.cookie},
+                                   {t.id, t.seq + 0x80000000u, t.cookie}};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        CHECK(!engine_reply(en, &wrong[i], &r));
+        CHECK(!engine_unreachable(en, &wrong[i]));
+        engine_send_failed(en, &wrong[i]);
+        engine_tx(en, &wrong[i], now);
+    }
+    CHECK_INT(st()->in_flight, 1);
+    CHECK(engine_reply(en, &t, &r));
+    stop();
+}
+
+// 70,000 probes, past 16 bits, each second answer out of turn.
+static void test_long_run(void)
+{
+    start();
+    CHECK_INT(apply(), 0);
+    for (unsigned i = 0; i < 70000; i++) {
+        struct engine_token t = next_probe(), u = next_probe();
+        struct engine_reply r = after(1);
+        CHECK(engine_reply(en, &u, &r));
+        CHECK(engine_reply(en, &t, &r));
+    }
+    CHECK_INT(st()->sent, 140000);
+    CHECK_INT(st()->results[STATS_RECEIVED] + st()->results[STATS_LATE], 140000);
+    CHECK_INT(st()->reordered, 70000);
+    CHECK_INT(st()->duplicates, 0);
+    stop();
+}
+
+// The stamps that are there decide; a stamp that cannot be is not believed.
+static void test_stamps(void)
+{
+    const struct {
+        int64_t tx, rx; // from sending, ns; 0: none
+        uint64_t rtt;
+        enum stats_stamp source;
+    } at[] = {
+        {20000, 90000, 70000, STATS_STAMP_KERNEL},
+        {0, 90000, 90000, STATS_STAMP_KERNEL_RX},
+        {20000, 0, 50000000, STATS_STAMP_USER},
+        {0, 0, 50000000, STATS_STAMP_USER},
+        {-5000, 90000, 95000, STATS_STAMP_KERNEL},                  // the clocks' noise
+        {95000, 90000, 90000, STATS_STAMP_KERNEL_RX},               // sent after it came?
+        {20000, 500000000, 50000000, STATS_STAMP_USER},             // from the future
+        {20000, -20000000, 50000000, STATS_STAMP_USER},             // before it was sent
+        {INT64_C(9000000000), 90000, 90000, STATS_STAMP_KERNEL_RX}, // out of range
+    };
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        start();
+        CHECK_INT(apply(), 0);
+        struct engine_token t = next_probe();
+        if (at[i].tx)
+            engine_tx(en, &t, now + (uint64_t)at[i].tx);
+        struct engine_reply r = {.now_ns = now + 50 * MS, .rx_ns = at[i].rx ? now + (uint64_t)at[i].rx : 0};
+        CHECK(engine_reply(en, &t, &r));
+        CHECK_INT(st()->rtt_sum_ns, at[i].rtt);
+        CHECK_INT(engine_agent_stats(en)->stamps[at[i].source], 1);
+        stop();
+    }
+}
+
+// An error that quotes 8 bytes of ours names a probe only if it can be no other.
+static void test_short_error(void)
+{
+    start();
+    files_target(&f, "twin", SPEC_ICMP, "192.0.2.2", 0);
+    CHECK_INT(apply(), 0);
+    struct engine_token t = next_probe(), u = next_probe();
+    struct addr a = files_addr("192.0.2.1"), b = files_addr("192.0.2.2");
+    bool swapped = engine_plan(en)->pairs[out[0].pair].dest != 1;
+    if (swapped) {
+        struct addr x = a;
+        a = b;
+        b = x;
+    }
+    CHECK(!engine_unreachable_at(en, &a, (uint16_t)(t.seq + 7)));
+    CHECK(!engine_unreachable_at(en, &b, (uint16_t)t.seq) || (uint16_t)t.seq == (uint16_t)u.seq);
+    CHECK(engine_unreachable_at(en, &a, (uint16_t)t.seq));
+    CHECK(!engine_unreachable_at(en, &a, (uint16_t)t.seq));
+    CHECK(engine_unreachable(en, &u));
+    stop();
+}
+
+static void test_reload_keeps(void)
+{
+    start();
+    files_peer(&f, "n1", "a", "192.0.2.11", NULL, PEER_READY);
+    files_peer(&f, "n2", "a", "192.0.2.12", NULL, PEER_READY);
+    CHECK_INT(apply(), 0);
+    struct engine_token t[2] = {next_probe(), next_probe()};
+    uint64_t next = now;
+    f.peers.list[1].pod[FAMILY_IPV4] = files_addr("192.0.2.99");
+    f.file.spec.mesh.probes[0].timeout_ns = 4 * S; // a larger ring
+    f.file.spec.metrics.rtt_buckets_us[2] = 5000;
+    f.file.spec.metrics.n_buckets = 3;
+    CHECK_INT(apply(), 0);
+    CHECK_INT(engine_in_flight(en), 2);
+    struct engine_reply r = after(1);
+    CHECK(engine_reply(en, &t[0], &r));
+    CHECK(engine_reply(en, &t[1], &r));
+    CHECK_INT(st()->results[STATS_RECEIVED], 1);
+    CHECK_INT(st()->n_buckets, 3);
+    // the phase stays: nobody is probed twice within a second, or left out
+    unsigned n = 0;
+    for (; now < next + 1005 * MS; now += 5 * MS)
+        n += (unsigned)engine_due(en, now, out, 16);
+    CHECK_INT(n, 2);
+    CHECK(addr_equal(&out[0].to, &f.peers.list[1].pod[0]) || addr_equal(&out[0].to, &f.targets[0].address));
+    stop();
+}
+
+static void test_paused(void)
+{
+    start();
+    CHECK_INT(apply(), 0);
+    struct engine_token t = next_probe();
+    f.file.paused = true;
+    CHECK_INT(apply(), 0);
+    struct engine_reply r = after(1);
+    CHECK(engine_reply(en, &t, &r));
+    uint64_t end = now + 60 * S;
+    for (; now < end; now += 50 * MS)
+        CHECK_INT(engine_due(en, now, out, 16), 0);
+    f.file.paused = false;
+    CHECK_INT(apply(), 0);
+    next_probe();
+    CHECK(now < end + S + 10 * MS);
+    CHECK_INT(st()->sent, 2);
+    CHECK_INT(engine_agent_stats(en)->skipped, 0);
+    stop();
+}
+
+// 1,000 pairs at a probe a second: no tick sends more than a fraction of them.
+static void test_spread(void)
+{
+    start();
+    for (unsigned i = 0; i < 1000; i++) {
+        char node[16];
+        struct err e;
+        snprintf(node, sizeof(node), "p%04u", i);
+        struct peer p = {.node = node, .zone = (char[]){""}};
+        p.pod[0] = (struct addr){.set = 1, .bytes = {198, 18, (uint8_t)(i / 256), (uint8_t)i}};
+        CHECK_INT(peers_add(&f.peers, &p, &e), 0);
+    }
+    CHECK_INT(apply(), 0);
+    CHECK_INT(engine_tick_ns(en), 50 * MS);
+    size_t most = 0, sum = 0;
+    for (unsigned i = 0; i < 200; i++) {
+        now += engine_tick_ns(en);
+        size_t n = engine_due(en, now, out, engine_burst(en));
+        most = n > most ? n : most;
+        sum += n;
+    }
+    CHECK(most < 100); // 50 on average
+    CHECK(sum > 9980 && sum <= 10010);
+    // After a stall of 10 s each pair sends once, in bursts that are bounded.
+    now += 10 * S;
+    CHECK_INT(engine_due(en, now, out, engine_burst(en)), engine_burst(en));
+    CHECK(engine_agent_stats(en)->skipped > 1000);
+    stop();
+}
+
+static void test_ticks(void)
+{
+    static const struct {
+        unsigned pairs;
+        uint64_t interval, tick;
+    } at[] = {{0, S, S},          {1, S, 100 * MS},   {10, S, 100 * MS},     {11, S, 50 * MS},
+              {2000, S, 50 * MS}, {2100, S, 20 * MS}, {1, 100 * MS, 50 * MS}};
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        start();
+        f.file.spec.n_targets = 0;
+        f.file.spec.mesh.probes[0].interval_ns = at[i].interval;
+        for (unsigned k = 0; k < at[i].pairs; k++) {
+            char node[16];
+            struct err e;
+            snprintf(node, sizeof(node), "p%04u", k);
+            struct peer p = {.node = node, .zone = (char[]){""}};
+            p.pod[0] = (struct addr){.set = 1, .bytes = {198, 18, (uint8_t)(k / 256), (uint8_t)k}};
+            CHECK_INT(peers_add(&f.peers, &p, &e), 0);
+        }
+        CHECK_INT(apply(), 0);
+        CHECK_INT(engine_tick_ns(en), at[i].tick);
+        stop();
+    }
+}
+
+// The published formula: bytes of a pair by bounds.
+static void test_memory(void)
+{
+    static const struct {
+        size_t bounds, bytes;
+    } at[] = {{24, 600}, {11, 496}};
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        start();
+        f.file.spec.n_targets = 0;
+        f.file.spec.metrics.n_buckets = at[i].bounds;
+        for (unsigned k = 0; k < at[i].bounds; k++)
+            f.file.spec.metrics.rtt_buckets_us[k] = k + 1;
+        for (unsigned k = 0; k < 1000; k++) {
+            char node[32];
+            struct err e;
+            snprintf(node, sizeof(node), "ip-10-0-%u-%u.internal", k / 256, k % 256);
+            struct peer p = {.node = node, .zone = (char[]){"zone-a"}};
+            p.pod[0] = (struct addr){.set = 1, .bytes = {198, 18, (uint8_t)(k / 256), (uint8_t)k}};
+            CHECK_INT(peers_add(&f.peers, &p, &e), 0);
+        }
+        CHECK_INT(apply(), 0);
+        size_t bytes = engine_memory(engine_plan(en)) / 1000;
+        CHECK(bytes <= at[i].bytes && bytes > at[i].bytes - 60);
+        CHECK_INT(flight_size(4, at[i].bounds), 32 + 24 * 4 + stats_size(at[i].bounds));
+        CHECK_INT(flight_slots_for(&engine_plan(en)->probes[0]), 4);
+        stop();
+    }
+}
+
+static const struct check_case cases[] = {
+    {"each outcome", test_outcomes},
+    {"lost only after the grace", test_lost_only_after_the_grace},
+    {"no answer is taken for another's", test_no_alias},
+    {"past 16 bits, out of turn", test_long_run},
+    {"the stamps that can be believed", test_stamps},
+    {"an error that quotes little", test_short_error},
+    {"a reload keeps counters, flights and phases", test_reload_keeps},
+    {"paused", test_paused},
+    {"sending is spread, and never made up for", test_spread},
+    {"ticks", test_ticks},
+    {"memory by the formula", test_memory},
+};
+CHECK_MAIN(cases)
