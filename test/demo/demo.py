@@ -42,11 +42,11 @@ def summary(fleet, prometheus, rounds):
              f"{sent:.0f} probes sent"]
     for r in rounds:
         t = r.times
-        text = f"{' - '.join(r.injected)}: "
-        text += f"pending after {t['pending']:.0f} s, " if "pending" in t else ""
-        text += f"firing after {t['firing']:.0f} s, " if "firing" in t else "did not fire, "
-        text += f"resolved {t['resolved']:.0f} s after the repair" if "resolved" in t else "did not resolve"
-        lines.append(text)
+        parts = [f"pending after {t['pending']:.0f} s"] if "pending" in t else []
+        parts += [f"firing after {t['firing']:.0f} s"] if "firing" in t else []
+        parts += [f"resolved {t['resolved']:.0f} s after the repair"] if "resolved" in t else []
+        if parts:
+            lines.append(f"loss between {' and '.join(r.injected)}: alert {', '.join(parts)}")
     return lines
 
 

@@ -22,11 +22,20 @@ def rtt_text(seconds):
     return f"{seconds * 1e6:.0f} us" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
 
 
-def alert_text(labels, value):
-    pair = f"{labels['source_node']} -> {labels['destination_node']}" if "destination_node" in labels else labels.get("node", "")
-    probe = " ".join(labels.get(key, "") for key in ("probe", "family"))
-    share = f"{value:.0%}" if "Loss" in labels["alertname"] else ""
-    return f"{labels['alertname']}  {pair}  {probe:<9}  {share}".rstrip()
+def alert_subject(labels):
+    if "destination_node" in labels:
+        return f"{labels['source_node']} -> {labels['destination_node']}"
+    return labels.get("node") or labels.get("pod") or ""
+
+
+def by_subject(alerts):
+    """Alerts of one name, state and subject together: {(state, name, subject): [what each says]}."""
+    found = {}
+    for state, labels, value in sorted(alerts, key=lambda a: (a[0], sorted(a[1].items()))):
+        probe = " ".join(labels[key] for key in ("probe", "family") if key in labels)
+        share = f"{value:.0%}" if "Loss" in labels["alertname"] else ""
+        found.setdefault((state, labels["alertname"], alert_subject(labels)), []).append(f"{probe} {share}".strip())
+    return found
 
 
 class Screen:
@@ -70,12 +79,12 @@ class Screen:
     def alert_lines(self, alerts):
         if not alerts:
             yield self.paint("  none", GREEN)
-        order = sorted(alerts, key=lambda a: (a[0], sorted(a[1].items())))
-        for state, labels, value in order[:ALERTS_SHOWN]:
+        groups = by_subject(alerts)
+        for (state, name, subject), details in list(groups.items())[:ALERTS_SHOWN]:
             code = RED if state == "firing" else YELLOW
-            yield f"  {self.paint(f'{state:<8}', code)} {alert_text(labels, value)}"
-        if len(order) > ALERTS_SHOWN:
-            yield f"  and {len(order) - ALERTS_SHOWN} more"
+            yield f"  {self.paint(f'{state:<8}', code)} {name}  {self.paint(subject, BOLD)}  {', '.join(details)}"
+        if len(groups) > ALERTS_SHOWN:
+            yield f"  and {len(groups) - ALERTS_SHOWN} more"
 
     def frame(self, loss, rtt, alerts):
         yield f"{self.paint(self.title, BOLD)}  {self.paint(clock(self.seconds()), DIM)}"

@@ -111,6 +111,8 @@ class Round:
         self.story.fleet.repair(self.injected[1])
         self.times["repair"] = time.monotonic()
         self.say("the link is repaired", "32")
+        if self.problems:
+            return  # the verdict is known
 
         def quiet():
             self.watch()
