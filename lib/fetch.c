@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// libcurl's multi handle driven by the loop. libcurl must not be entered from its own callbacks: what they start or cancel is put off until it
-// has returned.
+// libcurl's multi handle driven by the loop. libcurl must not be entered from its own callbacks: what they
+// start or cancel is put off until it has returned.
 #include "lib/fetch.h"
 
 #include <curl/curl.h>

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP requests in our loop: libcurl's multi interface by socket and timer callbacks. Streams bodies to the caller, bounds sizes and times,
-// keeps credentials out of errors. Knows no Kubernetes. Not linked into the agent.
+// HTTP requests in our loop: libcurl's multi interface by socket and timer callbacks. Streams bodies to the
+// caller, bounds sizes and times, keeps credentials out of errors. Knows no Kubernetes. Not linked into the
+// agent.
 //
-// HTTP/1.1 only: one connection a request under way, so that a stalled stream delays nobody else. No redirects, no proxies (neither from the
-// environment), TLS 1.2 at least. A dead peer is noticed by keep-alive and TCP_USER_TIMEOUT within 45 s, and by the request's own time.
-// Threads: none, when libcurl was built with c-ares or the host is an address or "localhost"; else one for each look-up.
+// HTTP/1.1 only: one connection a request under way, so that a stalled stream delays nobody else. No
+// redirects, no proxies (neither from the environment), TLS 1.2 at least. A dead peer is noticed by
+// keep-alive and TCP_USER_TIMEOUT within 45 s, and by the request's own time. Threads: none, when libcurl was
+// built with c-ares or the host is an address or "localhost"; else one for each look-up.
 #ifndef KUBECANARY_LIB_FETCH_H
 #define KUBECANARY_LIB_FETCH_H
 
@@ -16,8 +18,8 @@
 struct fetch;     // a pool of connections on one loop
 struct fetch_req; // one request under way
 
-struct
-    fetch_tls { // all optional (NULL); PEM text, copied. Without a CA the system's store decides, if libcurl has one.
+struct fetch_tls { // all optional (NULL); PEM text, copied. Without a CA the system's store decides, if
+                   // libcurl has one.
     const char *ca;
     const char *cert;
     const char *key;
@@ -39,13 +41,15 @@ struct fetch_result {
     int status;        // HTTP status; 0: no answer (see err)
     int retry_after_s; // -1: none, or not in seconds
     bool tls_failed;   // the handshake failed: certificates may have changed
-    // When status is 0 or the transfer broke off (then err.code != 0 although a status may be there). Codes: ETIMEDOUT, ECONNREFUSED (could not
-    // connect), EKEYREJECTED (TLS), E2BIG (over max_body), ECANCELED (on_data said so), EPIPE (ended too early), EIO (the rest).
+    // When status is 0 or the transfer broke off (then err.code != 0 although a status may be there). Codes:
+    // ETIMEDOUT, ECONNREFUSED (could not connect), EKEYREJECTED (TLS), E2BIG (over max_body), ECANCELED
+    // (on_data said so), EPIPE (ended too early), EIO (the rest).
     struct err err;
 };
 
-// on_data: a piece of the body as it arrives; return 0, or -1 to abort. on_done: exactly once, never from inside fetch_start, and not after
-// fetch_cancel; req is gone afterwards. Both may start and cancel requests, but not free the fetch.
+// on_data: a piece of the body as it arrives; return 0, or -1 to abort. on_done: exactly once, never from
+// inside fetch_start, and not after fetch_cancel; req is gone afterwards. Both may start and cancel requests,
+// but not free the fetch.
 typedef int fetch_data_fn(int status, const char *data, size_t len, void *arg);
 typedef void fetch_done_fn(const struct fetch_result *r, void *arg);
 

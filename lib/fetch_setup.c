@@ -73,7 +73,8 @@ static void cleanup_curl_text(char **text)
     curl_free(*text);
 }
 
-// libcurl verifies the name that is in the URL: so the other name goes there, and the connection to where the URL led.
+// libcurl verifies the name that is in the URL: so the other name goes there, and the connection to where the
+// URL led.
 static int set_server_name(CURL *easy, const char *url, const char *name, struct fetch_setup_lists *lists,
                            struct err *e)
 {

@@ -226,33 +226,45 @@ static int read_user(const struct place *p, struct kubeconfig *k, struct err *e)
     return 0;
 }
 
+static int read_current_cluster(const struct files *f, const char *name, struct kubeconfig *k, struct err *e)
+{
+    struct place cluster;
+    int r = find_named(f, "clusters", "cluster", name, &cluster, e);
+    return r < 0 ? r : read_cluster(&cluster, k, e);
+}
+
+static int read_current_user(const struct files *f, const char *name, struct kubeconfig *k, struct err *e)
+{
+    struct place user;
+    if (!name[0])
+        return 0; // nobody
+    int r = find_named(f, "users", "user", name, &user, e);
+    if (r == 0)
+        r = read_user(&user, k, e);
+    bool secret = k->token || k->token_file || k->cert.file || k->cert.data;
+    if (r == 0 && secret && strncmp(k->server, "https://", 8) != 0)
+        r = err_set(e, EINVAL, "%s: credentials are not sent over http://", user.path);
+    return r;
+}
+
 static int read_context(const struct files *f, struct kubeconfig *k, struct err *e)
 {
     const char *name = "";
-    struct place context, cluster, user;
+    struct place context;
     for (size_t i = 0; i < f->n && !name[0]; i++)
         name = text_at(doc_root(f->list[i].doc), "current-context");
     if (!name[0])
         return err_set(e, EINVAL, "%s: current-context is not set", f->list[0].path);
     int r = find_named(f, "contexts", "context", name, &context, e);
-    if (r < 0)
-        return r;
-    r = find_named(f, "clusters", "cluster", text_at(context.map, "cluster"), &cluster, e);
     if (r == 0)
-        r = read_cluster(&cluster, k, e);
-    const char *user_name = text_at(context.map, "user");
-    if (r == 0 && user_name[0])
-        r = find_named(f, "users", "user", user_name, &user, e);
-    if (r == 0 && user_name[0])
-        r = read_user(&user, k, e);
+        r = read_current_cluster(f, text_at(context.map, "cluster"), k, e);
+    if (r == 0)
+        r = read_current_user(f, text_at(context.map, "user"), k, e);
     if (r < 0)
         return r;
     const char *namespace = text_at(context.map, "namespace");
     if (base_copy(k->namespace, sizeof(k->namespace), namespace[0] ? namespace : "default") < 0)
         return err_set(e, EINVAL, "%s: namespace has more than %d bytes", context.path, LIMIT_NAMESPACE);
-    bool secret = k->token || k->token_file || k->cert.file || k->cert.data;
-    if (secret && strncmp(k->server, "https://", 8) != 0)
-        return err_set(e, EINVAL, "%s: credentials are not sent over http://", cluster.path);
     return 0;
 }
 

@@ -114,7 +114,8 @@ static int compare_keys(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-// "key=value" strings, each with its NUL, sorted by key, an empty one at the end: a tenth of what a JSON object takes.
+// "key=value" strings, each with its NUL, sorted by key, an empty one at the end: a tenth of what a JSON
+// object takes.
 static char *pack_labels(const json_t *labels)
 {
     struct buf b;

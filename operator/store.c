@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hash table for each kind, keyed by namespace and name. A relist is remembered by the store's counter of puts: what carries an older stamp
-// when the relist ends was not in it.
+// A hash table for each kind, keyed by namespace and name. A relist is remembered by the store's counter of
+// puts: what carries an older stamp when the relist ends was not in it.
 #include "operator/store.h"
 
 #include <errno.h>

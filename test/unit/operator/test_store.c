@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store and its projections: what is kept of each kind, what counts as a change, relists with holes in them, bad objects.
+// The store and its projections: what is kept of each kind, what counts as a change, relists with holes in
+// them, bad objects.
 #include "operator/store.h"
 
 #include <errno.h>
