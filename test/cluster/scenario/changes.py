@@ -58,7 +58,7 @@ def interval(ctx):
     wait_sent(ctx, 5, probe="tcp")
     icmp = sum(sent(ctx, probe="icmp").values()) - sum(before.values())
     tcp = sum(sent(ctx, probe="tcp").values()) - sum(before_tcp.values())
-    expect(6 < icmp / tcp < 15, f"{icmp:.0f} ICMP probes for {tcp:.0f} TCP probes; 500 ms and 5 s are 10 to 1")
+    expect(7 < icmp / tcp < 16, f"{icmp:.0f} ICMP probes for {tcp:.0f} TCP probes; 500 ms and 5 s are 10 to 1")
     return f"in force everywhere after {took:.1f} s; {icmp / tcp:.1f} ICMP probes for one TCP probe"
 
 
@@ -175,16 +175,15 @@ def node_selector(ctx):
     for name in chosen:
         ctx.api.merge("nodes", name, {"metadata": {"labels": {LABEL: "yes"}}})
     try:
-        ctx.change({"placement": {"nodeSelector": {LABEL: "yes"}}})
-        ctx.wait_agents(len(chosen))
+        ctx.wait_rollout(ctx.change({"placement": {"nodeSelector": {LABEL: "yes"}}}), len(chosen))
         same("nodes with an agent", sorted(ctx.identities()), sorted(chosen))
         wait_for("status.nodes", lambda: ctx.fleet()["status"]["nodes"].get("desired") == len(chosen), seconds=60, every=0.3)
         ctx.wait_condition("Ready", "True")
     finally:
-        ctx.change({"placement": {"nodeSelector": None}})
+        generation = ctx.change({"placement": {"nodeSelector": None}})
         for name in chosen:
             ctx.api.merge("nodes", name, {"metadata": {"labels": {LABEL: None}}})
-    ctx.wait_agents(len(names))
+    ctx.wait_rollout(generation, len(names))
     ctx.wait_condition("Ready", "True")
 
 
@@ -193,9 +192,8 @@ def _allocator(ctx, metric: str) -> list:
 
 
 def _wait_arenas(ctx, arenas: int) -> None:
-    pods = {p["metadata"]["name"] for p in ctx.agents()}
-
     def reported():
+        pods = {p["metadata"]["name"] for p in ctx.agents()}
         have = {labels["pod"]: value for labels, value in _allocator(ctx, "kubecanary_allocator_arenas") if labels["pod"] in pods}
         effective = {(labels["pod"], labels["setting"]): value for labels, value in _allocator(ctx, "kubecanary_allocator_effective")
                      if labels["pod"] in pods}
@@ -209,14 +207,13 @@ def _wait_arenas(ctx, arenas: int) -> None:
 @step(STEPS, "Jemalloc with narenas 1, then 2: the agents report through Prometheus what is in effect", prometheus=True)
 def allocator(ctx):
     for arenas in (1, 2):
-        ctx.change({"agent": {"allocator": {"type": "Jemalloc", "narenas": arenas}}})
-        ctx.wait_agents(len(ctx.nodes()))
+        generation = ctx.change({"agent": {"allocator": {"type": "Jemalloc", "narenas": arenas}}})
+        ctx.wait_rollout(generation, len(ctx.nodes()))
         _wait_arenas(ctx, arenas)
     names = {labels["allocator"] for labels, _ in _allocator(ctx, "kubecanary_allocator_info")}
     expect("jemalloc" in names, f"allocators: {names}")
     resident = sorted(s["process_resident_memory_bytes"][0][1] / 2**20 for s in ctx.scrape_all().values())
-    ctx.change({"agent": {"allocator": {"type": "System", "narenas": None}}})
-    ctx.wait_agents(len(ctx.nodes()))
+    ctx.wait_rollout(ctx.change({"agent": {"allocator": {"type": "System", "narenas": None}}}), len(ctx.nodes()))
     return f"resident {resident[0]:.2f} to {resident[-1]:.2f} MiB with jemalloc"
 
 
@@ -267,7 +264,6 @@ def bad_image(ctx):
     expect("never-built" in told["message"], f"the message does not name the image: {told}")
     running = [p for p in ctx.agents() if all(c["ready"] for c in p["status"].get("containerStatuses", [{"ready": False}]))]
     same("agents that go on", len(running), len(ctx.nodes()) - 1)
-    ctx.change({"agent": {"image": None}})
-    ctx.wait_agents(len(ctx.nodes()))
+    ctx.wait_rollout(ctx.change({"agent": {"image": None}}), len(ctx.nodes()))
     ctx.wait_condition("Degraded", "False", seconds=60)
     return f"{told['reason']}: {told['message']}"

@@ -100,6 +100,16 @@ class Context:
             return True
         wait_for(f"{count} agents ready in the DaemonSet's newest state", rolled_out, seconds=seconds, every=0.3)
 
+    def wait_rollout(self, generation: int, count: int) -> None:
+        """Waits until the operator has carried out this generation of the fleet, and the cluster what it wrote."""
+        def carried_out():
+            status = self.fleet().get("status", {})
+            if status.get("observedGeneration", 0) < generation:
+                raise Failure(f"status.observedGeneration is {status.get('observedGeneration')}")
+            return True
+        wait_for(f"generation {generation} in the status", carried_out, seconds=ROLLOUT_SECONDS, every=0.2)
+        self.wait_agents(count)
+
     def nodes(self) -> list:
         return self.api.list("nodes")
 
