@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Paths to answers. A scrape holds a copy of all counters while it streams, so only a few run at the same
-// time.
+// time; a client that reads slowly must not keep the others out, so the oldest makes room.
 #include "agent/web.h"
 
 #include <errno.h>
@@ -8,17 +8,20 @@
 #include "agent/report.h"
 #include "lib/limits.h"
 
+struct scrape {
+    struct web *web;
+    struct export *export; // NULL: it had to make room; its connection is broken off at the next read
+    uint64_t begun_ns;
+};
+
 struct web {
+    struct loop *loop;
     struct web_opts opts;
     struct serve *serve;
     struct export_sources from;
-    unsigned scrapes; // that stream now
+    size_t n_scrapes;
+    struct scrape *scrapes[LIMIT_SCRAPES]; // that stream now, the oldest first
     bool leaving;
-};
-
-struct scrape {
-    struct web *web;
-    struct export *export;
 };
 
 static const char text_plain[] = "text/plain; charset=utf-8";
@@ -35,21 +38,45 @@ static int answer_text(struct serve_response *r, int status, const char *text)
 static ssize_t read_scrape(void *arg, char *out, size_t max)
 {
     struct scrape *s = arg;
-    return export_read(s->export, out, max);
+    return s->export ? export_read(s->export, out, max) : -1;
+}
+
+// Frees the copy of the counters; the scrape itself lives until its connection ends.
+static void stop_scrape(struct scrape *s)
+{
+    struct web *w = s->web;
+    for (size_t i = 0; i < w->n_scrapes; i++) {
+        if (w->scrapes[i] == s) {
+            memmove(&w->scrapes[i], &w->scrapes[i + 1], (w->n_scrapes - i - 1) * sizeof(w->scrapes[0]));
+            w->n_scrapes--;
+            break;
+        }
+    }
+    export_free(s->export);
+    s->export = NULL;
 }
 
 static void end_scrape(void *arg)
 {
     struct scrape *s = arg;
-    s->web->scrapes--;
-    export_free(s->export);
+    stop_scrape(s);
     free(s);
+}
+
+static bool make_room(struct web *w)
+{
+    if (w->n_scrapes < LIMIT_SCRAPES)
+        return true;
+    if (loop_now(w->loop) - w->scrapes[0]->begun_ns < LIMIT_SCRAPE_ALONE_NS)
+        return false;
+    stop_scrape(w->scrapes[0]);
+    return true;
 }
 
 static int answer_metrics(struct web *w, const char *accept, struct serve_response *r)
 {
     enum metric_format format = metric_negotiate(accept);
-    if (w->scrapes >= LIMIT_SCRAPES)
+    if (!make_room(w))
         return answer_text(r, 503, "too many scrapes at the same time\n");
     struct scrape *s = malloc(sizeof(*s));
     struct export *x = s ? export_new(&w->from, format) : NULL;
@@ -57,8 +84,8 @@ static int answer_metrics(struct web *w, const char *accept, struct serve_respon
         free(s);
         return answer_text(r, 503, "no memory for a scrape\n");
     }
-    *s = (struct scrape){.web = w, .export = x};
-    w->scrapes++;
+    *s = (struct scrape){.web = w, .export = x, .begun_ns = loop_now(w->loop)};
+    w->scrapes[w->n_scrapes++] = s;
     r->content_type = metric_content_type(format);
     r->read = read_scrape;
     r->done = end_scrape;
@@ -130,6 +157,7 @@ struct web *web_new(struct loop *l, const struct web_opts *o, struct err *e)
         err_set(e, ENOMEM, "no memory for the HTTP answers");
         return NULL;
     }
+    w->loop = l;
     w->opts = *o;
     w->from.prober = o->prober;
     w->serve = serve_new(l, &o->addr, o->port, handle, w, e);

@@ -2,6 +2,7 @@
 """/metrics and its neighbours as Prometheus, promtool and slow clients see them."""
 import os
 import re
+import socket
 import subprocess
 import threading
 
@@ -22,6 +23,11 @@ def with_pair(binary, work, **options):
             x.start()
         wait("it probes", lambda: a.report()["totals"]["received"] > 20)
         work(a)
+
+
+def small_buffers(a):
+    """So that a client which does not read holds the agent up after a few KiB, not after megabytes in the kernel."""
+    a.node.run("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 16384 16384")
 
 
 def promtool():
@@ -122,6 +128,7 @@ def case_slow_reader_sees_one_moment(binary):
     targets = ", ".join(f"{{name: t{i}, type: ICMP, address: 198.19.1.{i + 1}, interval: 100ms, timeout: 300ms}}" for i in range(200))
 
     def work(a):
+        small_buffers(a)
         s = a.node.connect(a.node.v4, 9961, rcvbuf=2048)
         s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         s.settimeout(20)
@@ -141,6 +148,33 @@ def case_slow_reader_sees_one_moment(binary):
         expect(m.one("kubecanary_config_generation") == 1, "the scrape began before the reloads")
         expect(len(m.all("kubecanary_probe_sent_total", family="IPv4", probe="icmp")) == 201, "pairs are missing")
         m.check_invariant()
+    with_pair(binary, work, targets=f"[{targets}]")
+
+
+def case_stalled_clients_keep_nobody_out(binary):
+    """Clients that ask and do not read: the oldest scrape makes room for who does, and its client can see that it was cut."""
+    targets = ", ".join(f"{{name: t{i}, type: ICMP, address: 198.19.1.{i + 1}, interval: 1s, timeout: 1s}}" for i in range(200))
+
+    def work(a):
+        small_buffers(a)
+        stalled = []
+        for _ in range(4):
+            stalled.append(a.node.connect(a.node.v4, 9961, rcvbuf=2048))
+            stalled[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        for s in stalled:
+            s.recv(1, socket.MSG_PEEK)  # its answer has begun: all places are taken
+        body = wait("a place", lambda: (lambda r: r[2] if r[0] == 200 else None)(a.get("/metrics")))
+        Metrics(body).check_invariant()
+        whole = 0
+        for s in stalled:
+            data = b""
+            s.settimeout(20)
+            while not data.endswith(b"\r\n0\r\n\r\n") and (piece := s.recv(65536)):
+                data += piece
+            whole += data.endswith(b"\r\n0\r\n\r\n")
+            s.close()
+        expect(whole == 3, whole, "of four answers are whole, one had to make room")
+        expect(wait("it is over", lambda: a.get("/metrics")[0] == 200))
     with_pair(binary, work, targets=f"[{targets}]")
 
 
