@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions that must not be used in this tree: unbounded copies, hidden state, parsers that cannot report an error.
-// Included by base.h after the system's headers; tools/lint looks for the names as well.
+// Functions that must not be used in this tree: unbounded copies, hidden state, parsers that cannot report an
+// error. Included by base.h after the system's headers; tools/lint looks for the names as well.
 #ifndef KUBECANARY_LIB_BANNED_H
 #define KUBECANARY_LIB_BANNED_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The few words of C that every file uses: array length, clean-up by attribute, and strict parsing of numbers.
-// Knows nothing else of the project.
+// The few words of C that every file uses: array length, clean-up by attribute, and strict parsing of
+// numbers. Knows nothing else of the project.
 #ifndef KUBECANARY_LIB_BASE_H
 #define KUBECANARY_LIB_BASE_H
 
@@ -69,7 +69,8 @@ MUST_USE int base_parse_u64(const char *text, uint64_t min, uint64_t max, uint64
 #define BASE_HASH_INIT UINT64_C(0xcbf29ce484222325)
 uint64_t base_hash(uint64_t hash, const void *data, size_t len);
 
-// Copies src into dst[size], always terminated. Returns 0, or -ENAMETOOLONG with dst = "" when it does not fit.
+// Copies src into dst[size], always terminated. Returns 0, or -ENAMETOOLONG with dst = "" when it does not
+// fit.
 MUST_USE int base_copy(char *dst, size_t size, const char *src);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A growing byte buffer with a ceiling and a sticky failure. Growth doubles, so appending n bytes costs O(n) in all.
+// A growing byte buffer with a ceiling and a sticky failure. Growth doubles, so appending n bytes costs O(n)
+// in all.
 #include "lib/buf.h"
 
 #include <stdarg.h>
@@ -86,7 +87,8 @@ void buf_u64(struct buf *b, uint64_t value)
     buf_add(b, digits + at, sizeof(digits) - at);
 }
 
-// Length of the valid UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF), 0 if there is none.
+// Length of the valid UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF), 0
+// if there is none.
 static size_t utf8_length(const unsigned char *p)
 {
     if (p[0] < 0x80)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A growing byte buffer with a ceiling. Always NUL-terminated (the NUL is not counted). After an append fails (memory, ceiling)
-// the buffer is `failed` and further appends do nothing, so that a writer checks once, at the end.
+// A growing byte buffer with a ceiling. Always NUL-terminated (the NUL is not counted). After an append fails
+// (memory, ceiling) the buffer is `failed` and further appends do nothing, so that a writer checks once, at
+// the end.
 #ifndef KUBECANARY_LIB_BUF_H
 #define KUBECANARY_LIB_BUF_H
 
@@ -23,7 +24,8 @@ void buf_str(struct buf *b, const char *text);
 void buf_char(struct buf *b, char c);
 void buf_fmt(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_u64(struct buf *b, uint64_t value); // decimal; an order of magnitude quicker than buf_fmt
-// Text as a JSON string with its quotes: control characters, quote and backslash escaped, invalid UTF-8 replaced by U+FFFD.
+// Text as a JSON string with its quotes: control characters, quote and backslash escaped, invalid UTF-8
+// replaced by U+FFFD.
 void buf_json(struct buf *b, const char *text);
 
 // Drops the first n bytes (n <= len): what has been consumed of a stream.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Builds the document tree from libyaml's events. All memory of a tree comes from one arena, so that freeing it is one walk over chunks.
-// Refuses what makes YAML unbounded or ambiguous: aliases, anchors, tags, merge keys, duplicate keys, second documents.
+// Builds the document tree from libyaml's events. All memory of a tree comes from one arena, so that freeing
+// it is one walk over chunks. Refuses what makes YAML unbounded or ambiguous: aliases, anchors, tags, merge
+// keys, duplicate keys, second documents.
 #include "lib/doc.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A parsed document (YAML, and JSON as its subset) as a tree of text scalars, maps and sequences with the place of each node.
-// Types are decided by whoever reads a field, never guessed here: `1.10` and `no` are text. Aliases, anchors, merges, tags,
-// duplicate keys and several documents in one text are refused. Bounded by LIMIT_DOC_*. The tree owns copies of all text.
+// A parsed document (YAML, and JSON as its subset) as a tree of text scalars, maps and sequences with the
+// place of each node. Types are decided by whoever reads a field, never guessed here: `1.10` and `no` are
+// text. Aliases, anchors, merges, tags, duplicate keys and several documents in one text are refused. Bounded
+// by LIMIT_DOC_*. The tree owns copies of all text.
 #ifndef KUBECANARY_LIB_DOC_H
 #define KUBECANARY_LIB_DOC_H
 
@@ -24,14 +25,16 @@ struct doc_node {
 
 struct doc; // owns the nodes
 
-// Parses text[len]. Errors: EINVAL with "line L: ..." as message; E2BIG over a limit; ENOMEM. *ret: free with doc_free.
+// Parses text[len]. Errors: EINVAL with "line L: ..." as message; E2BIG over a limit; ENOMEM. *ret: free with
+// doc_free.
 MUST_USE int doc_parse(const char *text, size_t len, struct doc **ret, struct err *e);
 void doc_free(struct doc *d); // takes NULL
 void doc_cleanup(struct doc **d);
 #define CLEANUP_DOC CLEANUP(doc_cleanup)
 const struct doc_node *doc_root(const struct doc *d); // NULL for an empty document
 
-// Building a tree by hand (the operator makes one from the API's JSON). Text is copied. NULL: out of memory or over a limit.
+// Building a tree by hand (the operator makes one from the API's JSON). Text is copied. NULL: out of memory
+// or over a limit.
 struct doc *doc_new(void);
 struct doc_node *doc_add(struct doc *d, struct doc_node *parent, const char *key, enum doc_kind kind,
                          const char *text, bool quoted);

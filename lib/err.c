@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Building error values: message, field path, context added on the way up. Cuts what does not fit, never allocates.
+// Building error values: message, field path, context added on the way up. Cuts what does not fit, never
+// allocates.
 #include "lib/err.h"
 
 #include <stdarg.h>

@@ -5,8 +5,8 @@
 
 #include "lib/err.h"
 
-// Reads all of path into *ret (heap, NUL-terminated; free with free) and its length into *ret_len (may be NULL).
-// Errors carry the path in the message; E2BIG when there is more than max, EISDIR, ENOENT ...
+// Reads all of path into *ret (heap, NUL-terminated; free with free) and its length into *ret_len (may be
+// NULL). Errors carry the path in the message; E2BIG when there is more than max, EISDIR, ENOENT ...
 MUST_USE int file_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *e);
 
 #endif

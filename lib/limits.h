@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every maximum of the program, each with its reason. Nothing that a user, a file or a network controls may exceed these.
+// Every maximum of the program, each with its reason. Nothing that a user, a file or a network controls may
+// exceed these.
 #ifndef KUBECANARY_LIB_LIMITS_H
 #define KUBECANARY_LIB_LIMITS_H
 
-// Kubernetes names: a DNS subdomain has at most 253 bytes (node, pod, ConfigMap), a label value 63, a namespace 63.
+// Kubernetes names: a DNS subdomain has at most 253 bytes (node, pod, ConfigMap), a label value 63, a
+// namespace 63.
 #define LIMIT_NAME 253
 #define LIMIT_LABEL 63
 #define LIMIT_NAMESPACE 63
@@ -31,10 +33,11 @@
 #define LIMIT_PEERS 10000
 #define LIMIT_SLICES 128
 
-// The agent. Pairs: 5,000 nodes with three probes in two families are 30,000; twice that, at half a kilobyte each, is the most memory that a probe is worth.
-// Grace: how long after its timeout an answer still counts as late, at most. Gone: the series of a pair that is no longer probed stay for two scrapes of
-// 30 s. TCP in flight: one descriptor each; a node's default is 1,024 at least for a container. Burst: packets of one tick, for sendmmsg and for the
-// receive buffer that a default kernel grants.
+// The agent. Pairs: 5,000 nodes with three probes in two families are 30,000; twice that, at half a kilobyte
+// each, is the most memory that a probe is worth. Grace: how long after its timeout an answer still counts as
+// late, at most. Gone: the series of a pair that is no longer probed stay for two scrapes of 30 s. TCP in
+// flight: one descriptor each; a node's default is 1,024 at least for a container. Burst: packets of one
+// tick, for sendmmsg and for the receive buffer that a default kernel grants.
 #define LIMIT_PAIRS 65536
 #define LIMIT_GRACE_NS (5 * NS_PER_S)
 #define LIMIT_GONE_NS (60 * NS_PER_S)
@@ -53,17 +56,19 @@
 // One log line; longer ones are cut (journald and container runtimes split at 16 KiB).
 #define LIMIT_LOG_LINE 4096
 
-// HTTP server. Connections: Prometheus (two replicas), kubelet (two probes), the operator, people; from one address a few of those, and the
-// rest is left to others when one client opens all it may. Memory of one connection: half of it is the request's headers, half the answer's
-// current piece, so a scrape holds 16 KiB whatever its length. Idle: how long a client that says nothing may keep its place.
+// HTTP server. Connections: Prometheus (two replicas), kubelet (two probes), the operator, people; from one
+// address a few of those, and the rest is left to others when one client opens all it may. Memory of one
+// connection: half of it is the request's headers, half the answer's current piece, so a scrape holds 16 KiB
+// whatever its length. Idle: how long a client that says nothing may keep its place.
 #define LIMIT_SERVE_CONNECTIONS 32
 #define LIMIT_SERVE_PER_IP 16
 #define LIMIT_SERVE_MEMORY (32u << 10)
 #define LIMIT_SERVE_BLOCK (16u << 10)
 #define LIMIT_SERVE_IDLE_S 15
 
-// The listener of TCP probes: connections taken a wake-up (so that a flood does not hold up the tick), those that wait in the kernel (one tick's
-// worth of a fleet of 5,000), and how long it looks away when there are no descriptors left.
+// The listener of TCP probes: connections taken a wake-up (so that a flood does not hold up the tick), those
+// that wait in the kernel (one tick's worth of a fleet of 5,000), and how long it looks away when there are
+// no descriptors left.
 #define LIMIT_REFLECT_BATCH 64
 #define LIMIT_REFLECT_BACKLOG 512
 #define LIMIT_REFLECT_PAUSE_NS (100 * NS_PER_MS)
@@ -71,14 +76,16 @@
 #define LIMIT_STOP_GRACE_NS (600 * NS_PER_S)
 // Scrapes that stream at the same time: each holds a copy of all counters.
 #define LIMIT_SCRAPES 4
-// A scrape that has lasted so long (ordinary ones take milliseconds) may be broken off for the sake of another.
+// A scrape that has lasted so long (ordinary ones take milliseconds) may be broken off for the sake of
+// another.
 #define LIMIT_SCRAPE_ALONE_NS (1 * NS_PER_S)
-// The agent's look at its files when no event came (ConfigMap mounts on file systems without inotify), and the pause after one, for the rest
-// of a change that comes in several steps.
+// The agent's look at its files when no event came (ConfigMap mounts on file systems without inotify), and
+// the pause after one, for the rest of a change that comes in several steps.
 #define LIMIT_INPUTS_POLL_NS (5 * NS_PER_S)
 #define LIMIT_INPUTS_SETTLE_NS (50 * NS_PER_MS)
 
-// The local backend: nodes of one machine. Each is a network namespace with an agent; their addresses are 198.18.0.11 and up.
+// The local backend: nodes of one machine. Each is a network namespace with an agent; their addresses are
+// 198.18.0.11 and up.
 #define LIMIT_LOCAL_NODES 50
 
 #endif

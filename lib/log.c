@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Formats one JSON object a log line into a buffer on the stack and writes it with one write(2). Holds the level and the descriptor.
+// Formats one JSON object a log line into a buffer on the stack and writes it with one write(2). Holds the
+// level and the descriptor.
 #include "lib/log.h"
 
 #include <errno.h>

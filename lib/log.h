@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Log lines for programs (libraries return errors instead): one JSON object a line on stderr,
-// {"time":"2026-01-02T03:04:05.678Z","level":"info","msg":"...", fields...}. Bounded by LIMIT_LOG_LINE, never allocates.
+// {"time":"2026-01-02T03:04:05.678Z","level":"info","msg":"...", fields...}. Bounded by LIMIT_LOG_LINE, never
+// allocates.
 #ifndef KUBECANARY_LIB_LOG_H
 #define KUBECANARY_LIB_LOG_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// epoll, a binary heap of intrusive timers, a signalfd, and a list of deferred frees. Reads the clock once per wake-up.
+// epoll, a binary heap of intrusive timers, a signalfd, and a list of deferred frees. Reads the clock once
+// per wake-up.
 #include "lib/loop.h"
 
 #include <assert.h>
@@ -248,7 +249,8 @@ void loop_on_late(struct loop *l, loop_late_fn *fn, void *arg)
     l->late_arg = arg;
 }
 
-// Rounds up to epoll's milliseconds, so that a timer is never early and the loop never spins on the last fraction.
+// Rounds up to epoll's milliseconds, so that a timer is never early and the loop never spins on the last
+// fraction.
 static int wait_ms(const struct loop *l, uint64_t max_wait_ns)
 {
     uint64_t wait = max_wait_ns;

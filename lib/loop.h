@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One epoll loop, one thread, one clock read once per wake-up. Descriptors and timers are intrusive: they live in the owner's
-// structs and the loop allocates nothing for them but the timer heap's slots. Signals arrive by signalfd.
-// Callbacks may add, change and remove anything, themselves included; memory that a callback's caller may still touch is
-// freed through loop_defer.
+// One epoll loop, one thread, one clock read once per wake-up. Descriptors and timers are intrusive: they
+// live in the owner's structs and the loop allocates nothing for them but the timer heap's slots. Signals
+// arrive by signalfd. Callbacks may add, change and remove anything, themselves included; memory that a
+// callback's caller may still touch is freed through loop_defer.
 #ifndef KUBECANARY_LIB_LOOP_H
 #define KUBECANARY_LIB_LOOP_H
 
@@ -35,7 +35,8 @@ struct loop_timer { // zero-initialised before first use
     size_t slot; // the loop's: index in the heap + 1; 0 = not armed
 };
 
-// Lateness of timers: what a starved process shows of itself. Buckets are the caller's business: fn gets each lateness in ns.
+// Lateness of timers: what a starved process shows of itself. Buckets are the caller's business: fn gets each
+// lateness in ns.
 typedef void loop_late_fn(uint64_t late_ns, void *arg);
 
 struct loop *loop_new(struct err *e); // NULL on failure
@@ -50,10 +51,12 @@ uint64_t loop_refresh(struct loop *l);
 MUST_USE int loop_fd_add(struct loop *l, struct loop_fd *h, int fd, uint32_t events, loop_fd_fn *fn,
                          void *arg, struct err *e);
 MUST_USE int loop_fd_mod(struct loop *l, struct loop_fd *h, uint32_t events, struct err *e);
-// Before closing the descriptor. Takes one that is not active. No event of this wake-up is delivered to it any more.
+// Before closing the descriptor. Takes one that is not active. No event of this wake-up is delivered to it
+// any more.
 void loop_fd_del(struct loop *l, struct loop_fd *h);
 
-// Arms or re-arms the timer for the absolute time at_ns on the loop's clock. A timer fires once; it is unarmed before fn is called.
+// Arms or re-arms the timer for the absolute time at_ns on the loop's clock. A timer fires once; it is
+// unarmed before fn is called.
 MUST_USE int loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t at_ns, loop_timer_fn *fn,
                             void *arg, struct err *e);
 void loop_timer_cancel(struct loop *l, struct loop_timer *t); // takes an unarmed one
@@ -70,7 +73,8 @@ void loop_on_late(struct loop *l, loop_late_fn *fn, void *arg);
 
 // Runs until loop_stop. 0, or a negative errno if epoll itself failed.
 MUST_USE int loop_run(struct loop *l, struct err *e);
-// One wake-up: waits at most max_wait_ns (UINT64_MAX: until something happens), dispatches once. For tests and nested waits.
+// One wake-up: waits at most max_wait_ns (UINT64_MAX: until something happens), dispatches once. For tests
+// and nested waits.
 MUST_USE int loop_once(struct loop *l, uint64_t max_wait_ns, struct err *e);
 void loop_stop(struct loop *l);
 

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The members of a fleet as its agents shall see them: its Pods joined with their Nodes, from the store. Also whether a node is eligible
-// and what keeps agents from running. Reads the store, changes nothing.
+// The members of a fleet as its agents shall see them: its Pods joined with their Nodes, from the store. Also
+// whether a node is eligible and what keeps agents from running. Reads the store, changes nothing.
 #ifndef KUBECANARY_OPERATOR_MEMBERS_H
 #define KUBECANARY_OPERATOR_MEMBERS_H
 
 #include "lib/peers.h"
 #include "operator/store.h"
 
-// The peers of a fleet, sorted by node; release with peers_release. One peer a node: where two Pods share one (a roll), the readier counts.
-// state: Leaving (Pod is being deleted), NotReady (its Node is), Ready (Pod Ready), else Pending.
+// The peers of a fleet, sorted by node; release with peers_release. One peer a node: where two Pods share one
+// (a roll), the readier counts. state: Leaving (Pod is being deleted), NotReady (its Node is), Ready (Pod
+// Ready), else Pending.
 MUST_USE int members_collect(const struct store *s, const char *namespace, const char *fleet,
                              struct peers *ret, struct err *e);
 

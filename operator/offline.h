@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A ProbeFleet from a file: for the render command and for the local backend. The render command itself: file in, objects or an error out.
+// A ProbeFleet from a file: for the render command and for the local backend. The render command itself: file
+// in, objects or an error out.
 #ifndef KUBECANARY_OPERATOR_OFFLINE_H
 #define KUBECANARY_OPERATOR_OFFLINE_H
 
@@ -15,7 +16,8 @@ struct offline_fleet {
     const struct doc_node *spec;
 };
 
-// Reads and checks apiVersion, kind, metadata and that there is a spec; the spec itself is not parsed. Errors name the file and the field.
+// Reads and checks apiVersion, kind, metadata and that there is a spec; the spec itself is not parsed. Errors
+// name the file and the field.
 MUST_USE int offline_read(const char *path, struct offline_fleet *ret, struct err *e);
 void offline_release(struct offline_fleet *f); // takes a zeroed struct
 

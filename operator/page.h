@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the operator serves over HTTP: /healthz (the loop turns; never depends on the API server), /readyz (every kind is synced), /metrics.
+// What the operator serves over HTTP: /healthz (the loop turns; never depends on the API server), /readyz
+// (every kind is synced), /metrics.
 #ifndef KUBECANARY_OPERATOR_PAGE_H
 #define KUBECANARY_OPERATOR_PAGE_H
 

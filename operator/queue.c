@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys in a list, one timer for the next that is due. The list is as long as there are fleets with work, so it is walked, not indexed.
+// Keys in a list, one timer for the next that is due. The list is as long as there are fleets with work, so
+// it is walked, not indexed.
 #include "operator/queue.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The work queue: keys of fleets (namespace, name), never objects. A key is worked on once at a time; what arrives meanwhile causes
-// exactly one more run. Delayed adds keep the earlier time; failures back off exponentially. Works like client-go's workqueue.
+// The work queue: keys of fleets (namespace, name), never objects. A key is worked on once at a time; what
+// arrives meanwhile causes exactly one more run. Delayed adds keep the earlier time; failures back off
+// exponentially. Works like client-go's workqueue.
 #ifndef KUBECANARY_OPERATOR_QUEUE_H
 #define KUBECANARY_OPERATOR_QUEUE_H
 
@@ -22,7 +23,8 @@ struct queue_stats {
     size_t active; // being worked on
 };
 
-// fn starts the work on a key (strings valid until queue_done); the worker calls queue_done when it is finished, then or later.
+// fn starts the work on a key (strings valid until queue_done); the worker calls queue_done when it is
+// finished, then or later.
 typedef void queue_fn(const char *namespace, const char *name, void *arg);
 
 struct queue *queue_new(struct loop *l, queue_fn *fn, void *arg, struct err *e);

@@ -10,12 +10,6 @@
 #include "operator/project.h"
 #include "operator/tree.h"
 
-void action_release(struct action *a)
-{
-    json_decref(a->body);
-    a->body = NULL;
-}
-
 void action_list_release(struct action_list *l)
 {
     for (size_t i = 0; i < l->n; i++)
@@ -159,7 +153,8 @@ int reconcile_children(const struct reconcile_input *in, struct action_list *ret
     return result;
 }
 
-// Whether the store has the very object that an apply returned: the apply changed nothing, or the watch was quicker than the answer.
+// Whether the store has the very object that an apply returned: the apply changed nothing, or the watch was
+// quicker than the answer.
 static bool is_shown(const struct store_child *live, const json_t *object)
 {
     const json_t *meta = json_object_get(object, "metadata");

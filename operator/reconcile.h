@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From what a fleet shall consist of and what the store shows to the list of actions that close the gap. Reads, decides, writes nothing:
-// the same input gives the same list. The marks are the operator's short memory of its own writes, so that it neither fights nor repeats itself.
+// From what a fleet shall consist of and what the store shows to the list of actions that close the gap.
+// Reads, decides, writes nothing: the same input gives the same list. The marks are the operator's short
+// memory of its own writes, so that it neither fights nor repeats itself.
 #ifndef KUBECANARY_OPERATOR_RECONCILE_H
 #define KUBECANARY_OPERATOR_RECONCILE_H
 
@@ -8,11 +9,14 @@
 #include "operator/render.h"
 #include "operator/store.h"
 
-// After an apply the watch shows its effect within milliseconds; if it has not by then, the apply is repeated.
+// After an apply the watch shows its effect within milliseconds; if it has not by then, the apply is
+// repeated.
 #define RECONCILE_PENDING_NS (30 * NS_PER_S)
-// Somebody who changes a child back each time must not be fought without end: so many applies of one child a minute.
+// Somebody who changes a child back each time must not be fought without end: so many applies of one child a
+// minute.
 #define RECONCILE_APPLIES_PER_MINUTE 10
-// Pods that are told to refresh their mounts in one round, and the pause between rounds: 20 patches a second at most.
+// Pods that are told to refresh their mounts in one round, and the pause between rounds: 20 patches a second
+// at most.
 #define RECONCILE_POKES 20
 #define RECONCILE_POKE_PAUSE_NS (1 * NS_PER_S)
 
@@ -48,19 +52,22 @@ struct action_list {
 void action_list_release(struct action_list *l);
 void reconcile_marks_release(struct reconcile_marks *m);
 
-// Appends the applies and deletes that are needed. EEXIST with the child's name when an object of that name belongs to somebody else;
-// ELOOP when a child is changed back again and again (the list then holds everything else).
+// Appends the applies and deletes that are needed. EEXIST with the child's name when an object of that name
+// belongs to somebody else; ELOOP when a child is changed back again and again (the list then holds
+// everything else).
 MUST_USE int reconcile_children(const struct reconcile_input *in, struct action_list *ret, struct err *e);
-// The result of an apply: what is now settled, and what the watch has yet to show (nothing if `live`, what the store has now, is that object
-// already). -ENOMEM.
+// The result of an apply: what is now settled, and what the watch has yet to show (nothing if `live`, what
+// the store has now, is that object already). -ENOMEM.
 MUST_USE int reconcile_applied(struct reconcile_marks *m, const struct action *a, const json_t *object,
                                const struct store_child *live, uint64_t now_ns);
 // The watch has shown a change of this child.
 void reconcile_seen(struct reconcile_marks *m, enum store_kind kind, const char *name);
 
-// Hash of all the data that the agents read, as text for the annotation: what the Pods' `published` is compared with.
+// Hash of all the data that the agents read, as text for the annotation: what the Pods' `published` is
+// compared with.
 void reconcile_published(const struct render_set *wanted, char out[static 17]);
-// Appends at most RECONCILE_POKES pokes for running Pods whose annotation differs. Returns how many Pods are left over, or -ENOMEM.
+// Appends at most RECONCILE_POKES pokes for running Pods whose annotation differs. Returns how many Pods are
+// left over, or -ENOMEM.
 MUST_USE int reconcile_pokes(const struct store *s, const struct store_fleet *fleet, const char *published,
                              struct action_list *ret);
 

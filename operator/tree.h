@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From JSON (jansson) to the document tree that the spec's parser reads, and the hash by which desired objects are compared. Pure.
+// From JSON (jansson) to the document tree that the spec's parser reads, and the hash by which desired
+// objects are compared. Pure.
 #ifndef KUBECANARY_OPERATOR_TREE_H
 #define KUBECANARY_OPERATOR_TREE_H
 
@@ -9,8 +10,8 @@
 
 // A copy of the JSON value as a document; free with doc_free. E2BIG over LIMIT_DOC_*.
 MUST_USE int tree_from_json(const json_t *value, struct doc **ret, struct err *e);
-// The other way: quoted scalars are strings; plain ones are null, booleans, integers or strings as YAML 1.2's core schema has them.
-// NULL: out of memory.
+// The other way: quoted scalars are strings; plain ones are null, booleans, integers or strings as YAML 1.2's
+// core schema has them. NULL: out of memory.
 json_t *tree_to_json(const struct doc_node *node);
 // Hash of a value's canonical form (sorted keys): equal values, equal hash.
 uint64_t tree_hash(const json_t *value);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One round of work on one fleet: spec -> peers -> render -> reconcile -> actions, one after another -> pokes -> status. Started by the
-// controller when the queue hands out the fleet's key; reports once when the round is over.
+// One round of work on one fleet: spec -> peers -> render -> reconcile -> actions, one after another -> pokes
+// -> status. Started by the controller when the queue hands out the fleet's key; reports once when the round
+// is over.
 #ifndef KUBECANARY_OPERATOR_WORK_H
 #define KUBECANARY_OPERATOR_WORK_H
 
@@ -21,8 +22,8 @@ struct work_env { // what every round shares; borrowed
 
 struct work_job; // a round under way
 
-struct
-    work_record { // what the operator remembers of a fleet between rounds; all of it can be lost without harm
+struct work_record { // what the operator remembers of a fleet between rounds; all of it can be lost without
+                     // harm
     char namespace[LIMIT_NAMESPACE + 1];
     char name[LIMIT_NAME + 1];
     char uid[LIMIT_UID + 1];
@@ -40,7 +41,8 @@ struct work_outcome {
 
 typedef void work_done_fn(struct work_record *r, const struct work_outcome *o, void *arg);
 
-// Starts a round for the fleet of the record, which must be in the store. done is called once, later or from inside.
+// Starts a round for the fleet of the record, which must be in the store. done is called once, later or from
+// inside.
 void work_start(const struct work_env *env, struct work_record *r, work_done_fn *done, void *arg);
 // Also drops a round under way (without done): only when the backend has been stopped.
 void work_record_release(struct work_record *r);

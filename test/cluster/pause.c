@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sandbox process of each pod in the test cluster: holds the pod's namespaces, takes the zombies of a shared pid namespace,
-// and ends on SIGTERM. It never does anything else.
+// The sandbox process of each pod in the test cluster: holds the pod's namespaces, takes the zombies of a
+// shared pid namespace, and ends on SIGTERM. It never does anything else.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The unit tests' few words: CHECK* compare and print both values, TEST names a case, check_main runs them all and closes with
-// `N passed, N failed`. A case ends at its first failed check.
+// The unit tests' few words: CHECK* compare and print both values, TEST names a case, check_main runs them
+// all and closes with `N passed, N failed`. A case ends at its first failed check.
 #ifndef KUBECANARY_TEST_CHECK_H
 #define KUBECANARY_TEST_CHECK_H
 

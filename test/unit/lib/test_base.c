@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// base, err, buf and log: strict numbers, stable hash, error paths, ceilings, and log lines that stay JSON when they are cut.
+// base, err, buf and log: strict numbers, stable hash, error paths, ceilings, and log lines that stay JSON
+// when they are cut.
 #include <errno.h>
 
 #include "lib/base.h"

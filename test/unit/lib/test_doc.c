@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The document tree: YAML and JSON give the same tree; what makes YAML unbounded or ambiguous is refused with its line.
+// The document tree: YAML and JSON give the same tree; what makes YAML unbounded or ambiguous is refused with
+// its line.
 #include <errno.h>
 
 #include "lib/buf.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loop: order of timers, cancelling and re-arming from callbacks, removal of a descriptor whose event is already taken, signals, deferred frees.
+// The loop: order of timers, cancelling and re-arming from callbacks, removal of a descriptor whose event is
+// already taken, signals, deferred frees.
 #include "lib/loop.h"
 #include "test/unit/check.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operator's command line: each command takes only its own options, and what is wrong is said with the option's name.
+// The operator's command line: each command takes only its own options, and what is wrong is said with the
+// option's name.
 #include <errno.h>
 
 #include "operator/cli.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The work queue: a key is worked on once at a time, adds while it is worked on cause one more run, delays keep the earlier time, failures back off.
+// The work queue: a key is worked on once at a time, adds meanwhile cause one more run, delays keep the
+// earlier time, failures back off. keep the earlier time, failures back off.
 #include "operator/queue.h"
 #include "test/unit/check.h"
 
