@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // From wanted and seen to actions: a child is applied when it is missing, edited or wanted otherwise, and
-// only then; foreign objects are left alone. only then; foreign objects are left alone.
+// only then; foreign objects are left alone.
 #include <errno.h>
 
 #include "operator/reconcile.h"
