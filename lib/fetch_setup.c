@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/buf.h"
+#include "lib/limits.h"
 
 // A connection that idled longer is not used again: servers and balancers close theirs after minutes.
 #define IDLE_S 90L
@@ -16,7 +17,6 @@
 #define KEEPALIVE_COUNT 3
 #define UNACKED_MS 45000
 #define READ_BYTES (64L << 10)
-#define URL_MAX 8192
 
 void fetch_setup_release_tls(struct fetch_setup_tls *t)
 {
@@ -83,8 +83,8 @@ static int set_server_name(CURL *easy, const char *url, const char *name, struct
     CLEANUP(cleanup_curl_text) char *port = NULL;
     CLEANUP(cleanup_curl_text) char *renamed = NULL;
     CLEANUP_BUF struct buf host_line, connect_to;
-    buf_init(&host_line, URL_MAX);
-    buf_init(&connect_to, URL_MAX);
+    buf_init(&host_line, LIMIT_URL);
+    buf_init(&connect_to, LIMIT_URL);
     if (!u || curl_url_set(u, CURLUPART_URL, url, 0) || curl_url_get(u, CURLUPART_HOST, &host, 0) ||
         curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) ||
         curl_url_set(u, CURLUPART_HOST, name, 0) || curl_url_get(u, CURLUPART_URL, &renamed, 0))
@@ -154,8 +154,8 @@ static bool set_request(CURL *easy, const struct fetch_opts *o, const char *user
 int fetch_setup(CURL *easy, const struct fetch_opts *o, const struct fetch_setup_tls *tls,
                 const char *user_agent, struct fetch_setup_lists *lists, struct err *e)
 {
-    if (strlen(o->url) > URL_MAX)
-        return err_set(e, EINVAL, "a URL of more than %d bytes", URL_MAX);
+    if (strlen(o->url) > LIMIT_URL)
+        return err_set(e, EINVAL, "a URL of more than %zu bytes", LIMIT_URL);
     if (curl_easy_setopt(easy, CURLOPT_URL, o->url) != CURLE_OK)
         return err_set(e, ENOMEM, "no memory for a request");
     if (tls->server_name) {

@@ -88,4 +88,25 @@
 // 198.18.0.11 and up.
 #define LIMIT_LOCAL_NODES 50
 
+// The API server. An object: etcd holds 1.5 MiB, and its JSON with the managed fields can be several times
+// that. The head of a list is its kind and metadata. A page has 500 Pods of 8 KiB or 200 Nodes of 20 KiB; a
+// list that cannot be had in pages is read as a stream, so its bound only ends what has no end. A request's
+// body: what the API server takes. An error's: any Status, or the first words of a proxy's page.
+#define LIMIT_API_OBJECT ((size_t)8 << 20)
+#define LIMIT_API_LIST_HEAD ((size_t)256 << 10)
+#define LIMIT_API_PAGE ((size_t)64 << 20)
+#define LIMIT_API_LIST ((size_t)1 << 30)
+#define LIMIT_API_BODY ((size_t)3 << 20)
+#define LIMIT_API_ERROR ((size_t)64 << 10)
+// Continue tokens have some hundred bytes; in a path each byte may become three.
+#define LIMIT_API_CONTINUE 8192
+#define LIMIT_API_PATH ((size_t)30 << 10)
+#define LIMIT_URL ((size_t)32 << 10)
+
+// Credentials: a kubeconfig with its certificates in it, a bundle of CAs, a token (some kilobytes).
+#define LIMIT_KUBECONFIG_FILES 16
+#define LIMIT_KUBECONFIG ((size_t)1 << 20)
+#define LIMIT_PEM ((size_t)1 << 20)
+#define LIMIT_TOKEN ((size_t)64 << 10)
+
 #endif

@@ -10,10 +10,6 @@
 #include "lib/buf.h"
 #include "operator/kubefile.h"
 
-// Tokens are some kilobytes; a bundle of CAs can be a few hundred.
-#define TOKEN_MAX ((size_t)64 << 10)
-#define PEM_MAX ((size_t)1 << 20)
-
 struct pems {
     char *ca, *cert, *key;
 };
@@ -62,7 +58,7 @@ static int read_token(const struct kubeconfig *k, char **ret, struct err *e)
     char *text = NULL;
     if (!k->token_file)
         return k->token ? make_header(k->token, ret, e) : 0;
-    int r = kubefile_read(k->token_file, TOKEN_MAX, &text, e);
+    int r = kubefile_read(k->token_file, LIMIT_TOKEN, &text, e);
     if (r == 0)
         r = make_header(text, ret, e);
     wipe(&text);
@@ -72,7 +68,7 @@ static int read_token(const struct kubeconfig *k, char **ret, struct err *e)
 static int read_pem(const struct kubeconfig_pem *from, char **ret, struct err *e)
 {
     if (from->file)
-        return kubefile_read(from->file, PEM_MAX, ret, e);
+        return kubefile_read(from->file, LIMIT_PEM, ret, e);
     if (!from->data)
         return 0;
     *ret = strdup(from->data);

@@ -9,8 +9,6 @@
 
 #define MANAGER "kubecanary"
 #define STATUS_MANAGER "kubecanary-status"
-#define ANSWER_MAX ((size_t)8 << 20)
-#define BODY_MAX ((size_t)3 << 20) // what the API server accepts
 
 #define TYPE_APPLY "application/apply-patch+yaml"
 #define TYPE_MERGE "application/merge-patch+json"
@@ -105,7 +103,7 @@ static int make_request(const struct action *a, struct request *r, struct err *e
     bool needs_uid = a->verb == ACTION_DELETE || a->verb == ACTION_POKE;
     if (!a->name[0] || (store_kinds[a->kind].namespaced && !a->namespace[0]) || (needs_uid && !a->uid[0]))
         return err_set(e, EINVAL, "an action without a name, a namespace or a uid");
-    buf_init(&r->path, KUBE_PATH_MAX);
+    buf_init(&r->path, LIMIT_API_PATH);
     switch (a->verb) {
     case ACTION_APPLY:
     case ACTION_STATUS: apply_request(a, r); break;
@@ -115,9 +113,9 @@ static int make_request(const struct action *a, struct request *r, struct err *e
     }
     if (!r->body || r->path.failed)
         return err_set(e, ENOMEM, "no memory for a request");
-    if (strlen(r->body) > BODY_MAX)
+    if (strlen(r->body) > LIMIT_API_BODY)
         return err_set(e, E2BIG, "%s %s has more than %zu bytes", store_kinds[a->kind].kind, a->name,
-                       BODY_MAX);
+                       LIMIT_API_BODY);
     return 0;
 }
 
@@ -168,7 +166,7 @@ int kube_act_start(struct kube_act_set *s, const struct action *action, action_d
                                .body = r.body,
                                .body_len = strlen(r.body),
                                .timeout_ns = KUBE_ACT_TIMEOUT_NS,
-                               .max_body = ANSWER_MAX};
+                               .max_body = LIMIT_API_OBJECT};
     a->req = kube_http_start(s->http, &o, NULL, on_done, a, e);
     if (!a->req) {
         free(a);

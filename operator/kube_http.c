@@ -10,8 +10,6 @@
 #include "lib/buf.h"
 #include "lib/log.h"
 
-// Of an answer that is an error: enough for any Status, and for the first words of a proxy's page.
-#define ERROR_BODY_MAX ((size_t)64 << 10)
 #define ERROR_TEXT_MAX 200
 
 struct kube_http {
@@ -97,7 +95,7 @@ static int on_data(int status, const char *data, size_t len, void *arg)
     bool ok = status >= 200 && status < 300;
     if (ok && r->on_data)
         return r->on_data(status, data, len, r->arg);
-    size_t room = ok ? len : ERROR_BODY_MAX - MIN(ERROR_BODY_MAX, r->body.len);
+    size_t room = ok ? len : LIMIT_API_ERROR - MIN(LIMIT_API_ERROR, r->body.len);
     buf_add(&r->body, data, MIN(len, room));
     return r->body.failed || room < len ? -1 : 0;
 }
@@ -242,7 +240,7 @@ struct kube_http_req *kube_http_start(struct kube_http *h, const struct kube_htt
                                 .on_data = data,
                                 .done = done,
                                 .arg = arg};
-    buf_init(&r->body, MAX(o->max_body, ERROR_BODY_MAX));
+    buf_init(&r->body, MAX(o->max_body, LIMIT_API_ERROR));
     bool ok = copy(&r->method, o->method) && copy(&r->path, o->path) && copy(&r->sent_body, o->body) &&
               copy(&r->content_type, o->content_type);
     if (!ok)

@@ -12,8 +12,8 @@
 void kube_items_init(struct kube_items *k, kube_items_fn *fn, void *arg)
 {
     *k = (struct kube_items){.fn = fn, .arg = arg};
-    buf_init(&k->item, KUBE_ITEMS_ITEM_MAX);
-    buf_init(&k->rest, KUBE_ITEMS_REST_MAX);
+    buf_init(&k->item, LIMIT_API_OBJECT);
+    buf_init(&k->rest, LIMIT_API_LIST_HEAD);
 }
 
 void kube_items_release(struct kube_items *k)

@@ -9,9 +9,7 @@
 
 #include "lib/buf.h"
 #include "lib/err.h"
-
-#define KUBE_ITEMS_ITEM_MAX ((size_t)8 << 20)
-#define KUBE_ITEMS_REST_MAX ((size_t)256 << 10)
+#include "lib/limits.h"
 
 // One item, borrowed. Non-zero ends the reading.
 typedef int kube_items_fn(const json_t *item, void *arg);

@@ -7,7 +7,7 @@
 
 void kube_lines_init(struct kube_lines *l)
 {
-    buf_init(&l->partial, KUBE_LINES_MAX);
+    buf_init(&l->partial, LIMIT_API_OBJECT);
 }
 
 void kube_lines_release(struct kube_lines *l)

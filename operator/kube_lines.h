@@ -6,9 +6,7 @@
 #define KUBECANARY_OPERATOR_KUBE_LINES_H
 
 #include "lib/buf.h"
-
-// etcd holds objects of 1.5 MiB at most; their JSON with the managed fields can be several times that.
-#define KUBE_LINES_MAX ((size_t)8 << 20)
+#include "lib/limits.h"
 
 struct kube_lines {
     struct buf partial;
@@ -19,8 +17,8 @@ typedef int kube_lines_fn(const char *line, size_t len, void *arg);
 
 void kube_lines_init(struct kube_lines *l);
 void kube_lines_release(struct kube_lines *l); // also to begin with a new stream
-// 0; what fn returned, if that was not 0; -E2BIG for a line over KUBE_LINES_MAX (or no memory for it). After
-// these the stream is of no more use.
+// 0; what fn returned, if that was not 0; -E2BIG for a line over LIMIT_API_OBJECT (or no memory for it).
+// After these the stream is of no more use.
 MUST_USE int kube_lines_feed(struct kube_lines *l, const char *data, size_t len, kube_lines_fn *fn,
                              void *arg);
 

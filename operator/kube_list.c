@@ -10,11 +10,8 @@
 
 #define PAGE "500"
 #define PAGE_NODES "200" // a Node is 20 KB
-#define PAGE_BYTES ((size_t)64 << 20)
-#define LIST_BYTES ((size_t)1 << 30) // of a list that is asked for whole
 #define TIMEOUT_NS (60 * NS_PER_S)
 #define RESTARTS 3 // of a paged list whose pages expire, before it is asked for whole
-#define TOKEN_MAX 8192
 
 static void request_page(struct kube_list *l);
 
@@ -102,8 +99,8 @@ static int finish_page(struct kube_list *l, struct err *e)
         r = err_set(e, EPROTO, "the answer is a %s, not a list", kind ? kind : "thing without a kind");
     else if (first && (!version || !version[0] || base_copy(l->version, sizeof(l->version), version) < 0))
         r = err_set(e, EPROTO, "a list without a resourceVersion");
-    else if (next && strlen(next) > TOKEN_MAX)
-        r = err_set(e, EPROTO, "a continue token of more than %d bytes", TOKEN_MAX);
+    else if (next && strlen(next) > LIMIT_API_CONTINUE)
+        r = err_set(e, EPROTO, "a continue token of more than %d bytes", LIMIT_API_CONTINUE);
     else if (next && next[0])
         r = (l->page = strdup(next)) ? 1 : err_set(e, ENOMEM, "no memory for a continue token");
     json_decref(list);
@@ -137,7 +134,7 @@ static void request_page(struct kube_list *l)
     kube_items_release(&l->items);
     kube_items_init(&l->items, on_item, l);
     l->problem = (struct err){0};
-    buf_init(&path, KUBE_PATH_MAX);
+    buf_init(&path, LIMIT_API_PATH);
     kube_path_collection(&path, s->kind, s->namespace);
     if (!whole)
         kube_path_query(&path, &first, "limit", s->kind == STORE_NODE ? PAGE_NODES : PAGE);
@@ -148,7 +145,7 @@ static void request_page(struct kube_list *l)
     struct kube_http_opts o = {.method = "GET",
                                .path = buf_text(&path),
                                .timeout_ns = TIMEOUT_NS,
-                               .max_body = whole ? LIST_BYTES : PAGE_BYTES};
+                               .max_body = whole ? LIMIT_API_LIST : LIMIT_API_PAGE};
     if (path.failed)
         err_set(&e, ENOMEM, "no memory for a request");
     else

@@ -7,8 +7,6 @@
 #include "lib/buf.h"
 #include "operator/store.h"
 
-#define KUBE_PATH_MAX 16384 // a continue token has some hundred bytes
-
 // "/api/v1/namespaces/NS/pods", "/apis/apps/v1/daemonsets" (namespace "": all, or a kind without namespaces).
 void kube_path_collection(struct buf *b, enum store_kind kind, const char *namespace);
 void kube_path_object(struct buf *b, enum store_kind kind, const char *namespace, const char *name);

@@ -318,7 +318,7 @@ static void begin_watch(struct kube_watch *w)
     w->verdict = VERDICT_NONE;
     w->opened_ns = w->heard_ns = loop_now(w->scope.loop);
     w->scope.stats->watches++;
-    buf_init(&path, KUBE_PATH_MAX);
+    buf_init(&path, LIMIT_API_PATH);
     kube_path_collection(&path, w->scope.kind, w->namespace);
     kube_path_query(&path, &first, "watch", "1");
     kube_path_query(&path, &first, "allowWatchBookmarks", "true");

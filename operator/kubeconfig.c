@@ -10,8 +10,6 @@
 #include "lib/doc.h"
 #include "operator/kubefile.h"
 
-#define FILES_MAX 16
-#define FILE_MAX_BYTES ((size_t)1 << 20)
 #define ACCOUNT_DIR "/var/run/secrets/kubernetes.io/serviceaccount"
 
 struct file {
@@ -20,7 +18,7 @@ struct file {
 };
 
 struct files {
-    struct file list[FILES_MAX];
+    struct file list[LIMIT_KUBECONFIG_FILES];
     size_t n;
 };
 
@@ -70,11 +68,11 @@ static int add_file(struct files *f, const char *path, struct err *e)
 {
     CLEANUP_FREE char *text = NULL;
     struct doc *doc;
-    int r = kubefile_read(path, FILE_MAX_BYTES, &text, e);
+    int r = kubefile_read(path, LIMIT_KUBECONFIG, &text, e);
     if (r < 0)
         return r;
-    if (f->n == FILES_MAX)
-        return err_set(e, E2BIG, "KUBECONFIG: more than %d files", FILES_MAX);
+    if (f->n == LIMIT_KUBECONFIG_FILES)
+        return err_set(e, E2BIG, "KUBECONFIG: more than %d files", LIMIT_KUBECONFIG_FILES);
     char *copy = strdup(path);
     if (!copy)
         return err_set(e, ENOMEM, "no memory for %s", path);
@@ -314,9 +312,9 @@ static int read_account(const struct kubeconfig_env *env, struct kubeconfig *k, 
     // Both are looked at now: going on without the CA would mean to trust the system's, without the token to
     // be nobody.
     if (r == 0)
-        r = kubefile_read(k->ca.file, FILE_MAX_BYTES, &ca, e);
+        r = kubefile_read(k->ca.file, LIMIT_KUBECONFIG, &ca, e);
     if (r == 0)
-        r = kubefile_read(k->token_file, FILE_MAX_BYTES, &token, e);
+        r = kubefile_read(k->token_file, LIMIT_KUBECONFIG, &token, e);
     if (r < 0)
         return err_wrap(e, "service account");
     if (!kubefile_has_pem(ca, "CERTIFICATE"))

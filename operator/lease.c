@@ -11,7 +11,6 @@
 #include "operator/kube_path.h"
 #include "operator/tree.h"
 
-#define ANSWER_MAX ((size_t)1 << 20)
 // How much longer than RETRY a candidate may wait between attempts, so that candidates spread (client-go: up
 // to 2.2 times).
 #define JITTER_NS (LEASE_RETRY_NS * 12 / 10)
@@ -154,7 +153,7 @@ static void request(struct lease *l, const char *method, const char *body, kube_
 {
     CLEANUP_BUF struct buf path;
     struct err e;
-    buf_init(&path, KUBE_PATH_MAX);
+    buf_init(&path, LIMIT_API_PATH);
     buf_str(&path, "/apis/coordination.k8s.io/v1/namespaces/");
     kube_path_escape(&path, l->namespace);
     buf_str(&path, "/leases");
@@ -168,7 +167,7 @@ static void request(struct lease *l, const char *method, const char *body, kube_
                                .body = body,
                                .body_len = body ? strlen(body) : 0,
                                .timeout_ns = LEASE_REQUEST_NS,
-                               .max_body = ANSWER_MAX};
+                               .max_body = LIMIT_API_OBJECT};
     l->sent_ns = clock_now();
     l->req = kube_http_start(l->http, &o, NULL, done, l, &e);
     if (!l->req)

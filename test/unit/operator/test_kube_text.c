@@ -170,13 +170,13 @@ static void paths(void)
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         CLEANUP_BUF struct buf b;
-        buf_init(&b, KUBE_PATH_MAX);
+        buf_init(&b, LIMIT_API_PATH);
         kube_path_object(&b, table[i].kind, table[i].namespace, table[i].name);
         CHECK_STR(buf_text(&b), table[i].want);
     }
     CLEANUP_BUF struct buf b;
     bool first = true;
-    buf_init(&b, KUBE_PATH_MAX);
+    buf_init(&b, LIMIT_API_PATH);
     kube_path_collection(&b, STORE_POD, "");
     kube_path_query(&b, &first, "labelSelector", "a in (b,c)");
     kube_path_query(&b, &first, "continue", "e30=");
