@@ -3,16 +3,15 @@
 #include "operator/local.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
 
 #include "lib/log.h"
 #include "operator/local_files.h"
 #include "operator/local_fleets.h"
 #include "operator/local_report.h"
+#include "operator/local_state.h"
 
 struct answer { // of an action, until it is delivered
     STAILQ_ENTRY(answer) link;
@@ -28,8 +27,7 @@ struct local {
     struct loop *loop;
     struct local_opts opts;
     char *fleets_path, *agent, *agent_jemalloc; // what opts points to
-    char state_dir[PATH_MAX];
-    bool own_state_dir;
+    struct local_state state;
     struct local_net net;
     struct local_objects *objects;
     struct local_sets *sets;
@@ -98,7 +96,7 @@ static int make_parts(struct local *l, struct store *s, struct err *e)
                                 .net = &l->net,
                                 .agent = l->agent,
                                 .agent_jemalloc = l->agent_jemalloc,
-                                .state_dir = l->state_dir,
+                                .state_dir = l->state.dir,
                                 .changed = on_pods_changed,
                                 .arg = l};
     l->objects = o.objects = local_objects_new(s);
@@ -110,7 +108,7 @@ static int make_parts(struct local *l, struct store *s, struct err *e)
     if (!l->fleets)
         return -e->code;
     l->report = (struct local_report){
-        .objects = l->objects, .net = &l->net, .sets = l->sets, .state_dir = l->state_dir};
+        .objects = l->objects, .net = &l->net, .sets = l->sets, .state_dir = l->state.dir};
     return local_report_init(&l->report, e);
 }
 
@@ -130,7 +128,7 @@ static int local_start(struct cluster *c, struct store *s, struct err *e)
         return r;
     for (enum store_kind k = 0; k < STORE_KINDS; k++)
         store_set_synced(s, k);
-    log_info("this machine is a cluster now", LOG_INT("nodes", l->net.n), LOG_STR("state", l->state_dir));
+    log_info("this machine is a cluster now", LOG_INT("nodes", l->net.n), LOG_STR("state", l->state.dir));
     return 0;
 }
 
@@ -142,7 +140,7 @@ static void remove_stale(struct local *l, const char *dir, enum store_kind kind)
 {
     struct err e;
     char path[PATH_MAX + 16];
-    snprintf(path, sizeof(path), "%s/%s", l->state_dir, dir);
+    snprintf(path, sizeof(path), "%s/%s", l->state.dir, dir);
     if (local_files_keep(path, ".yaml", local_objects_all(l->objects, kind), &e) < 0)
         log_warn("cannot remove files", LOG_STR("directory", path), LOG_ERR(&e));
 }
@@ -268,8 +266,7 @@ static void local_free(struct cluster *c)
     struct local *l = from(c);
     local_stop(c);
     local_objects_free(l->objects);
-    if (l->own_state_dir)
-        local_files_remove(l->state_dir);
+    local_state_release(&l->state);
     free(l->fleets_path);
     free(l->agent);
     free(l->agent_jemalloc);
@@ -278,24 +275,6 @@ static void local_free(struct cluster *c)
 
 static const struct cluster_ops ops = {
     .name = "local", .start = local_start, .act = local_act, .stop = local_stop, .free = local_free};
-
-static int make_state_dir(struct local *l, const char *given, struct err *e)
-{
-    const char *tmp = getenv("TMPDIR");
-    if (given) {
-        int r = local_files_mkdir(given, e);
-        if (r < 0)
-            return r;
-        return realpath(given, l->state_dir) ? 0 : err_sys(e, errno, "%s", given);
-    }
-    int n = snprintf(l->state_dir, sizeof(l->state_dir), "%s/kubecanary-XXXXXX",
-                     tmp && tmp[0] == '/' ? tmp : "/tmp");
-    if (n >= (int)sizeof(l->state_dir) || !mkdtemp(l->state_dir))
-        return err_sys(e, errno, "cannot make a state directory");
-    l->own_state_dir = true;
-    return chmod(l->state_dir, 0755) < 0 ? err_sys(e, errno, "%s", l->state_dir)
-                                         : 0; // the agents' user reads there
-}
 
 static char *copy(const char *text)
 {
@@ -317,7 +296,7 @@ struct cluster *local_new(struct loop *loop, const struct local_opts *o, struct 
     l->fleets_path = copy(o->fleets);
     l->agent = copy(o->agent);
     l->agent_jemalloc = copy(o->agent_jemalloc);
-    if (make_state_dir(l, o->state_dir, e) == 0)
+    if (local_state_init(&l->state, o->state_dir, e) == 0)
         return &l->cluster;
     local_free(&l->cluster);
     return NULL;
@@ -325,5 +304,5 @@ struct cluster *local_new(struct loop *loop, const struct local_opts *o, struct 
 
 const char *local_state_dir(struct cluster *c)
 {
-    return from(c)->state_dir;
+    return from(c)->state.dir;
 }

@@ -25,7 +25,8 @@ struct local_opts {             // strings are copied
     unsigned nodes;             // 1..LIMIT_LOCAL_NODES
     const char *agent;          // program for the image kubecanary-agent; NULL: none
     const char *agent_jemalloc; // program for the image kubecanary-agent-jemalloc; NULL: none
-    const char *state_dir; // made if absent; NULL: a directory of its own below TMPDIR, removed at the end
+    const char *state_dir; // empty, or of an earlier run; made if absent; NULL: one of its own below TMPDIR,
+                           // removed at the end
 };
 
 // NULL on failure. Free with ops->free. Needs CAP_SYS_ADMIN and CAP_NET_ADMIN: root, or a user namespace with

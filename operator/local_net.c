@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "lib/buf.h"
 
@@ -143,11 +145,23 @@ static void name_node(struct local_node *node, unsigned number)
         abort(); // our own text
 }
 
+// The link of a former run that was killed goes with its namespaces, which the kernel takes down in its own
+// time.
+static bool link_is_free(void)
+{
+    const struct timespec pause = {.tv_nsec = 50 * (long)NS_PER_MS};
+    for (unsigned i = 0; i < 40 && if_nametoindex("kubecanary0") != 0; i++)
+        nanosleep(&pause, NULL);
+    return if_nametoindex("kubecanary0") == 0;
+}
+
 int local_net_init(struct local_net *net, size_t nodes, struct err *e)
 {
     if (nodes < 1 || nodes > LIMIT_LOCAL_NODES)
         return err_set(e, EINVAL, "from 1 to %d nodes, not %zu", LIMIT_LOCAL_NODES, nodes);
     *net = (struct local_net){.hub = -1};
+    if (!link_is_free())
+        return err_set(e, EEXIST, "there is a link kubecanary0: another local cluster runs in this network");
     net->hub = new_netns(e);
     int r = net->hub < 0 ? -e->code : make_hub(net, e);
     while (r == 0 && net->n < nodes) {
