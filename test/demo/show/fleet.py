@@ -25,7 +25,7 @@ class Fleet:
                    "--agent", str(programs / "kubecanary-agent"), "--listen", "127.0.0.1:9960"]
         if (programs / "kubecanary-agent-jemalloc").exists():
             command += ["--agent-jemalloc", str(programs / "kubecanary-agent-jemalloc")]
-        self.operator = Child("the operator", command, state / "operator.log")
+        self.operator = Child("the operator", command, state.parent / "operator.log")
 
     def nodes(self):
         try:
