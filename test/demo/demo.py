@@ -73,6 +73,7 @@ def play(programs, prometheus_program, once):
     screen = Screen(f"kubecanary  {NODES} nodes, {NODES * (NODES - 1)} pairs, Prometheus {prometheus.version()}", names)
     story = Story(fleet, prometheus, screen)
     screen.say("the agents are ready, Prometheus has the fleet's rules")
+    screen.say("waiting for the first measurements")
     if not story.wait_for_pairs(names):
         raise Failed("Prometheus has no loss ratio of some pairs")
     done, good = [], True

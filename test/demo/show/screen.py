@@ -3,6 +3,8 @@
 
 import math
 import os
+import re
+import shutil
 import sys
 import time
 
@@ -10,6 +12,7 @@ GREEN, YELLOW, RED, BOLD, DIM = "32", "33", "31;1", "1", "2"
 LINE_EVERY_S = 5
 EVENTS_SHOWN = 7
 ALERTS_SHOWN = 6
+CELL = 13  # columns: with five nodes a line has 76
 
 
 def clock(seconds):
@@ -38,6 +41,17 @@ def by_subject(alerts):
     return found
 
 
+def clip(line, columns):
+    """The line without what would not fit: a line that wraps would spoil the next drawing. Colours take no room."""
+    out, room = [], columns
+    for part in re.split(r"(\x1b\[[0-9;]*m)", line):
+        if not part.startswith("\x1b"):
+            part = part[:room]
+            room -= len(part)
+        out.append(part)
+    return "".join(out)
+
+
 class Screen:
     def __init__(self, title, nodes):
         self.title, self.nodes = title, nodes
@@ -64,15 +78,15 @@ class Screen:
 
     def cell(self, source, destination, loss, rtt):
         if source == destination:
-            return self.paint(f"{'.':>14}", DIM)
+            return self.paint(f"{'.':>{CELL}}", DIM)
         value = loss.get((source, destination))
         if value is None:  # nothing measured is not 0 %
-            return self.paint(f"{'-':>14}", DIM)
+            return self.paint(f"{'-':>{CELL}}", DIM)
         code = GREEN if value <= 0.01 else RED
-        return f"{self.paint(f'{value:6.1%}', code)}{self.paint(f'{rtt_text(rtt.get((source, destination))):>8}', DIM)}"
+        return f"{self.paint(f'{value:6.1%}', code)}{self.paint(f'{rtt_text(rtt.get((source, destination))):>{CELL - 6}}', DIM)}"
 
     def table(self, loss, rtt):
-        yield self.paint("  from \\ to" + "".join(f"{name:>14}" for name in self.nodes), BOLD)
+        yield self.paint("  from \\ to" + "".join(f"{name:>{CELL}}" for name in self.nodes), BOLD)
         for source in self.nodes:
             yield f"  {self.paint(f'{source:<9}', BOLD)}" + "".join(self.cell(source, d, loss, rtt) for d in self.nodes)
 
@@ -100,7 +114,8 @@ class Screen:
         if not self.live:
             self.draw_line(loss, rtt, alerts)
             return
-        lines = list(self.frame(loss, rtt, alerts))
+        columns, rows = shutil.get_terminal_size()
+        lines = [clip(line, columns - 1) for line in self.frame(loss, rtt, alerts)][:rows - 1]
         up = f"\x1b[{self.drawn}A" if self.drawn else ""
         sys.stdout.write(up + "\r" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
         sys.stdout.flush()

@@ -99,10 +99,10 @@ class Round:
         a, b = sorted(self.expected)
         if self.wait_state("pending", FIRE_S):
             self.times["pending"] = self.since("loss")
-            self.say(f"alert pending after {self.times['pending']:.0f} s", "33")
+            self.say(f"alert pending after {self.times['pending']:.0f} s: it fires if the loss lasts", "33")
         if self.wait_state("firing", FIRE_S):
             self.times["firing"] = self.since("loss")
-            self.say(f"alert FIRING after {self.times['firing']:.0f} s: it names {a} and {b}", "31;1")
+            self.say(f"alert FIRING after {self.times['firing']:.0f} s: it names {a} and {b}; is anybody else blamed?", "31;1")
             self.story.until(self.watch, HOLD_S)
         elif not self.problems:
             self.problem(f"no alert fired for {a} and {b} in {FIRE_S} s")
@@ -110,7 +110,7 @@ class Round:
     def repair(self):
         self.story.fleet.repair(self.injected[1])
         self.times["repair"] = time.monotonic()
-        self.say("the link is repaired", "32")
+        self.say("the link is repaired; the alert goes when the loss has been out of its window for a while", "32")
         if self.problems:
             return  # the verdict is known
 
@@ -124,7 +124,7 @@ class Round:
             self.problem(f"alerts are still there {RESOLVE_S} s after the repair")
 
     def run(self):
-        self.say("all is well")
+        self.say(f"all is well; in {WELL_S} s a link will lose packets")
         self.story.until(self.watch, WELL_S)
         self.lose()
         self.repair()
