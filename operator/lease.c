@@ -96,7 +96,6 @@ static void won(struct lease *l)
     if (l->leading)
         return;
     l->leading = true;
-    log_info("leading", LOG_STR("lease", l->name), LOG_STR("identity", l->identity));
     l->on_change(true, l->arg);
 }
 

@@ -86,6 +86,13 @@ static void act(struct driver *d, enum action_verb verb, char *rest)
     action_release(&a);
 }
 
+// As in the operator: with a lease only its holder writes.
+static bool may_write(void *arg)
+{
+    const struct driver *d = arg;
+    return !d->lease || lease_may_write(d->lease);
+}
+
 static void on_leading(bool leading, void *arg UNUSED)
 {
     printf("%s\n", leading ? "leading" : "lost");
@@ -170,7 +177,9 @@ static int run(struct driver *d, int argc, char **argv, struct err *e)
     struct kubeconfig_env env = {.flag = argv[1]};
     struct kube_opts o = {.namespaces = (const char *const *)(argv + 2),
                           .n_namespaces = (size_t)(argc - 2),
-                          .user_agent = "kubecanary-test"};
+                          .user_agent = "kubecanary-test",
+                          .may_write = may_write,
+                          .arg = d};
     int r = kubeconfig_load(&env, &d->config, e);
     if (r < 0)
         return r;

@@ -52,6 +52,11 @@ class Driver:
             if line.startswith(begin):
                 return line
 
+    def saw(self, begin: str) -> None:
+        """As wait, but the line may have come already: answers and events arrive in any order."""
+        if not any(line.startswith(begin) for line in self.seen):
+            self.wait(begin)
+
     def result(self, command: str) -> dict:
         """Carries an action out and returns its result line as a dict."""
         self.say(command)
