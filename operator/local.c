@@ -3,6 +3,7 @@
 #include "operator/local.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -276,9 +277,17 @@ static void local_free(struct cluster *c)
 static const struct cluster_ops ops = {
     .name = "local", .start = local_start, .act = local_act, .stop = local_stop, .free = local_free};
 
-static char *copy(const char *text)
+// The program that was named, or the one of that name beside this one; NULL if there is none.
+static char *program(const char *given, const char *name)
 {
-    return text ? strdup(text) : NULL;
+    char path[PATH_MAX + LIMIT_NAME];
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+    if (given || n < 0)
+        return given ? strdup(given) : NULL;
+    path[n] = '\0';
+    char *last = strrchr(path, '/');
+    snprintf(last ? last + 1 : path, LIMIT_NAME, "%s", name);
+    return access(path, X_OK) == 0 ? strdup(path) : NULL;
 }
 
 struct cluster *local_new(struct loop *loop, const struct local_opts *o, struct err *e)
@@ -293,10 +302,12 @@ struct cluster *local_new(struct loop *loop, const struct local_opts *o, struct 
     l->opts = *o;
     l->net.hub = -1;
     STAILQ_INIT(&l->answers);
-    l->fleets_path = copy(o->fleets);
-    l->agent = copy(o->agent);
-    l->agent_jemalloc = copy(o->agent_jemalloc);
-    if (local_state_init(&l->state, o->state_dir, e) == 0)
+    l->fleets_path = strdup(o->fleets);
+    l->agent = program(o->agent, "kubecanary-agent");
+    l->agent_jemalloc = program(o->agent_jemalloc, "kubecanary-agent-jemalloc");
+    if (!l->fleets_path)
+        err_set(e, ENOMEM, "no memory for the local backend");
+    else if (local_state_init(&l->state, o->state_dir, e) == 0)
         return &l->cluster;
     local_free(&l->cluster);
     return NULL;

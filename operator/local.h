@@ -23,8 +23,8 @@
 struct local_opts {             // strings are copied
     const char *fleets;         // a file, or a directory whose *.yaml are read; read again when they change
     unsigned nodes;             // 1..LIMIT_LOCAL_NODES
-    const char *agent;          // program for the image kubecanary-agent; NULL: none
-    const char *agent_jemalloc; // program for the image kubecanary-agent-jemalloc; NULL: none
+    const char *agent;          // program for the image kubecanary-agent; NULL: the one beside this program
+    const char *agent_jemalloc; // program for the image kubecanary-agent-jemalloc; NULL: likewise
     const char *state_dir; // empty, or of an earlier run; made if absent; NULL: one of its own below TMPDIR,
                            // removed at the end
 };

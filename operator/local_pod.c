@@ -210,7 +210,8 @@ static void start(struct local_pod *p)
     }
     const char *program = program_for(p, p->run.image);
     if (!program) {
-        snprintf(text, sizeof(text), "this machine has no program for image \"%.200s\"", p->run.image);
+        snprintf(text, sizeof(text),
+                 "no program stands for image \"%.160s\" here (--agent, --agent-jemalloc)", p->run.image);
         local_run_release(&p->run);
         wait_with(p, "ErrImageNeverPull", text);
     } else if (spawn(p, program, &e) < 0) {

@@ -25,10 +25,9 @@ def check_namespaces():
     tried = subprocess.run(unshare_command() + ["true"], capture_output=True, text=True, check=False)
     if tried.returncode == 0:
         return None
-    lines = ["this needs network, mount and pid namespaces, which this machine refuses:", "    " + tried.stderr.strip()]
-    if os.geteuid() != 0:
-        lines += ["Run it as root (sudo make demo), or let ordinary users make namespaces:",
-                  "    sysctl user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1"]
+    lines = ["this needs network, mount and pid namespaces, which this machine refuses:", "    " + tried.stderr.strip(),
+             "Run it as root (sudo make demo), or let ordinary users make namespaces:",
+             "    sysctl user.max_user_namespaces=10000 user.max_net_namespaces=10000 kernel.unprivileged_userns_clone=1"]
     return "\n".join(lines)
 
 
