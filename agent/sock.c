@@ -94,8 +94,11 @@ int sock_ping(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, str
     int on = 1;
     if (setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on)) != 0)
         return err_sys(e, errno, "no error queue on a ping socket");
-    int flags = SOF_TIMESTAMPING_SOFTWARE | (o->no_rx_stamps ? 0 : SOF_TIMESTAMPING_RX_SOFTWARE) |
+    // SOFTWARE alone would hand up receive stamps as well, while any other socket of the machine asks for
+    // them.
+    int flags = (o->no_rx_stamps ? 0 : SOF_TIMESTAMPING_RX_SOFTWARE) |
                 (o->no_tx_stamps ? 0 : SOF_TIMESTAMPING_TX_SOFTWARE);
+    flags |= flags ? SOF_TIMESTAMPING_SOFTWARE : 0;
     bool stamps = setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof(flags)) == 0;
     sock_set_burst(fd, o->burst);
     *ret_tx_stamps = stamps && !o->no_tx_stamps;
