@@ -63,8 +63,10 @@ static bool structure(struct kube_items *k, char c)
         k->in_string = true;
         k->key_len = k->depth == 1 ? 0 : k->key_len;
     } else if (c == '{' || c == '[') {
-        if (c == '[' && k->depth == 1 && k->key_len == 5 && memcmp(k->key, "items", 5) == 0)
+        if (c == '[' && k->depth == 1 && k->key_len == 5 && memcmp(k->key, "items", 5) == 0) {
             k->in_items = true;
+            k->place = KUBE_ITEMS_FIRST;
+        }
         k->depth++;
     } else if (c == '}' || c == ']') {
         k->depth -= k->depth > 0;
@@ -76,22 +78,35 @@ static bool structure(struct kube_items *k, char c)
     return false;
 }
 
+// A character of the array that is in no item: space, or the one comma that must stand there. Left out of the
+// rest, so that it reads "items":[].
+static int between(struct kube_items *k, char c, struct err *e)
+{
+    if (strchr(" \t\r\n", c))
+        return 0;
+    if (c != ',' || k->place != KUBE_ITEMS_AFTER)
+        return err_set(e, EINVAL, "a list's item is no object");
+    k->place = KUBE_ITEMS_NEXT;
+    return 0;
+}
+
 static int take(struct kube_items *k, char c, struct err *e)
 {
     bool was_inside = k->in_items && k->depth > ITEMS_DEPTH; // of an item
-    bool closes = false;
+    bool was_items = k->in_items, closes = false;
     if (k->in_string)
         in_string(k, c);
     else
         closes = structure(k, c);
+    if (was_items && !k->in_items && k->place == KUBE_ITEMS_NEXT)
+        return err_set(e, EINVAL, "a list ends with a comma");
     bool inside = was_inside || (k->in_items && k->depth > ITEMS_DEPTH);
-    // Between items only commas and space may stand: they are left out of the rest, so that it reads
-    // "items":[].
-    if (!inside && k->in_items && k->depth == ITEMS_DEPTH && c != '[') {
-        if (!strchr(", \t\r\n", c))
-            return err_set(e, EINVAL, "a list's item is no object");
-        return 0;
-    }
+    if (!inside && k->in_items && k->depth == ITEMS_DEPTH && c != '[')
+        return between(k, c, e);
+    if (!was_inside && inside && k->place == KUBE_ITEMS_AFTER)
+        return err_set(e, EINVAL, "a list without a comma between its items");
+    if (closes)
+        k->place = KUBE_ITEMS_AFTER;
     struct buf *to = inside ? &k->item : &k->rest;
     buf_char(to, c);
     if (to->failed)

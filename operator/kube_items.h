@@ -22,6 +22,11 @@ struct kube_items {
     unsigned depth; // of objects and arrays
     bool in_string, escaped;
     bool in_items;
+    enum {
+        KUBE_ITEMS_FIRST,
+        KUBE_ITEMS_AFTER,
+        KUBE_ITEMS_NEXT
+    } place;     // between items: at the begin, after one, after a comma
     char key[8]; // last string at the top object's level, cut: only "items" matters
     unsigned key_len;
 };
