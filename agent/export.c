@@ -14,8 +14,7 @@
 // Stop adding to the piece here: it is handed out before more is made.
 #define PIECE_FULL (8u << 10)
 
-struct export
-{
+struct export_scrape {
     enum metric_format format;
     struct export_agent agent; // copied when the scrape begins
     struct plan *plan;         // held; NULL: no pairs
@@ -33,14 +32,14 @@ struct export
     struct buf source; // labels that all pairs share
 };
 
-typedef void pair_fn(struct export *x, const char *name, const struct stats *s);
+typedef void pair_fn(struct export_scrape *x, const char *name, const struct stats *s);
 
-static void write_sent(struct export *x, const char *name, const struct stats *s)
+static void write_sent(struct export_scrape *x, const char *name, const struct stats *s)
 {
     metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->sent);
 }
 
-static void write_results(struct export *x, const char *name, const struct stats *s)
+static void write_results(struct export_scrape *x, const char *name, const struct stats *s)
 {
     size_t len = x->labels.len;
     for (enum stats_result r = 0; r < STATS_RESULTS; r++) {
@@ -50,22 +49,22 @@ static void write_results(struct export *x, const char *name, const struct stats
     }
 }
 
-static void write_in_flight(struct export *x, const char *name, const struct stats *s)
+static void write_in_flight(struct export_scrape *x, const char *name, const struct stats *s)
 {
     metric_u64(&x->text, name, "", buf_text(&x->labels), s->in_flight);
 }
 
-static void write_duplicates(struct export *x, const char *name, const struct stats *s)
+static void write_duplicates(struct export_scrape *x, const char *name, const struct stats *s)
 {
     metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->duplicates);
 }
 
-static void write_reordered(struct export *x, const char *name, const struct stats *s)
+static void write_reordered(struct export_scrape *x, const char *name, const struct stats *s)
 {
     metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->reordered);
 }
 
-static void write_rtt(struct export *x, const char *name, const struct stats *s)
+static void write_rtt(struct export_scrape *x, const char *name, const struct stats *s)
 {
     const char *labels = buf_text(&x->labels);
     uint64_t sum = 0;
@@ -115,7 +114,7 @@ bool export_limited(const struct plan *p)
     return export_series(p, true) > p->series_limit;
 }
 
-static void label_pair(struct export *x, size_t i)
+static void label_pair(struct export_scrape *x, size_t i)
 {
     const struct plan *p = x->plan;
     const struct plan_pair *pair = &p->pairs[i];
@@ -134,7 +133,7 @@ static void label_pair(struct export *x, size_t i)
 }
 
 // Adds the next piece: one pair's share of the present family, with the family's header before the first.
-static void make_pair_piece(struct export *x)
+static void make_pair_piece(struct export_scrape *x)
 {
     size_t family = x->step - 1;
     bool skip = !x->plan || (pair_families[family].write == write_rtt && x->limited);
@@ -152,7 +151,7 @@ static void make_pair_piece(struct export *x)
     x->pair++;
 }
 
-static void make_piece(struct export *x)
+static void make_piece(struct export_scrape *x)
 {
     const size_t last = ARRAY_LEN(pair_families) + 1;
     buf_reset(&x->text);
@@ -172,7 +171,7 @@ static void make_piece(struct export *x)
 
 ssize_t export_read(void *scrape, char *out, size_t max)
 {
-    struct export *x = scrape;
+    struct export_scrape *x = scrape;
     if (x->given == x->text.len)
         make_piece(x);
     if (x->text.failed || x->labels.failed || x->source.failed)
@@ -183,7 +182,7 @@ ssize_t export_read(void *scrape, char *out, size_t max)
     return (ssize_t)n;
 }
 
-static void write_bounds(struct export *x)
+static void write_bounds(struct export_scrape *x)
 {
     struct buf text;
     buf_init(&text, sizeof(x->le[0]) - 1);
@@ -196,7 +195,7 @@ static void write_bounds(struct export *x)
     buf_release(&text);
 }
 
-static int copy_counters(struct export *x, const struct prober *p)
+static int copy_counters(struct export_scrape *x, const struct prober *p)
 {
     struct plan *plan = p ? prober_plan(p) : NULL;
     if (!plan)
@@ -216,9 +215,9 @@ static int copy_counters(struct export *x, const struct prober *p)
     return 0;
 }
 
-struct export *export_new(const struct export_sources *from, enum metric_format format)
+struct export_scrape *export_new(const struct export_sources *from, enum metric_format format)
 {
-    struct export *x = calloc(1, sizeof(*x));
+    struct export_scrape *x = calloc(1, sizeof(*x));
     if (!x)
         return NULL;
     x->format = format;
@@ -235,7 +234,7 @@ struct export *export_new(const struct export_sources *from, enum metric_format 
 
 void export_free(void *scrape)
 {
-    struct export *x = scrape;
+    struct export_scrape *x = scrape;
     if (!x)
         return;
     plan_free(x->plan);

@@ -18,8 +18,8 @@ struct export_sources { // what is read; NULL: not there (yet)
 };
 
 // One scrape. NULL without memory.
-struct export;
-struct export *export_new(const struct export_sources *from, enum metric_format format);
+struct export_scrape;
+struct export_scrape *export_new(const struct export_sources *from, enum metric_format format);
 void export_free(void *scrape); // takes NULL; void for serve_response.done
 // The next piece of text: at most max bytes (max > 0) into out; 0 at the end, -1 without memory. Fits
 // serve_response.read.

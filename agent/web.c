@@ -10,7 +10,7 @@
 
 struct scrape {
     struct web *web;
-    struct export *export; // NULL: it had to make room; its connection is broken off at the next read
+    struct export_scrape *export; // NULL: it had to make room; its connection is broken off at the next read
     uint64_t begun_ns;
 };
 
@@ -79,7 +79,7 @@ static int answer_metrics(struct web *w, const char *accept, struct serve_respon
     if (!make_room(w))
         return answer_text(r, 503, "too many scrapes at the same time\n");
     struct scrape *s = malloc(sizeof(*s));
-    struct export *x = s ? export_new(&w->from, format) : NULL;
+    struct export_scrape *x = s ? export_new(&w->from, format) : NULL;
     if (!x) {
         free(s);
         return answer_text(r, 503, "no memory for a scrape\n");

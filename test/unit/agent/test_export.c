@@ -60,7 +60,7 @@ static bool put_in_force(struct fixture *f)
 static bool scrape(const struct fixture *f, enum metric_format format, size_t max, struct buf *ret)
 {
     struct export_sources from = {.prober = f->prober, .inputs = &f->inputs};
-    struct export *x = export_new(&from, format);
+    struct export_scrape *x = export_new(&from, format);
     char *piece = malloc(max);
     ssize_t n = -1;
     buf_init(ret, 16u << 20);
