@@ -90,28 +90,39 @@ static int between(struct kube_items *k, char c, struct err *e)
     return 0;
 }
 
+static bool inside_item(const struct kube_items *k)
+{
+    return k->in_items && k->depth > ITEMS_DEPTH;
+}
+
+static int keep(struct kube_items *k, bool in_item, char c, struct err *e)
+{
+    struct buf *to = in_item ? &k->item : &k->rest;
+    buf_char(to, c);
+    return to->failed ? err_set(e, E2BIG, "%s is too long", in_item ? "a list's item" : "a list's head") : 0;
+}
+
 static int take(struct kube_items *k, char c, struct err *e)
 {
-    bool was_inside = k->in_items && k->depth > ITEMS_DEPTH; // of an item
-    bool was_items = k->in_items, closes = false;
+    bool was_items = k->in_items, was_inside = inside_item(k), closes = false;
     if (k->in_string)
         in_string(k, c);
     else
         closes = structure(k, c);
-    if (was_items && !k->in_items && k->place == KUBE_ITEMS_NEXT)
-        return err_set(e, EINVAL, "a list ends with a comma");
-    bool inside = was_inside || (k->in_items && k->depth > ITEMS_DEPTH);
-    if (!inside && k->in_items && k->depth == ITEMS_DEPTH && c != '[')
+    bool begins = !was_inside && inside_item(k);
+    if (was_inside || begins) {
+        if (begins && k->place == KUBE_ITEMS_AFTER)
+            return err_set(e, EINVAL, "a list without a comma between its items");
+        if (closes)
+            k->place = KUBE_ITEMS_AFTER;
+        int r = keep(k, true, c, e);
+        return r == 0 && closes ? item_complete(k, e) : r;
+    }
+    if (was_items && k->in_items)
         return between(k, c, e);
-    if (!was_inside && inside && k->place == KUBE_ITEMS_AFTER)
-        return err_set(e, EINVAL, "a list without a comma between its items");
-    if (closes)
-        k->place = KUBE_ITEMS_AFTER;
-    struct buf *to = inside ? &k->item : &k->rest;
-    buf_char(to, c);
-    if (to->failed)
-        return err_set(e, E2BIG, "%s is too long", inside ? "a list's item" : "a list's head");
-    return closes ? item_complete(k, e) : 0;
+    if (was_items && k->place == KUBE_ITEMS_NEXT)
+        return err_set(e, EINVAL, "a list ends with a comma");
+    return keep(k, false, c, e);
 }
 
 // Length of the run of bytes from data that cannot change the scanner's state within an item.
