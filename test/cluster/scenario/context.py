@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the steps act on: a cluster (ours, or one that is there), kubectl and helm on it, the fleet under test."""
 import json
+import os
 from dataclasses import dataclass, field
 
 from testbed import paths
+from testbed.procs import of_container
 from testbed.shell import Failure, run, tell, wait_for
 
 from .api import Api
@@ -26,6 +28,7 @@ class Context:
     prometheus: Prometheus = None
     testbed: object = None
     helm_options: list = field(default_factory=list)
+    poke_prometheus: object = lambda: None  # makes a Prometheus of ours read its configuration at once
 
     @property
     def owns_nodes(self) -> bool:
@@ -144,9 +147,13 @@ class Context:
             raise Failure(f"{len(leases)} leases in {NAMESPACE}: {[one['metadata']['name'] for one in leases]}")
         return leases[0]
 
+    def holder(self) -> str:
+        """The identity that holds the lease: another one for each start of an operator."""
+        return self.lease()["spec"].get("holderIdentity") or ""
+
     def leader(self) -> str:
         """The name of the operator's pod that holds the lease."""
-        holder = self.lease()["spec"].get("holderIdentity") or ""
+        holder = self.holder()
         for pod in self.operators():
             if pod["metadata"]["name"] in holder:
                 return pod["metadata"]["name"]
@@ -160,6 +167,15 @@ class Context:
                 raise Failure(f"{status.get('readyReplicas', 0)} of {wanted} ready")
             return self.leader()
         wait_for("the operator's readiness", ready, seconds=seconds, every=0.3)
+
+    def signal_operator(self, pod: str, number: int) -> None:
+        """Sends a signal to the operator's process in this pod: only where the nodes are ours."""
+        status = self.api.get("pods", pod, NAMESPACE)["status"]["containerStatuses"][0]
+        pids = of_container(status["containerID"])
+        if not pids:
+            raise Failure(f"no process of {pod}")
+        for pid in pids:
+            os.kill(pid, number)
 
     # For whoever reads a failure.
 

@@ -139,9 +139,10 @@ def targets(ctx):
         found = ctx.prometheus.query(f'up{{fleet="{FLEET}",namespace="{NAMESPACE}"}}')
         pods = sorted(labels_.get("pod") for labels_, value in found if value == 1)
         if pods != sorted(p["metadata"]["name"] for p in ctx.agents()) or len(pods) != count:
+            ctx.poke_prometheus()
             raise Failure(f"up: {found}")
         return True
-    wait_for(f"{count} targets that are up", up, seconds=120, every=0.5)
+    wait_for(f"{count} targets that are up", up, seconds=120, every=1)
 
 
 @step(STEPS, "... and the PrometheusRule: its rules are loaded and evaluated without an error", prometheus=True)
@@ -151,13 +152,15 @@ def rules(ctx):
     def healthy():
         group = next((g for g in ctx.prometheus.groups() if g["name"] == name), None)
         if not group:
+            ctx.poke_prometheus()
             raise Failure(f"no group {name}")
         bad = [(r["name"], r["health"], r.get("lastError")) for r in group["rules"] if r["health"] != "ok"]
         loss = next((r for r in group["rules"] if r["name"] == "KubecanaryPairLoss"), {})
         if bad or loss.get("duration") != 10:
+            ctx.poke_prometheus()
             raise Failure(f"{bad or loss}")
         return len(group["rules"])
-    return f"{wait_for('healthy rules with the new `for`', healthy, seconds=120, every=0.5)} rules"
+    return f"{wait_for('healthy rules with the new `for`', healthy, seconds=120, every=1)} rules"
 
 
 @step(STEPS, "no alert while all is well", prometheus=True)

@@ -1,41 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator dies, at any moment, alone or all of them: no child changes by it, and another one takes over."""
+"""The operator dies, or stands still, at any moment, alone or all of them: no child changes by it, and another one takes over."""
+import signal
 import time
 
 from testbed.shell import Failure, wait_for
 
 from .changes import without_restart
 from .context import NAMESPACE, RELEASE
-from .steps import same, step
+from .steps import expect, same, step
 
 STEPS = []
-TAKE_OVER_SECONDS = 60
+TAKE_OVER_SECONDS = 90
+QUIET_SECONDS = 3  # after which a leader of old would have written what it had in hand
 
 
-def _versions(ctx) -> dict:
+def versions(ctx) -> dict:
     return {key: child["metadata"]["resourceVersion"] for key, child in ctx.children().items()}
 
 
-def _kill(ctx, pod: str) -> None:
-    """Without any grace: the process gets no chance to give its lease back."""
-    ctx.api.delete("pods", pod, NAMESPACE, now=True)
+def wait_successor(ctx, holders: set) -> str:
+    """Waits until the lease is held by none of these; returns the leader's pod."""
+    def other():
+        if ctx.holder() in holders | {""}:
+            raise Failure(f"{ctx.holder()!r} holds it")
+        return ctx.leader()
+    return wait_for("another leader", other, seconds=TAKE_OVER_SECONDS, every=0.2)
 
 
-@step(STEPS, "the leader is killed: the other takes over and carries out the next change")
+def change_interval(ctx, interval: str) -> None:
+    probes = [dict(p, interval=interval) if p["name"] == "icmp" else p for p in ctx.fleet()["spec"]["mesh"]["probes"]]
+    without_restart(ctx, {"mesh": {"probes": probes}})
+
+
+@step(STEPS, "the leader's pod is deleted at once: the other takes over and carries out the next change")
 def take_over(ctx):
     ctx.wait_operator()
-    leader, before = ctx.leader(), _versions(ctx)
+    leader, holder, before = ctx.leader(), ctx.holder(), versions(ctx)
     started = time.monotonic()
-    _kill(ctx, leader)
-
-    def other():
-        now = ctx.leader()
-        return now if now != leader else None
-    successor = wait_for("another leader", other, seconds=TAKE_OVER_SECONDS, every=0.2)
+    ctx.api.delete("pods", leader, NAMESPACE, now=True)
+    successor = wait_successor(ctx, {holder})
     took = time.monotonic() - started
-    probes = [dict(p, interval="2s") if p["name"] == "icmp" else p for p in ctx.fleet()["spec"]["mesh"]["probes"]]
-    same("children, after the take-over and before the change", _versions(ctx), before)
-    without_restart(ctx, {"mesh": {"probes": probes}})
+    same("children, after the take-over and before the change", versions(ctx), before)
+    change_interval(ctx, "2s")
+    return f"{successor} after {took:.0f} s"
+
+
+@step(STEPS, "the leader stands still (SIGSTOP): the other takes over; awake again, the first one writes nothing", nodes=True)
+def frozen(ctx):
+    ctx.wait_operator()
+    leader, holder = ctx.leader(), ctx.holder()
+    started = time.monotonic()
+    ctx.signal_operator(leader, signal.SIGSTOP)
+    try:
+        successor = wait_successor(ctx, {holder})
+        took = time.monotonic() - started
+        change_interval(ctx, "1s")
+        ctx.wait_condition("Ready", "True")
+        before, second = versions(ctx), ctx.holder()
+    finally:
+        ctx.signal_operator(leader, signal.SIGCONT)
+    end = time.monotonic() + QUIET_SECONDS
+    while time.monotonic() < end:
+        same("children after the first one woke up", versions(ctx), before)
+    same("the lease's holder", ctx.holder(), second)
+    ctx.wait_operator()
     return f"{successor} after {took:.0f} s"
 
 
@@ -43,24 +71,19 @@ def take_over(ctx):
 def restarted(ctx):
     ctx.wait_operator()
     ctx.wait_condition("Ready", "True")
-    before, identities = _versions(ctx), ctx.identities()
-    killed = [pod["metadata"]["name"] for pod in ctx.operators()]
-    transitions = ctx.lease()["spec"].get("leaseTransitions", 0)
-    for pod in killed:
-        _kill(ctx, pod)
-
-    def new_leader():
-        if ctx.leader() in killed or ctx.lease()["spec"].get("leaseTransitions", 0) == transitions:
-            raise Failure("no new leader yet")
-        return True
-    wait_for("a new leader", new_leader, seconds=TAKE_OVER_SECONDS + 60, every=0.3)
+    before, identities, holder = versions(ctx), ctx.identities(), ctx.holder()
+    for pod in ctx.operators():
+        if ctx.owns_nodes:
+            ctx.signal_operator(pod["metadata"]["name"], signal.SIGKILL)
+        else:
+            ctx.api.delete("pods", pod["metadata"]["name"], NAMESPACE, now=True)
+    wait_successor(ctx, {holder})
     ctx.wait_operator()
-    # It has read the cluster and settled when the status of a new generation is there; this one changes no child but agent.yaml.
-    untouched = {key: value for key, value in before.items() if not key.endswith("-agent") or not key.startswith("configmaps/")}
-    same("children", {key: value for key, value in _versions(ctx).items() if key in untouched}, untouched)
-    generation = ctx.change({"metrics": {"seriesLimit": 40000}})
-    ctx.wait_generation(generation)
-    same("children but agent.yaml", {key: value for key, value in _versions(ctx).items() if key in untouched}, untouched)
+    # It has read the cluster and settled when it has carried out a change; this one is of agent.yaml alone.
+    ctx.wait_generation(ctx.change({"metrics": {"seriesLimit": 40000}}))
+    after = versions(ctx)
+    written = sorted(key for key in before if after.get(key) != before[key])
+    expect(len(written) == 1 and written[0].startswith("configmaps/") and written[0].endswith("-agent"), f"written anew: {written}")
     same("the agents' pods and restarts", ctx.identities(), identities)
 
 

@@ -22,10 +22,11 @@ def delete(ctx):
 @step(STEPS, "... and Prometheus forgets its targets and rules", prometheus=True)
 def forgotten(ctx):
     def gone():
-        up = ctx.prometheus.query(f'up{{fleet="{FLEET}"}}')
+        ctx.poke_prometheus()
+        targets = [labels for labels in ctx.prometheus.targets() if labels.get("fleet") == FLEET]
         groups = [g["name"] for g in ctx.prometheus.groups() if g["name"].endswith(f".{FLEET}")]
-        if up or groups:
-            raise Failure(f"{up} {groups}")
+        if targets or groups:
+            raise Failure(f"{targets} {groups}")
         return True
     wait_for("the end of targets and rules", gone, seconds=180, every=1)
 

@@ -47,5 +47,9 @@ class Prometheus:
         """(state, labels) of every alert that is pending or firing."""
         return [(one["state"], one["labels"]) for one in self._get("/api/v1/alerts")["alerts"]]
 
+    def targets(self) -> list:
+        """The labels of every target that is scraped."""
+        return [one["labels"] for one in self._get("/api/v1/targets", state="active")["activeTargets"]]
+
     def groups(self) -> list:
         return self._get("/api/v1/rules")["groups"]

@@ -38,7 +38,7 @@ def _objects() -> list:
 
 class Monitoring:
     def __init__(self, testbed):
-        self.testbed, self.control = testbed, testbed.control
+        self.testbed, self.control, self.pokes = testbed, testbed.control, 0
 
     def up(self) -> None:
         self.testbed.must_be_up()
@@ -59,6 +59,12 @@ class Monitoring:
         processes.start("prometheus-operator", [
             *netns.inside(self.testbed.plan.control_netns), tools.program("prometheus-operator"), f"--apiserver={SERVER}",
             f"--ca-file={pki}/ca.crt", f"--cert-file={pki}/admin.crt", f"--key-file={pki}/admin.key", *reloader])
+
+    def poke(self) -> None:
+        """Makes the kubelet look at Prometheus' mounted configuration at once, as any change of a pod does: by itself it does
+        so within a minute or more, and what is tested is not that."""
+        self.pokes += 1
+        self.control.kubectl("annotate", "--overwrite", "pod", POD, "-n", NAMESPACE, f"kubecanary-test/poke={self.pokes}", check=False)
 
     def _is_ready(self) -> bool:
         self.testbed.processes.must_run("prometheus-operator")

@@ -94,6 +94,18 @@ def reap(pid: int) -> bool:
         return False
 
 
+def of_container(container: str) -> list:
+    """The pids of a container, by its id in the names of their cgroups (containerID of a pod's status)."""
+    wanted, found = container.rpartition("/")[2], []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (folder / "cgroup").read_text(encoding="ascii", errors="replace"):
+                found.append(int(folder.name))
+        except OSError:
+            pass  # it has ended meanwhile
+    return found
+
+
 def end_namespace(name: str) -> None:
     """Ends what still runs in a network namespace, also what no record names (a former run was killed half way)."""
     def inhabitants():
