@@ -18,6 +18,7 @@
 struct inputs {
     struct loop *loop;
     char *dir;
+    uint64_t poll_ns;
     inputs_apply_fn *apply;
     void *arg;
     struct inputs_state state;
@@ -83,7 +84,7 @@ static void look(struct inputs *in)
     uint64_t now = inputs_fingerprint(in->dir);
     bool changed = now != in->seen;
     if (!changed && !worth_another_try(&in->state)) {
-        look_later(in, LIMIT_INPUTS_POLL_NS);
+        look_later(in, in->poll_ns);
         return;
     }
     int r = inputs_read(in->dir, &files, &e);
@@ -99,7 +100,7 @@ static void look(struct inputs *in)
         succeed(in, &files);
     else
         fail(in, &e, changed);
-    look_later(in, LIMIT_INPUTS_POLL_NS);
+    look_later(in, in->poll_ns);
 }
 
 static void on_timer(struct loop_timer *t UNUSED, void *arg)
@@ -133,14 +134,16 @@ static void on_event(struct loop_fd *fd, uint32_t events UNUSED, void *arg)
     look_later(in, LIMIT_INPUTS_SETTLE_NS);
 }
 
-struct inputs *inputs_new(struct loop *l, const char *dir, inputs_apply_fn *apply, void *arg, struct err *e)
+struct inputs *inputs_new(struct loop *l, const char *dir, uint64_t poll_ns, inputs_apply_fn *apply,
+                          void *arg, struct err *e)
 {
     struct inputs *in = calloc(1, sizeof(*in));
     if (!in) {
         err_set(e, ENOMEM, "no memory for the files' watcher");
         return NULL;
     }
-    *in = (struct inputs){.loop = l, .apply = apply, .arg = arg, .watch = -1, .dir = strdup(dir)};
+    *in = (struct inputs){
+        .loop = l, .poll_ns = poll_ns, .apply = apply, .arg = arg, .watch = -1, .dir = strdup(dir)};
     in->notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (in->notify < 0) // instances are few for each user id, and others may run under ours
         log_warn("no inotify instance: changed files are seen by polling only", LOG_STR("dir", dir));

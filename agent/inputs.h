@@ -38,9 +38,10 @@ struct inputs_state {
 };
 
 struct inputs;
-// Watches dir (which need not exist yet) and tries it at once: apply is called from within. NULL: no memory
-// or no descriptors.
-struct inputs *inputs_new(struct loop *l, const char *dir, inputs_apply_fn *apply, void *arg, struct err *e);
+// Watches dir (which need not exist yet) and tries it at once: apply is called from within. poll_ns: how
+// often it looks when no event comes. NULL: no memory or no descriptors.
+struct inputs *inputs_new(struct loop *l, const char *dir, uint64_t poll_ns, inputs_apply_fn *apply,
+                          void *arg, struct err *e);
 void inputs_free(struct inputs *in); // takes NULL
 const struct inputs_state *inputs_state(const struct inputs *in);
 

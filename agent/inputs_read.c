@@ -11,6 +11,8 @@
 #include "lib/doc.h"
 #include "lib/limits.h"
 
+#define FOLLOW_TRIES 10
+
 void inputs_files_release(struct inputs_files *f)
 {
     spec_agent_file_release(&f->agent);
@@ -18,14 +20,20 @@ void inputs_files_release(struct inputs_files *f)
     *f = (struct inputs_files){0};
 }
 
-// The descriptor of DIR/..data, or of DIR itself; -1.
+// The descriptor of DIR/..data, or of DIR itself if it has none; -1. A ..data that leads nowhere was replaced
+// while it was followed: not a reason to read through it file by file, but to follow it again.
 static int open_dir(const char *dir)
 {
     CLEANUP_FD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    int data = openat(fd, "..data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return data >= 0 ? data : errno == ENOENT ? TAKE_FD(fd) : -1;
+    struct stat st;
+    for (int i = 0; fd >= 0 && i < FOLLOW_TRIES; i++) {
+        int data = openat(fd, "..data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (data >= 0 || errno != ENOENT)
+            return data;
+        if (fstatat(fd, "..data", &st, AT_SYMLINK_NOFOLLOW) < 0)
+            return errno == ENOENT ? TAKE_FD(fd) : -1;
+    }
+    return -1;
 }
 
 // peers-NN.yaml with two or three digits; *ret: the number.

@@ -12,6 +12,7 @@
 #include "agent/reflect.h"
 #include "agent/runtime.h"
 #include "agent/web.h"
+#include "lib/limits.h"
 #include "lib/log.h"
 #include "lib/version.h"
 
@@ -94,7 +95,7 @@ static int start(struct agent *a, struct err *e)
         return -e->code;
     log_info("serving", LOG_INT("port", web_port(a->web)), LOG_STR("node", a->cli->node),
              LOG_STR("version", version_text));
-    a->inputs = inputs_new(a->loop, a->cli->config, on_files, a, e);
+    a->inputs = inputs_new(a->loop, a->cli->config, LIMIT_INPUTS_POLL_NS, on_files, a, e);
     if (!a->inputs)
         return -e->code;
     web_set_inputs(a->web, inputs_state(a->inputs));

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "lib/log.h"
@@ -134,6 +136,10 @@ static void no_regular_file(void)
 // --- following changes
 // ---------------------------------------------------------------------------------------------
 
+// How often the directory is looked at without an event.
+#define SOON (100 * NS_PER_MS)
+#define NEVER (3600 * NS_PER_S)
+
 struct seen {
     int applied;
     uint64_t generation;
@@ -204,7 +210,7 @@ static void edits(void)
     struct seen s = {0};
     clean();
     struct loop *l = loop_new(&e);
-    struct inputs *in = inputs_new(l, root, apply, &s, &e);
+    struct inputs *in = inputs_new(l, root, SOON, apply, &s, &e);
     CHECK(in);
     check_edits(l, in, &s);
     inputs_free(in);
@@ -263,11 +269,57 @@ static void swaps(void)
     link_file("agent.yaml");
     link_file("peers-00.yaml");
     struct loop *l = loop_new(&e);
-    struct inputs *in = inputs_new(l, root, apply, &s, &e);
+    struct inputs *in = inputs_new(l, root, NEVER, apply, &s, &e);
     CHECK(in);
     check_swaps(l, in, &s);
     inputs_free(in);
     loop_free(l);
+}
+
+// One reader beside a writer that swaps all the time: whatever is read is of one generation, never half of
+// two.
+static atomic_bool reading;
+
+static void *swap_on(void *arg UNUSED)
+{
+    for (int i = 2; atomic_load(&reading); i++) {
+        char name[32], old[512];
+        snprintf(name, sizeof(name), "..g%d", i);
+        swap(name, i, i % 2 ? "abc" : "ab");
+        snprintf(old, sizeof(old), "%s/..g%d", root, i - 1);
+        nftw(old, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    }
+    return NULL;
+}
+
+static void check_read(int *whole)
+{
+    CLEANUP_INPUTS_FILES struct inputs_files f = {0};
+    struct err e = {0};
+    int r = inputs_read(root, &f, &e);
+    if (r < 0) {
+        CHECK_INT(r, -ENOENT); // removed under our eyes
+        return;
+    }
+    CHECK_INT(f.peers.n, f.agent.generation % 2 ? 3 : 2);
+    ++*whole;
+}
+
+static void race(void)
+{
+    pthread_t writer;
+    int whole = 0;
+    clean();
+    swap("..g1", 1, "abc");
+    link_file("agent.yaml");
+    link_file("peers-00.yaml");
+    atomic_store(&reading, true);
+    CHECK_INT(pthread_create(&writer, NULL, swap_on, NULL), 0);
+    for (int i = 0; i < 300 && !check_failed; i++)
+        check_read(&whole);
+    atomic_store(&reading, false);
+    CHECK_INT(pthread_join(writer, NULL), 0);
+    CHECK(whole > 0);
 }
 
 // The directory itself goes and comes back.
@@ -292,7 +344,7 @@ static void reborn(void)
     write_slice("peers-00.yaml", 0, 1, "ab");
     write_agent("agent.yaml", 1);
     struct loop *l = loop_new(&e);
-    struct inputs *in = inputs_new(l, root, apply, &s, &e);
+    struct inputs *in = inputs_new(l, root, SOON, apply, &s, &e);
     CHECK(in);
     check_reborn(l, in, &s);
     inputs_free(in);
@@ -313,6 +365,7 @@ static const struct check_case cases[] = {
     {"no regular file", no_regular_file},
     {"edits", edits},
     {"swaps", swaps},
+    {"race", race},
     {"reborn", reborn},
 };
 CHECK_MAIN(cases)
