@@ -136,11 +136,12 @@ def targets(ctx):
     count = len(ctx.nodes())
 
     def up():
-        found = ctx.prometheus.query(f'up{{fleet="{FLEET}",namespace="{NAMESPACE}"}}')
-        pods = sorted(labels_.get("pod") for labels_, value in found if value == 1)
+        found = [(labels_, health) for labels_, health in ctx.prometheus.targets()
+                 if (labels_.get("fleet"), labels_.get("namespace")) == (FLEET, NAMESPACE)]
+        pods = sorted(labels_.get("pod") for labels_, health in found if health == "up")
         if pods != sorted(p["metadata"]["name"] for p in ctx.agents()) or len(pods) != count:
             ctx.poke_prometheus()
-            raise Failure(f"up: {found}")
+            raise Failure(f"targets: {found}")
         return True
     wait_for(f"{count} targets that are up", up, seconds=120, every=1)
 

@@ -67,12 +67,12 @@ def _firing(ctx, is_right) -> list:
     return [labels for state, labels in alerts if state == "firing"]
 
 
-def _watch_evaluations(ctx, is_right) -> None:
-    """Looks on while the loss lasts, over some evaluations of the rules."""
+def _watch_evaluations(ctx, is_right, must_fire=True) -> None:
+    """Looks on over some evaluations of the rules; must_fire: while the loss lasts."""
     seen = set()
 
     def over():
-        expect(_firing(ctx, is_right), "the alert ended while the loss went on")
+        expect(_firing(ctx, is_right) or not must_fire, "the alert ended while the loss went on")
         seen.update(group["lastEvaluation"] for group in ctx.prometheus.groups() if group["name"].endswith(f".{FLEET}"))
         return len(seen) > EVALUATIONS
     wait_for(f"{EVALUATIONS} evaluations of the rules", over, seconds=300, every=0.5)
@@ -111,6 +111,25 @@ def counters(ctx):
                 lost[pair(labels)] = lost.get(pair(labels), 0) + value
     same("pairs that lost probes", sorted(lost), [BAD_PAIR])
     return f"{lost[BAD_PAIR]:.0f} probes"
+
+
+@step(STEPS, "all agents are rolled by kubectl: what leaves and comes is nobody's loss, and no alert fires", prometheus=True)
+def rolled(ctx):
+    before = ctx.identities()
+    ctx.kubectl("rollout", "restart", f"daemonset/{FLEET}-pod", "-n", NAMESPACE)
+    try:
+        def renewed():
+            _firing(ctx, lambda _: False)
+            now = ctx.identities()
+            return len(now) == len(before) and all(now[node][0] != before[node][0] for node in before)
+        wait_for("new agents on all nodes", renewed, seconds=180, every=0.5)
+        ctx.wait_agents(len(before))
+        _watch_evaluations(ctx, lambda _: False, must_fire=False)
+    except Wrong as e:
+        raise Failure(str(e)) from e
+    lost = sum(v for series in ctx.scrape_all().values() for labels, v in series["kubecanary_probe_results_total"]
+               if labels["result"] in ("lost", "unreachable", "corrupt"))
+    return f"{lost:.0f} probes lost by the new agents"
 
 
 @step(STEPS, f"{BAD_NODE} cut off from all others: the alert names the node instead of its pairs, and resolves",

@@ -23,7 +23,7 @@ def delete(ctx):
 def forgotten(ctx):
     def gone():
         ctx.poke_prometheus()
-        targets = [labels for labels in ctx.prometheus.targets() if labels.get("fleet") == FLEET]
+        targets = [labels for labels, _ in ctx.prometheus.targets() if labels.get("fleet") == FLEET]
         groups = [g["name"] for g in ctx.prometheus.groups() if g["name"].endswith(f".{FLEET}")]
         if targets or groups:
             raise Failure(f"{targets} {groups}")

@@ -48,8 +48,9 @@ class Prometheus:
         return [(one["state"], one["labels"]) for one in self._get("/api/v1/alerts")["alerts"]]
 
     def targets(self) -> list:
-        """The labels of every target that is scraped."""
-        return [one["labels"] for one in self._get("/api/v1/targets", state="active")["activeTargets"]]
+        """(labels, health) of every target that is scraped. `up` would not do: the last value of one that went with its
+        configuration is found for five minutes more."""
+        return [(one["labels"], one["health"]) for one in self._get("/api/v1/targets", state="active")["activeTargets"]]
 
     def groups(self) -> list:
         return self._get("/api/v1/rules")["groups"]
