@@ -161,7 +161,6 @@ static void on_leading(bool leading, void *arg)
         return;
     }
     // What another leader does now must not meet a write of ours: stop at once and begin anew as a stand-by.
-    log_error("the lease is lost");
     s->lease_lost = true;
     control_stop(s->control);
     loop_stop(s->loop);
