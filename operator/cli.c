@@ -99,8 +99,8 @@ static int set_nodes(struct cli *c, const char *value, struct err *e)
         c->nodes_file = value;
         return 0;
     }
-    if (base_parse_u64(value, 1, 50, &n) < 0)
-        return err_set(e, EINVAL, "--nodes: \"%s\" is not a number from 1 to 50", value);
+    if (base_parse_u64(value, 1, LIMIT_LOCAL_NODES, &n) < 0)
+        return err_set(e, EINVAL, "--nodes: \"%s\" is not a number from 1 to %d", value, LIMIT_LOCAL_NODES);
     c->nodes = (unsigned)n;
     return 0;
 }
