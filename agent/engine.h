@@ -9,6 +9,7 @@
 #ifndef KUBECANARY_AGENT_ENGINE_H
 #define KUBECANARY_AGENT_ENGINE_H
 
+#include "agent/engine_apply.h"
 #include "agent/plan.h"
 #include "agent/stats.h"
 #include "lib/addr.h"
@@ -46,10 +47,6 @@ typedef void engine_random_fn(uint64_t *out, size_t n, void *arg);
 struct engine *engine_new(engine_random_fn *random, void *arg, struct err *e); // NULL on failure
 void engine_free(struct engine *e);                                            // takes NULL
 
-// Puts a plan in force and takes it. Pairs equal by plan_compare keep counters, phase, id and probes in
-// flight; new ones start spread over their interval; those that left the plan are dropped with what they had
-// in flight. On failure (ENOMEM) the old plan stays and `p` is still the caller's.
-MUST_USE int engine_apply(struct engine *en, struct plan *p, uint64_t now_ns, struct err *e);
 // The plan in force; NULL before the first.
 struct plan *engine_plan(const struct engine *en);
 // The counters of pair i of that plan. Valid until the next engine_apply.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A new plan comes into force: everything that can fail is prepared first, then what stays is taken over by
 // key, what is new is given an id and a moment, and what left is dropped.
+#include "agent/engine_apply.h"
+
 #include <errno.h>
 
 #include "agent/engine_heap.h"

@@ -278,8 +278,19 @@ static int carry_pair(struct plan *p, struct carry *c, const struct plan *old, s
     return 0;
 }
 
-// The old plan's pairs that are to stay. all: its live ones too, as live ones (nothing new was read);
-// otherwise those that p lacks are gone now.
+// Until when the old plan's pair i, which p lacks, is to be kept: 0 as a live one, UINT64_MAX not at all.
+// all: nothing new was read, so that its live pairs stay live; otherwise they are gone from now on.
+static uint64_t keep_until(const struct plan *p, const struct plan_pair *o, bool all, uint64_t now_ns)
+{
+    if (o->gone && o->gone_until_ns <= now_ns)
+        return UINT64_MAX;
+    if (all)
+        return o->gone_until_ns;
+    if (p->n_pairs >= LIMIT_PAIRS || p->n_probes >= UINT16_MAX)
+        return UINT64_MAX; // no room: what is gone goes at once
+    return o->gone ? o->gone_until_ns : now_ns + LIMIT_GONE_NS;
+}
+
 static int carry_over(struct plan *p, const struct plan *old, bool all, uint64_t now_ns)
 {
     CLEANUP(carry_release)
@@ -289,17 +300,12 @@ static int carry_over(struct plan *p, const struct plan *old, bool all, uint64_t
         return -ENOMEM;
     size_t n_sorted = p->n_pairs, j = 0;
     for (size_t i = 0; i < old->n_pairs; i++) {
-        const struct plan_pair *o = &old->pairs[i];
-        uint64_t until = o->gone ? o->gone_until_ns : now_ns + LIMIT_GONE_NS;
         while (j < n_sorted && plan_compare(p, j, old, i) < 0)
             j++;
         if (j < n_sorted && plan_compare(p, j, old, i) == 0)
             continue;
-        if (o->gone && until <= now_ns)
-            continue;
-        if (!all && (p->n_pairs >= LIMIT_PAIRS || p->n_probes >= UINT16_MAX))
-            continue; // no room: what is gone goes at once
-        if (carry_pair(p, &c, old, i, all && !o->gone ? 0 : until) != 0)
+        uint64_t until = keep_until(p, &old->pairs[i], all, now_ns);
+        if (until != UINT64_MAX && carry_pair(p, &c, old, i, until) != 0)
             return -ENOMEM;
     }
     return 0;

@@ -275,13 +275,45 @@ static uint64_t world_delay(struct world *w, const struct plan_probe *r)
     return d;
 }
 
-static void world_send(struct world *w, const struct engine_send *s)
+static enum kind world_fate(struct world *w, bool icmp)
+{
+    if (world_chance(w, w->link.unreachable))
+        return UNREACHABLE;
+    return icmp && world_chance(w, w->link.short_error) ? SHORT_ERROR : REPLY;
+}
+
+// What the network makes of a probe.
+static void world_carry(struct world *w, const struct engine_send *s, const struct row *row, uint64_t sent_ns)
 {
     const struct plan *p = engine_plan(w->en);
     const struct plan_probe *r = &p->probes[p->pairs[s->pair].probe];
+    bool icmp = s->type == SPEC_ICMP;
+    struct packet k = {.row = (size_t)(row - w->rows), .life = row->life, .t = s->token, .to = s->to};
+    uint64_t tx = sent_ns + world_random(w) % (20 * NS_PER_US), delay = world_delay(w, r);
+    if (icmp && !world_chance(w, w->link.no_tx)) {
+        k.kind = TX_STAMP;
+        k.at_ns = tx;
+        world_push(w, k);
+    }
+    if (world_chance(w, w->link.loss))
+        return;
+    k.at_ns = tx + delay;
+    k.kind = world_fate(w, icmp);
+    k.rtt_ns = icmp ? 0 : delay;
+    k.corrupt = icmp && world_chance(w, w->link.corrupt);
+    k.no_rx = world_chance(w, w->link.no_rx) && delay + 250 * MS < r->timeout_ns;
+    world_push(w, k);
+    if (k.kind == REPLY && icmp && world_chance(w, w->link.duplicate)) {
+        k.at_ns += 1 + world_random(w) % (r->interval_ns / 3);
+        world_push(w, k);
+    }
+}
+
+static void world_send(struct world *w, const struct engine_send *s)
+{
+    const struct plan *p = engine_plan(w->en);
     const struct plan_dest *d = &p->dests[p->pairs[s->pair].dest];
     struct row *row = w->by_pair[s->pair];
-    size_t at = (size_t)(row - w->rows);
     w->sends++;
     row->sent++;
     row->in_flight++;
@@ -300,27 +332,7 @@ static void world_send(struct world *w, const struct engine_send *s)
         return;
     }
     engine_sent(w->en, &s->token, q->sent_ns);
-    struct packet k = {.row = at, .life = row->life, .t = s->token, .to = s->to};
-    uint64_t tx = q->sent_ns + world_random(w) % (20 * NS_PER_US), delay = world_delay(w, r);
-    if (s->type == SPEC_ICMP && !world_chance(w, w->link.no_tx)) {
-        k.kind = TX_STAMP;
-        k.at_ns = tx;
-        world_push(w, k);
-    }
-    if (world_chance(w, w->link.loss))
-        return;
-    k.at_ns = tx + delay;
-    k.kind = world_chance(w, w->link.unreachable)                           ? UNREACHABLE
-             : s->type == SPEC_ICMP && world_chance(w, w->link.short_error) ? SHORT_ERROR
-                                                                            : REPLY;
-    k.rtt_ns = s->type == SPEC_TCP ? delay : 0;
-    k.corrupt = s->type == SPEC_ICMP && world_chance(w, w->link.corrupt);
-    k.no_rx = world_chance(w, w->link.no_rx) && delay + 250 * MS < r->timeout_ns;
-    world_push(w, k);
-    if (k.kind == REPLY && s->type == SPEC_ICMP && world_chance(w, w->link.duplicate)) {
-        k.at_ns += 1 + world_random(w) % (r->interval_ns / 3);
-        world_push(w, k);
-    }
+    world_carry(w, s, row, q->sent_ns);
 }
 
 // --- what comes back -----------------------------------------------------------------------------
@@ -356,38 +368,46 @@ static void model_reply(struct world *w, struct row *row, struct probe *q, const
     }
 }
 
-static void world_deliver(struct world *w, const struct packet *k)
+static void deliver_error(struct world *w, const struct packet *k, struct row *row, struct probe *q)
 {
-    struct row *row = &w->rows[k->row];
-    bool alive = row->used && row->life == k->life;
-    struct probe *q = alive ? row_find(row, &k->t) : NULL;
-    int64_t offset = k->at_ns < w->step_ns ? w->real_before : w->real_offset;
-    uint64_t stamp = k->no_rx ? 0 : sock_clock_convert(&w->clock, k->at_ns + (uint64_t)offset);
+    bool flying = q && q->state == FLYING;
+    if (flying)
+        row_end(row, q, ENDED, STATS_UNREACHABLE);
+    if (k->kind == UNREACHABLE)
+        engine_unreachable(w->en, &k->t);
+    else if (engine_unreachable_at(w->en, &k->to, (uint16_t)k->t.seq) != flying)
+        WORLD_FAIL(w, "%s: a short error was not matched as it should be", row->key);
+}
+
+static void deliver_reply(struct world *w, const struct packet *k, struct row *row, struct probe *q,
+                          uint64_t stamp)
+{
     bool known = q && q->state != ENDED;
-    switch (k->kind) {
-    case TX_STAMP:
-        if (stamp)
-            engine_tx(w->en, &k->t, stamp);
-        if (stamp && q)
-            q->tx_ns = k->at_ns;
-        return;
-    case UNREACHABLE:
-    case SHORT_ERROR:
-        if (q && q->state == FLYING)
-            row_end(row, q, ENDED, STATS_UNREACHABLE);
-        if (k->kind == UNREACHABLE)
-            engine_unreachable(w->en, &k->t);
-        else if (engine_unreachable_at(w->en, &k->to, (uint16_t)k->t.seq) != known && alive)
-            WORLD_FAIL(w, "%s: a short error was not matched as it should be", row->key);
-        return;
-    case REPLY: break;
-    }
     if (q)
         model_reply(w, row, q, k, stamp ? k->at_ns : 0);
     struct engine_reply r = {
         .now_ns = w->now_ns, .rx_ns = k->rtt_ns ? 0 : stamp, .rtt_ns = k->rtt_ns, .corrupt = k->corrupt};
     if (engine_reply(w->en, &k->t, &r) != known)
         WORLD_FAIL(w, "%s: an answer was %s", row->key, known ? "not known" : "taken for ours");
+}
+
+static void world_deliver(struct world *w, const struct packet *k)
+{
+    struct row *row = &w->rows[k->row];
+    struct probe *q = row->used && row->life == k->life ? row_find(row, &k->t) : NULL;
+    int64_t offset = k->at_ns < w->step_ns ? w->real_before : w->real_offset;
+    uint64_t stamp = k->no_rx ? 0 : sock_clock_convert(&w->clock, k->at_ns + (uint64_t)offset);
+    switch (k->kind) {
+    case TX_STAMP:
+        if (stamp)
+            engine_tx(w->en, &k->t, stamp);
+        if (stamp && q)
+            q->tx_ns = k->at_ns;
+        break;
+    case UNREACHABLE:
+    case SHORT_ERROR: deliver_error(w, k, row, q); break;
+    case REPLY: deliver_reply(w, k, row, q, stamp); break;
+    }
 }
 
 static void model_settle(struct world *w)
