@@ -111,6 +111,8 @@ $(B)/kubecanary-operator: $(B)/operator/main.c.o $(OPERATOR_A) $(LIB_A)
 UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
 $(B)/test/unit/lib/%: $(B)/test/unit/lib/%.c.o $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
+$(B)/test/system/%: $(B)/test/system/%.c.o $(AGENT_A) $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 $(B)/test/unit/operator/%: $(B)/test/unit/operator/%.c.o $(OPERATOR_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
 $(B)/test/kube/%: $(B)/test/kube/%.c.o $(OPERATOR_A) $(LIB_A)
@@ -123,6 +125,10 @@ $(B)/test/sim/%: $(B)/test/sim/%.c.o $(AGENT_A) $(LIB_A)
 .PHONY: unit
 unit: $(UNIT_BIN) ## unit and simulation tests, under sanitizers
 	@test/run-unit $(UNIT_BIN)
+
+.PHONY: wire
+wire: $(B)/test/system/test_probe_icmp ## the sockets against a network of their own (root: a TUN device)
+	@test/run-unit $^
 
 .PHONY: golden
 golden: build ## resources in, objects out (UPDATE=1 writes what comes out)

@@ -59,19 +59,20 @@ static bool check_failed;
         }                                                                                                  \
     } while (0)
 
-#define CHECK_MAIN(cases)                                                 \
-    int main(void)                                                        \
-    {                                                                     \
-        int passed = 0, failed = 0;                                       \
-        for (size_t i = 0; i < sizeof(cases) / sizeof((cases)[0]); i++) { \
-            check_failed = false;                                         \
-            (cases)[i].fn();                                              \
-            if (check_failed)                                             \
-                printf("not ok %s\n", (cases)[i].name);                   \
-            check_failed ? failed++ : passed++;                           \
-        }                                                                 \
-        printf("%d passed, %d failed\n", passed, failed);                 \
-        return failed != 0;                                               \
+#define CHECK_MAIN(cases)                                                                      \
+    int main(void)                                                                             \
+    {                                                                                          \
+        int passed = 0, failed = 0;                                                            \
+        setvbuf(stdout, NULL, _IOLBF, 0); /* a leak report ends the program without a flush */ \
+        for (size_t i = 0; i < sizeof(cases) / sizeof((cases)[0]); i++) {                      \
+            check_failed = false;                                                              \
+            (cases)[i].fn();                                                                   \
+            if (check_failed)                                                                  \
+                printf("not ok %s\n", (cases)[i].name);                                        \
+            check_failed ? failed++ : passed++;                                                \
+        }                                                                                      \
+        printf("%d passed, %d failed\n", passed, failed);                                      \
+        return failed != 0;                                                                    \
     }
 
 #endif

@@ -5,9 +5,9 @@
 #include <sys/random.h>
 
 #include "agent/probe_icmp.h"
+#include "test/system/tun.h"
 #include "test/unit/agent/files.h"
 #include "test/unit/agent/netns.h"
-#include "test/unit/agent/tun.h"
 
 #define PROBES 8
 #define ROUND_NS (100 * NS_PER_MS)
