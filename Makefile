@@ -136,15 +136,15 @@ golden: build ## resources in, objects out (UPDATE=1 writes what comes out)
 
 .PHONY: lint
 lint: packages-lint ## format, banned functions, sizes, layering
-	@tools/lint/lint
+	@tools/lint/run
 
 .PHONY: check
 check: packages-build packages-lint ## the quick part: no root, no cluster
 	@test/all --quick
 
 .PHONY: e2e
-e2e: ## the end-to-end test; KUBECONFIG=FILE runs it against a cluster that is there
-	@test/cluster/e2e $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG))
+e2e: $(if $(filter command line,$(origin KUBECONFIG)),,images) ## the end-to-end test; KUBECONFIG=FILE (on the command line) runs it on a cluster that is there
+	@test/cluster/e2e $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG))
 
 .PHONY: bench
 bench: release packages-bench ## the agent beside fping and smokeping_prober: memory, processor time

@@ -226,8 +226,14 @@ int loop_signal(struct loop *l, int signo, loop_signal_fn *fn, void *arg, struct
     l->handlers[l->n_handlers++] = (struct signal_slot){.signo = signo, .fn = fn, .arg = arg};
     if (l->signals >= 0)
         return 0;
+    int r = loop_fd_add(l, &l->signal_fd, fd, EPOLLIN, on_signal, l, e);
+    if (r < 0) {
+        l->n_handlers--;
+        close(fd);
+        return r;
+    }
     l->signals = fd;
-    return loop_fd_add(l, &l->signal_fd, fd, EPOLLIN, on_signal, l, e);
+    return 0;
 }
 
 void loop_defer(struct loop *l, void (*free_fn)(void *), void *ptr)

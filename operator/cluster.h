@@ -27,6 +27,8 @@ struct action {
     char name[LIMIT_NAME + 1];
     char uid[LIMIT_UID + 1]; // DELETE, POKE: of the object meant; "" otherwise
     char value[32];          // POKE
+    bool fresh;              // APPLY: as far as we know there is no such object. If there is one that is not
+                             // ours, it is left alone: EEXIST
     json_t *body;            // APPLY, STATUS, EVENT; owned
 };
 

@@ -12,8 +12,6 @@
 struct fleet_entry {
     LIST_ENTRY(fleet_entry) link;
     struct work_record record;
-    bool working;
-    bool gone; // deleted while working: freed when the round is over
 };
 
 struct control {
@@ -57,10 +55,6 @@ static struct fleet_entry *find_or_add(struct control *c, const char *namespace,
 
 static void drop(struct control *c, struct fleet_entry *at)
 {
-    if (at->working) {
-        at->gone = true;
-        return;
-    }
     c->rounds += at->record.rounds;
     c->failures += at->record.failures;
     c->applies += at->record.applies;
@@ -72,34 +66,9 @@ static void drop(struct control *c, struct fleet_entry *at)
 static void on_round_done(struct work_record *r, const struct work_outcome *o, void *arg)
 {
     struct control *c = arg;
-    struct fleet_entry *at = CONTAINER_OF(r, struct fleet_entry, record);
-    at->working = false;
-    queue_done(c->queue, r->namespace, r->name, o->failed);
+    queue_done(c->queue, r->namespace, r->name, o->failed, o->retry_least_ns);
     if (o->again_in_ns && queue_add(c->queue, r->namespace, r->name, o->again_in_ns) < 0)
         log_error("no memory for the queue: the next resync will do", LOG_STR("fleet", r->name));
-    if (at->gone)
-        drop(c, at);
-}
-
-static void on_key(const char *namespace, const char *name, void *arg)
-{
-    struct control *c = arg;
-    const struct store_fleet *fleet = store_fleet(c->store, namespace, name);
-    struct fleet_entry *at = find(c, namespace, name);
-    if (!fleet && at)
-        drop(c, at);
-    if (!fleet || fleet->meta.deleting || !c->leading || !store_synced(c->store)) {
-        queue_done(c->queue, namespace, name, false);
-        return;
-    }
-    at = find_or_add(c, namespace, name);
-    if (!at) {
-        queue_done(c->queue, namespace, name, true);
-        return;
-    }
-    at->working = true;
-    at->gone = false;
-    work_start(&c->env, &at->record, on_round_done, c);
 }
 
 static void enqueue(struct control *c, const char *namespace, const char *name, uint64_t delay_ns)
@@ -137,7 +106,27 @@ static void announce_sync(struct control *c)
     enqueue_all(c, 0);
 }
 
-static void on_change(enum store_kind kind, enum store_change change UNUSED, const struct store_meta *meta,
+static void on_key(const char *namespace, const char *name, void *arg)
+{
+    struct control *c = arg;
+    const struct store_fleet *fleet = store_fleet(c->store, namespace, name);
+    struct fleet_entry *at = find(c, namespace, name);
+    announce_sync(c);
+    if (!fleet && at)
+        drop(c, at);
+    if (!fleet || fleet->meta.deleting || !c->leading || !store_synced(c->store)) {
+        queue_done(c->queue, namespace, name, false, 0);
+        return;
+    }
+    at = find_or_add(c, namespace, name);
+    if (!at) {
+        queue_done(c->queue, namespace, name, true, 0);
+        return;
+    }
+    work_start(&c->env, &at->record, on_round_done, c);
+}
+
+static void on_change(enum store_kind kind, enum store_change change, const struct store_meta *meta,
                       void *arg)
 {
     struct control *c = arg;

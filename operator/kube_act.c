@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// From actions to requests, from answers to results.
+// From actions to requests, from answers to results. An apply of an object that should not be there yet looks
+// first whether there is one, so that nobody else's object of that name is taken over.
 #include "operator/kube_act.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "operator/kube_path.h"
@@ -17,10 +19,19 @@
 struct kube_act {
     LIST_ENTRY(kube_act) link;
     enum action_verb verb;
+    struct kube_act_set *set;
     struct kube_http_req *req;
+    struct action apply; // while looking: what is to be applied then
     action_done_fn *done;
     void *arg;
 };
+
+static void act_free(struct kube_act *a)
+{
+    LIST_REMOVE(a, link);
+    action_release(&a->apply);
+    free(a);
+}
 
 struct request {
     const char *method, *type;
@@ -44,9 +55,8 @@ void kube_act_cancel_all(struct kube_act_set *s)
 {
     while (!LIST_EMPTY(&s->list)) {
         struct kube_act *a = LIST_FIRST(&s->list);
-        LIST_REMOVE(a, link);
         kube_http_cancel(a->req);
-        free(a);
+        act_free(a);
     }
 }
 
@@ -143,23 +153,17 @@ static void on_done(const struct kube_http_result *r, void *arg)
         if (!json_is_object(object))
             err_set(&result.err, EPROTO, "the answer to an apply is no object");
     }
-    LIST_REMOVE(a, link);
     a->done(&result, a->arg);
     json_decref(object);
-    free(a);
+    act_free(a);
 }
 
-int kube_act_start(struct kube_act_set *s, const struct action *action, action_done_fn *done, void *arg,
-                   struct err *e)
+static int begin(struct kube_act *a, const struct action *action, struct err *e)
 {
     CLEANUP(request_release) struct request r = {0};
     int result = make_request(action, &r, e);
     if (result < 0)
         return result;
-    struct kube_act *a = calloc(1, sizeof(*a));
-    if (!a)
-        return err_set(e, ENOMEM, "no memory for an action");
-    *a = (struct kube_act){.verb = action->verb, .done = done, .arg = arg};
     struct kube_http_opts o = {.method = r.method,
                                .path = buf_text(&r.path),
                                .content_type = r.type,
@@ -167,11 +171,74 @@ int kube_act_start(struct kube_act_set *s, const struct action *action, action_d
                                .body_len = strlen(r.body),
                                .timeout_ns = KUBE_ACT_TIMEOUT_NS,
                                .max_body = LIMIT_API_OBJECT};
-    a->req = kube_http_start(s->http, &o, NULL, on_done, a, e);
-    if (!a->req) {
-        free(a);
-        return -e->code;
+    a->req = kube_http_start(a->set->http, &o, NULL, on_done, a, e);
+    return a->req ? 0 : -e->code;
+}
+
+static void fail(struct kube_act *a, int status, int retry_after_s, const char *reason, const struct err *e)
+{
+    struct action_result result = {.status = status, .err = *e, .retry_after_s = retry_after_s};
+    snprintf(result.reason, sizeof(result.reason), "%s", reason);
+    a->done(&result, a->arg);
+    act_free(a);
+}
+
+// An object that carries our label of this fleet is ours, with or without an owner: somebody may have deleted
+// the fleet and kept its children.
+static bool is_ours(const char *body, size_t len, const json_t *wanted)
+{
+    static const char label[] = "kubecanary.io/fleet";
+    json_t *object = json_loadb(body, len, JSON_ALLOW_NUL, NULL);
+    const json_t *have =
+        json_object_get(json_object_get(json_object_get(object, "metadata"), "labels"), label);
+    const json_t *want =
+        json_object_get(json_object_get(json_object_get(wanted, "metadata"), "labels"), label);
+    bool ours = have && want && json_equal(have, want);
+    json_decref(object);
+    return ours;
+}
+
+static void on_looked(const struct kube_http_result *r, void *arg)
+{
+    struct kube_act *a = arg;
+    struct err e = r->err;
+    if (r->err.code == 0 && !is_ours(r->body, r->len, a->apply.body)) {
+        err_set(&e, EEXIST, "there is one of that name which is not this fleet's");
+        fail(a, 409, -1, "AlreadyExists", &e);
+    } else if (r->err.code != 0 && r->status != 404) {
+        fail(a, r->status, r->retry_after_s, r->reason, &e);
+    } else if (begin(a, &a->apply, &e) < 0) {
+        fail(a, 0, -1, "", &e);
     }
+}
+
+static int look(struct kube_act *a, const struct action *action, struct err *e)
+{
+    CLEANUP_BUF struct buf path;
+    buf_init(&path, LIMIT_API_PATH);
+    kube_path_object(&path, action->kind, action->namespace, action->name);
+    a->apply = *action;
+    json_incref(a->apply.body);
+    struct kube_http_opts o = {.method = "GET",
+                               .path = buf_text(&path),
+                               .timeout_ns = KUBE_ACT_TIMEOUT_NS,
+                               .max_body = LIMIT_API_OBJECT};
+    if (path.failed)
+        return err_set(e, ENOMEM, "no memory for a request");
+    a->req = kube_http_start(a->set->http, &o, NULL, on_looked, a, e);
+    return a->req ? 0 : -e->code;
+}
+
+int kube_act_start(struct kube_act_set *s, const struct action *action, action_done_fn *done, void *arg,
+                   struct err *e)
+{
+    struct kube_act *a = calloc(1, sizeof(*a));
+    if (!a)
+        return err_set(e, ENOMEM, "no memory for an action");
+    *a = (struct kube_act){.verb = action->verb, .set = s, .done = done, .arg = arg};
     LIST_INSERT_HEAD(&s->list, a, link);
-    return 0;
+    int r = action->verb == ACTION_APPLY && action->fresh ? look(a, action, e) : begin(a, action, e);
+    if (r < 0)
+        act_free(a);
+    return r;
 }

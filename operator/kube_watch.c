@@ -130,6 +130,21 @@ static void absent(struct kube_watch *w, const struct kube_http_result *r)
     later(w, KUBE_WATCH_ABSENT_NS * 8 / 10 + spread(KUBE_WATCH_ABSENT_NS * 4 / 10), on_list_timer);
 }
 
+// No right to an optional API. Of all namespaces: as good as absent. Of one of several: that one has none of
+// its objects. But who had the right a moment ago is not told that everything is gone: it may come back.
+static bool forbidden(struct kube_watch *w, const struct kube_http_result *failure)
+{
+    if (w->version[0])
+        return false;
+    if (!w->scope.namespace[0]) {
+        absent(w, failure);
+        return true;
+    }
+    if (store_relist_begin(w->scope.store, w->scope.kind, w->scope.namespace) == 0)
+        store_relist_end(w->scope.store, w->scope.kind, w->scope.namespace);
+    return false;
+}
+
 static void on_listed(const struct kube_http_result *failure, const char *version, void *arg)
 {
     struct kube_watch *w = arg;
@@ -139,10 +154,12 @@ static void on_listed(const struct kube_http_result *failure, const char *versio
         begin_watch(w);
         return;
     }
-    if (info_of(w)->optional && (failure->status == 404 || failure->status == 403)) {
+    if (info_of(w)->optional && failure->status == 404) {
         absent(w, failure);
         return;
     }
+    if (info_of(w)->optional && failure->status == 403 && forbidden(w, failure))
+        return;
     bool no_crd = w->scope.kind == STORE_FLEET && failure->status == 404;
     complain(w, no_crd ? "cannot list ProbeFleets: is the CRD installed?" : "cannot list", failure->status,
              &failure->err);

@@ -185,8 +185,13 @@ static char *written(const struct lease *l, const char *identity, int seconds)
     bool ours = strcmp(holder(l), l->identity) == 0;
     json_t *spec = json_object_get(object, "spec");
     json_int_t transitions = json_integer_value(json_object_get(spec, "leaseTransitions"));
-    if (!json_is_object(spec))
-        json_object_set_new(object, "spec", spec = json_object());
+    if (!json_is_object(spec)) {
+        spec = json_object();
+        if (json_object_set_new(object, "spec", spec) < 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
     now_text(now);
     if (!ours || !identity[0])
         json_object_set_new(spec, "acquireTime", json_string(now));

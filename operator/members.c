@@ -3,6 +3,7 @@
 #include "operator/members.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 struct collect {
@@ -12,6 +13,7 @@ struct collect {
     struct candidate *list; // Pods of the fleet that have a node
     size_t n;
     struct members_trouble *trouble;
+    bool known_only;
 };
 
 struct candidate {
@@ -20,19 +22,37 @@ struct candidate {
     enum peer_state state;
 };
 
+// A label alone makes no member: the Pod's controller must be the fleet's DaemonSet, or, while that is gone
+// (somebody deleted it), at least some controller.
+static bool is_ours(const struct collect *c, const struct store_pod *pod)
+{
+    char name[LIMIT_NAME + 1];
+    snprintf(name, sizeof(name), "%.*s-pod", LIMIT_FLEET_NAME, c->fleet);
+    const struct store_child *set = store_child(c->store, STORE_DAEMONSET, c->namespace, name);
+    return set ? strcmp(set->meta.uid, pod->meta.owner_uid) == 0 : pod->meta.owner_uid[0] != '\0';
+}
+
 static bool belongs(const struct collect *c, const struct store_pod *pod)
 {
     return strcmp(pod->meta.fleet, c->fleet) == 0 && strcmp(pod->meta.namespace, c->namespace) == 0 &&
-           pod->node[0];
+           pod->node[0] && is_ours(c, pod);
 }
 
-static enum peer_state state_of(const struct store_pod *pod, const struct store_node *node)
+bool members_is_member(const struct store *s, const char *namespace, const char *fleet,
+                       const struct store_pod *pod)
+{
+    const struct collect c = {.store = s, .namespace = namespace, .fleet = fleet};
+    return belongs(&c, pod);
+}
+
+static enum peer_state state_of(const struct collect *c, const struct store_pod *pod,
+                                const struct store_node *node)
 {
     if (pod->meta.deleting)
         return PEER_LEAVING;
     if (node && !node->ready)
         return PEER_NOT_READY;
-    return pod->ready ? PEER_READY : PEER_PENDING;
+    return pod->ready && (pod->published[0] || !c->known_only) ? PEER_READY : PEER_PENDING;
 }
 
 static int rank(enum peer_state s)
@@ -49,7 +69,7 @@ static int collect_pod(const void *object, void *arg)
     if (!belongs(c, pod))
         return 0;
     const struct store_node *node = store_node(c->store, pod->node);
-    c->list[c->n++] = (struct candidate){.pod = pod, .node = node, .state = state_of(pod, node)};
+    c->list[c->n++] = (struct candidate){.pod = pod, .node = node, .state = state_of(c, pod, node)};
     return 0;
 }
 
@@ -74,12 +94,13 @@ static int add_peer(struct peers *peers, const struct candidate *at, struct err 
     return peers_add(peers, &peer, e);
 }
 
-int members_collect(const struct store *s, const char *namespace, const char *fleet, struct peers *ret,
-                    struct err *e)
+int members_collect(const struct store *s, const char *namespace, const char *fleet, bool known_only,
+                    struct peers *ret, struct err *e)
 {
     CLEANUP_PEERS struct peers peers = {0};
     CLEANUP_FREE struct candidate *list = calloc(store_count(s, STORE_POD) + 1, sizeof(*list));
-    struct collect c = {.store = s, .namespace = namespace, .fleet = fleet, .list = list};
+    struct collect c = {
+        .store = s, .namespace = namespace, .fleet = fleet, .list = list, .known_only = known_only};
     if (!list)
         return err_set(e, ENOMEM, "no memory for the members of fleet %s", fleet);
     store_each(s, STORE_POD, collect_pod, &c);
@@ -97,6 +118,38 @@ int members_collect(const struct store *s, const char *namespace, const char *fl
     *ret = peers;
     peers = (struct peers){0};
     return 0;
+}
+
+struct count_nodes {
+    const struct spec_placement *placement;
+    struct members_eligible *ret;
+};
+
+static bool matches(const struct store_node *node, const char *key, const char *value)
+{
+    const char *have = store_node_label(node, key);
+    return have && strcmp(have, value) == 0;
+}
+
+static int count_node(const void *object, void *arg)
+{
+    const struct count_nodes *c = arg;
+    const struct store_node *node = object;
+    for (size_t i = 0; i < c->placement->n_selector; i++) {
+        if (!matches(node, c->placement->selector[i].key, c->placement->selector[i].value))
+            return 0;
+    }
+    c->ret->nodes++;
+    for (unsigned f = 0; f < FAMILIES; f++)
+        c->ret->families |= node->host[f].set ? FAMILY_BIT(f) : 0;
+    return 0;
+}
+
+void members_eligible(const struct store *s, const struct spec_placement *p, struct members_eligible *ret)
+{
+    struct count_nodes c = {.placement = p, .ret = ret};
+    *ret = (struct members_eligible){0};
+    store_each(s, STORE_NODE, count_node, &c);
 }
 
 static bool one_of(const char *text, const char *const *list, size_t n)
@@ -124,11 +177,11 @@ static int trouble_of_pod(const void *object, void *arg)
     bool is_crash = strcmp(pod->waiting_reason, "CrashLoopBackOff") == 0;
     if (!is_image && !is_config && !is_crash)
         return 0;
-    t->image += is_image;
-    t->config += is_config;
-    t->crashing += is_crash;
-    if (t->node[0] && strcmp(t->node, pod->node) < 0)
+    enum members_cause cause = is_image ? MEMBERS_IMAGE : is_config ? MEMBERS_CONFIG : MEMBERS_CRASH;
+    t->pods++;
+    if (t->pods > 1 && (cause > t->cause || (cause == t->cause && strcmp(t->node, pod->node) < 0)))
         return 0;
+    t->cause = cause;
     memcpy(t->node, pod->node, sizeof(t->node));
     memcpy(t->reason, pod->waiting_reason, sizeof(t->reason));
     memcpy(t->message, pod->waiting_message, sizeof(t->message));

@@ -5,19 +5,40 @@
 #define KUBECANARY_OPERATOR_MEMBERS_H
 
 #include "lib/peers.h"
+#include "lib/spec.h"
 #include "operator/store.h"
 
 // The peers of a fleet, sorted by node; release with peers_release. One peer a node: where two Pods share one
 // (a roll), the readier counts. state: Leaving (Pod is being deleted), NotReady (its Node is), Ready (Pod
 // Ready), else Pending.
-MUST_USE int members_collect(const struct store *s, const char *namespace, const char *fleet,
+// known_only: a Pod that has never been told of its files (no annotation kubecanary.io/published) counts as
+// Pending, so that nobody begins to probe it.
+MUST_USE int members_collect(const struct store *s, const char *namespace, const char *fleet, bool known_only,
                              struct peers *ret, struct err *e);
 
-// What keeps Pods of a fleet waiting: how many, and the first of them by node name.
+// Whether a Pod is one of the fleet's agents: by label and by its controller.
+bool members_is_member(const struct store *s, const char *namespace, const char *fleet,
+                       const struct store_pod *pod);
+
+// Nodes that the fleet's DaemonSet will have a Pod on, as far as labels tell (taints are not looked at:
+// rather too many than too few), and the address families that they have.
+struct members_eligible {
+    size_t nodes;
+    unsigned families; // FAMILY_BIT()s
+};
+void members_eligible(const struct store *s, const struct spec_placement *p, struct members_eligible *ret);
+
+// What keeps Pods of a fleet waiting, in the order in which it is told.
+enum members_cause {
+    MEMBERS_IMAGE,  // ErrImagePull, ImagePullBackOff, ErrImageNeverPull, InvalidImageName
+    MEMBERS_CONFIG, // CreateContainerConfigError, CreateContainerError, RunContainerError
+    MEMBERS_CRASH,  // CrashLoopBackOff
+};
+
+// How many Pods wait; of those with the first cause the first by node name.
 struct members_trouble {
-    size_t image;    // ErrImagePull, ImagePullBackOff, ErrImageNeverPull, InvalidImageName
-    size_t crashing; // CrashLoopBackOff
-    size_t config;   // CreateContainerConfigError, CreateContainerError, RunContainerError
+    size_t pods;
+    enum members_cause cause; // if pods > 0, as the rest
     char reason[64];
     char message[256];
     char node[LIMIT_NAME + 1];

@@ -132,7 +132,8 @@ static int render_and_print(const struct cli *c, const struct offline_fleet *f, 
                               .spec = spec,
                               .peers = peers,
                               .slices = peers_slices_for(peers->n, 0),
-                              .monitoring = c->monitoring};
+                              .pod_monitor = c->monitoring,
+                              .prometheus_rule = c->monitoring};
     struct render_set set = {0};
     int r = render_fleet(&in, &set, e);
     if (r == 0)

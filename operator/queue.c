@@ -133,7 +133,7 @@ static uint64_t backoff(unsigned failures)
     return wait - wait / 10 + wait / 5 * noise / 65536;
 }
 
-void queue_done(struct queue *q, const char *namespace, const char *name, bool failed)
+void queue_done(struct queue *q, const char *namespace, const char *name, bool failed, uint64_t least_ns)
 {
     struct entry *at = find(q, namespace, name);
     if (!at || !at->active)
@@ -143,7 +143,8 @@ void queue_done(struct queue *q, const char *namespace, const char *name, bool f
     if (failed) {
         at->failures++;
         q->retries++;
-        at->due_ns = MIN(at->due_ns, loop_now(q->loop) + backoff(at->failures));
+        uint64_t wait = MAX(backoff(at->failures), least_ns);
+        at->due_ns = least_ns ? loop_now(q->loop) + wait : MIN(at->due_ns, loop_now(q->loop) + wait);
     } else {
         at->failures = 0;
         if (at->due_ns == NEVER) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "operator/members.h"
 #include "operator/project.h"
 #include "operator/tree.h"
 
@@ -75,8 +76,8 @@ static bool may_apply(const struct reconcile_input *in, const struct render_obje
     return mark->applies < RECONCILE_APPLIES_PER_MINUTE;
 }
 
-static int add_apply(const struct reconcile_input *in, const struct render_object *o, struct action_list *ret,
-                     struct err *e)
+static int add_apply(const struct reconcile_input *in, const struct render_object *o, bool fresh,
+                     struct action_list *ret, struct err *e)
 {
     struct action *a = append(ret);
     if (!a)
@@ -85,6 +86,7 @@ static int add_apply(const struct reconcile_input *in, const struct render_objec
     a->kind = o->kind;
     memcpy(a->namespace, in->fleet->meta.namespace, sizeof(a->namespace));
     memcpy(a->name, o->name, sizeof(a->name));
+    a->fresh = fresh;
     a->body = json_incref(o->body);
     return 0;
 }
@@ -139,7 +141,7 @@ int reconcile_children(const struct reconcile_input *in, struct action_list *ret
         if (!needs_apply(in, o, live))
             continue;
         int r = may_apply(in, o)
-                    ? add_apply(in, o, ret, e)
+                    ? add_apply(in, o, !live && !find_mark(in->marks, o->kind, o->name), ret, e)
                     : (result = err_set(e, ELOOP, "%s %s is changed back again and again by somebody else",
                                         store_kinds[o->kind].kind, o->name));
         if (r == -ENOMEM)
@@ -202,41 +204,51 @@ void reconcile_published(const struct render_set *wanted, char out[static 17])
 }
 
 struct poke {
+    const struct store *store;
     const struct store_fleet *fleet;
     const char *published;
-    struct action_list *ret;
-    size_t pokes;
-    int left;
+    struct action_list *ret; // NULL: only count
+    size_t stale;            // Pods that lag, seen so far
+    size_t first;            // of those, the first to be poked
 };
 
-static int poke_pod(const void *object, void *arg)
+static int add_poke(const struct store_pod *pod, const char *published, struct action_list *ret)
 {
-    struct poke *p = arg;
-    const struct store_pod *pod = object;
-    bool ours = strcmp(pod->meta.fleet, p->fleet->meta.name) == 0 &&
-                strcmp(pod->meta.namespace, p->fleet->meta.namespace) == 0;
-    if (!ours || !pod->running || pod->meta.deleting || strcmp(pod->published, p->published) == 0)
-        return 0;
-    if (p->pokes == RECONCILE_POKES) {
-        p->left++;
-        return 0;
-    }
-    struct action *a = append(p->ret);
+    struct action *a = append(ret);
     if (!a)
         return -ENOMEM;
-    p->pokes++;
     a->verb = ACTION_POKE;
     a->kind = STORE_POD;
     memcpy(a->namespace, pod->meta.namespace, sizeof(a->namespace));
     memcpy(a->name, pod->meta.name, sizeof(a->name));
     memcpy(a->uid, pod->meta.uid, sizeof(a->uid));
-    return base_copy(a->value, sizeof(a->value), p->published);
+    return base_copy(a->value, sizeof(a->value), published);
+}
+
+static int poke_pod(const void *object, void *arg)
+{
+    struct poke *p = arg;
+    const struct store_pod *pod = object;
+    if (!pod->running || pod->meta.deleting || strcmp(pod->published, p->published) == 0 ||
+        !members_is_member(p->store, p->fleet->meta.namespace, p->fleet->meta.name, pod))
+        return 0;
+    size_t number = p->stale++;
+    bool turn = p->ret && number >= p->first && number - p->first < RECONCILE_POKES;
+    return turn ? add_poke(pod, p->published, p->ret) : 0;
 }
 
 int reconcile_pokes(const struct store *s, const struct store_fleet *fleet, const char *published,
-                    struct action_list *ret)
+                    size_t turn, struct action_list *ret)
 {
-    struct poke p = {.fleet = fleet, .published = published, .ret = ret};
+    struct poke count = {.store = s, .fleet = fleet, .published = published};
+    store_each(s, STORE_POD, poke_pod, &count);
+    if (count.stale == 0)
+        return 0;
+    struct poke p = count;
+    size_t before = ret->n;
+    p.ret = ret;
+    p.stale = 0;
+    p.first = count.stale > RECONCILE_POKES ? turn * RECONCILE_POKES % count.stale : 0;
     int r = store_each(s, STORE_POD, poke_pod, &p);
-    return r < 0 ? r : p.left;
+    return r < 0 ? r : (int)(count.stale - (ret->n - before));
 }

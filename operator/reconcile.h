@@ -66,9 +66,9 @@ void reconcile_seen(struct reconcile_marks *m, enum store_kind kind, const char 
 // Hash of all the data that the agents read, as text for the annotation: what the Pods' `published` is
 // compared with.
 void reconcile_published(const struct render_set *wanted, char out[static 17]);
-// Appends at most RECONCILE_POKES pokes for running Pods whose annotation differs. Returns how many Pods are
-// left over, or -ENOMEM.
+// Appends at most RECONCILE_POKES pokes for running Pods whose annotation differs; `turn` counts the rounds,
+// so that none is left out for ever where there are more. Returns how many Pods are left over, or -ENOMEM.
 MUST_USE int reconcile_pokes(const struct store *s, const struct store_fleet *fleet, const char *published,
-                             struct action_list *ret);
+                             size_t turn, struct action_list *ret);
 
 #endif

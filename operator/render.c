@@ -118,10 +118,8 @@ static int add_daemonsets(const struct render_input *in, struct render_set *s, s
 
 static int add_monitoring(const struct render_input *in, struct render_set *s, struct err *e)
 {
-    if (!in->monitoring)
-        return 0;
-    int r = add(s, STORE_PODMONITOR, in->fleet, render_monitor_pods(in), e);
-    if (r < 0 || !in->spec->alerting.enabled)
+    int r = in->pod_monitor ? add(s, STORE_PODMONITOR, in->fleet, render_monitor_pods(in), e) : 0;
+    if (r < 0 || !in->prometheus_rule || !in->spec->alerting.enabled)
         return r;
     json_t *rules = NULL;
     r = render_monitor_rules(in, &rules, e);

@@ -28,7 +28,8 @@ struct render_input {
     const struct spec *spec;
     const struct peers *peers; // sorted
     unsigned slices;           // of the peers
-    bool monitoring;           // PodMonitor and PrometheusRule exist in this cluster
+    bool pod_monitor;          // this cluster has the API PodMonitor
+    bool prometheus_rule;      // this cluster has the API PrometheusRule
 };
 
 struct render_object {

@@ -12,7 +12,7 @@ struct condition {
     const char *message;
 };
 
-static const json_t *find_condition(const json_t *status, const char *type)
+const json_t *status_find(const json_t *status, const char *type)
 {
     size_t i;
     const json_t *at;
@@ -27,12 +27,12 @@ static const json_t *find_condition(const json_t *status, const char *type)
 
 const char *status_condition(const json_t *status, const char *type)
 {
-    return json_string_value(json_object_get(find_condition(status, type), "status"));
+    return json_string_value(json_object_get(status_find(status, type), "status"));
 }
 
 static const char *transition_time(const struct status_input *in, const struct condition *c)
 {
-    const json_t *old = find_condition(in->fleet->status, c->type);
+    const json_t *old = status_find(in->fleet->status, c->type);
     const char *status = json_string_value(json_object_get(old, "status"));
     const char *time = json_string_value(json_object_get(old, "lastTransitionTime"));
     return status && time && strcmp(status, c->status) == 0 ? time : in->now;
@@ -61,10 +61,10 @@ static void describe_trouble(const struct status_input *in, struct condition *c,
 {
     const struct members_trouble *t = in->trouble;
     const char *field = "spec.agent";
-    if (t->image > 0) {
+    if (t->cause == MEMBERS_IMAGE) {
         c->reason = "ImagePullFailed";
         field = in->spec && in->spec->agent.image[0] ? "spec.agent.image" : "the operator's agent image";
-    } else if (t->config > 0) {
+    } else if (t->cause == MEMBERS_CONFIG) {
         c->reason = "ContainerNotCreated";
     } else {
         c->reason = "AgentsCrashing";
@@ -82,7 +82,7 @@ static struct condition degraded(const struct status_input *in, char *text, size
         c.status = "True";
         c.reason = in->problem->reason;
         c.message = in->problem->message;
-    } else if (t->image + t->config + t->crashing > 0) {
+    } else if (t->pods > 0) {
         describe_trouble(in, &c, text, size);
     }
     return c;
@@ -160,7 +160,7 @@ bool status_differs_in_conditions(const json_t *a, const json_t *b)
     if (!same_member(a, b, "observedGeneration"))
         return true;
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-        const json_t *x = find_condition(a, types[i]), *y = find_condition(b, types[i]);
+        const json_t *x = status_find(a, types[i]), *y = status_find(b, types[i]);
         if (!same_member(x, y, "status") || !same_member(x, y, "reason") || !same_member(x, y, "message"))
             return true;
     }

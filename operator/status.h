@@ -34,6 +34,8 @@ json_t *status_build(const struct status_input *in);
 // Whether two statuses differ in a condition's status, reason or message, or in the observed generation:
 // worth writing at once. Numbers alone can wait.
 bool status_differs_in_conditions(const json_t *a, const json_t *b);
+// One condition of a status; borrowed, NULL if there is none.
+const json_t *status_find(const json_t *status, const char *type);
 // The status of one condition ("True", "False", "Unknown"), NULL if there is none.
 const char *status_condition(const json_t *status, const char *type);
 // The body of the apply request for it (new reference).

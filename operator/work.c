@@ -10,6 +10,8 @@
 
 #include "lib/log.h"
 #include "lib/spec_check.h"
+#include "operator/event.h"
+#include "operator/queue.h"
 #include "operator/tree.h"
 
 enum stage { STAGE_CHILDREN, STAGE_POKES, STAGE_STATUS, STAGE_DONE };
@@ -44,8 +46,9 @@ static void set_problem(struct work_job *j, const char *reason, const struct err
     err_text(e, j->problem.message, sizeof(j->problem.message));
 }
 
-// Peers slices that the cluster has now: what the number of slices is held against, and kept at while the
-// spec is bad.
+// How many peers slices the fleet has: what was rendered last, or else what the names of those in the cluster
+// tell. Not how many there are: one that somebody deleted is to come back, not to make the others be dealt
+// anew.
 struct slice_count {
     const struct store_fleet *fleet;
     char prefix[LIMIT_NAME + 16];
@@ -56,47 +59,52 @@ static int count_slice(const void *object, void *arg)
 {
     struct slice_count *c = arg;
     const struct store_child *child = object;
-    c->n += strcmp(child->meta.owner_uid, c->fleet->meta.uid) == 0 &&
-            strncmp(child->meta.name, c->prefix, strlen(c->prefix)) == 0;
+    uint64_t number;
+    size_t prefix = strlen(c->prefix);
+    bool is_slice = strcmp(child->meta.owner_uid, c->fleet->meta.uid) == 0 &&
+                    strncmp(child->meta.name, c->prefix, prefix) == 0 &&
+                    base_parse_u64(child->meta.name + prefix, 0, LIMIT_SLICES - 1, &number) == 0;
+    while (is_slice && c->n <= number)
+        c->n = MAX(c->n * 2, 1U);
     return 0;
 }
 
 static unsigned slices_now(const struct work_job *j, const struct store_fleet *fleet)
 {
     struct slice_count c = {.fleet = fleet};
+    if (j->record->slices > 0)
+        return j->record->slices;
     snprintf(c.prefix, sizeof(c.prefix), "%s-peers-", fleet->meta.name);
     store_each(j->env->store, STORE_CONFIGMAP, count_slice, &c);
     return c.n;
 }
 
+// The forecast is for all nodes that the fleet is going to be on, so that a budget is refused before it is
+// spent.
 static int read_spec(struct work_job *j, const struct store_fleet *fleet, const struct peers *peers,
                      struct err *e)
 {
     CLEANUP_DOC struct doc *doc = NULL;
+    struct members_eligible eligible;
     int r = tree_from_json(fleet->spec, &doc, e);
     if (r == 0)
         r = spec_parse(doc_root(doc), &j->spec, e);
     if (r < 0)
         return r;
     j->have_spec = true;
-    size_t nodes = MAX(peers->n, (size_t)1);
-    unsigned families = (unsigned)__builtin_popcount(members_families(peers) & j->spec.mesh.families);
-    spec_forecast(&j->spec, nodes, MAX(families, 1U), &j->load);
-    return spec_check_budget(&j->spec, nodes, MAX(families, 1U), e);
+    members_eligible(j->env->store, &j->spec.placement, &eligible);
+    size_t nodes = MAX(MAX(peers->n, eligible.nodes), (size_t)1);
+    unsigned have = peers->n > 0 ? members_families(peers) : eligible.families;
+    unsigned families = MAX((unsigned)__builtin_popcount(have & j->spec.mesh.families), 1U);
+    spec_forecast(&j->spec, nodes, families, &j->load);
+    return spec_check_budget(&j->spec, nodes, families, e);
 }
 
-// Fills the actions of the first stage. Returns 0 also when the fleet has a problem that is its own.
-static int plan_children(struct work_job *j, const struct store_fleet *fleet, struct err *e)
+static int render_and_compare(struct work_job *j, const struct store_fleet *fleet, const struct peers *peers,
+                              struct err *e)
 {
     const struct store *s = j->env->store;
-    CLEANUP_PEERS struct peers peers = {0};
-    int r = members_collect(s, fleet->meta.namespace, fleet->meta.name, &peers, e);
-    if (r < 0)
-        return r;
-    struct err bad;
-    r = read_spec(j, fleet, &peers, &bad);
-    if (r < 0)
-        set_problem(j, bad.code == EDQUOT ? "BudgetExceeded" : "InvalidSpec", &bad);
+    bool whole = !j->problem.reason;
     unsigned now = slices_now(j, fleet);
     struct render_input in = {
         .config = j->env->config,
@@ -105,34 +113,55 @@ static int plan_children(struct work_job *j, const struct store_fleet *fleet, st
         .uid = fleet->meta.uid,
         .generation = fleet->meta.generation,
         .spec = &j->spec,
-        .peers = &peers,
-        .slices = j->problem.reason ? now : peers_slices_for(peers.n, now),
-        .monitoring = !store_absent(s, STORE_PODMONITOR) && !store_absent(s, STORE_PROMETHEUSRULE),
+        .peers = peers,
+        .slices = whole ? peers_slices_for(peers->n, now) : now,
+        .pod_monitor = !store_absent(s, STORE_PODMONITOR),
+        .prometheus_rule = !store_absent(s, STORE_PROMETHEUSRULE),
     };
     struct render_set set = {0};
     if (in.slices == 0)
         return 0; // a bad spec from the start: there is nothing to keep going
-    r = j->problem.reason ? render_peers(&in, &set, e) : render_fleet(&in, &set, e);
+    j->record->slices = in.slices;
+    int r = whole ? render_fleet(&in, &set, e) : render_peers(&in, &set, e);
     if (r < 0)
         return r;
     struct reconcile_input rec = {.store = s,
                                   .fleet = fleet,
                                   .wanted = &set,
-                                  .complete = !j->problem.reason,
+                                  .complete = whole,
                                   .marks = &j->record->marks,
                                   .now_ns = loop_now(j->env->loop)};
     r = reconcile_children(&rec, &j->actions, e);
-    if (!j->problem.reason)
+    if (whole)
         reconcile_published(&set, j->published);
     render_set_release(&set);
     return r;
+}
+
+// Fills the actions of the first stage. Returns 0 also when the fleet has a problem that is its own.
+static int plan_children(struct work_job *j, const struct store_fleet *fleet, struct err *e)
+{
+    CLEANUP_PEERS struct peers peers = {0};
+    const char *namespace = fleet->meta.namespace, *name = fleet->meta.name;
+    int r = members_collect(j->env->store, namespace, name, false, &peers, e);
+    if (r < 0)
+        return r;
+    struct err bad;
+    if (read_spec(j, fleet, &peers, &bad) == 0)
+        return render_and_compare(j, fleet, &peers, e);
+    set_problem(j, bad.code == EDQUOT ? "BudgetExceeded" : "InvalidSpec", &bad);
+    if (bad.code == EDQUOT) { // what is on the wire goes on; nobody is added to it
+        peers_release(&peers);
+        r = members_collect(j->env->store, namespace, name, true, &peers, e);
+    }
+    return r < 0 ? r : render_and_compare(j, fleet, &peers, e);
 }
 
 static void plan_pokes(struct work_job *j, const struct store_fleet *fleet)
 {
     if (!j->published[0] || !j->applied_all)
         return;
-    int left = reconcile_pokes(j->env->store, fleet, j->published, &j->actions);
+    int left = reconcile_pokes(j->env->store, fleet, j->published, j->record->poke_turn++, &j->actions);
     if (left != 0)
         j->outcome.again_in_ns = RECONCILE_POKE_PAUSE_NS;
 }
@@ -180,22 +209,33 @@ static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
     return status_build(&in);
 }
 
-static int add_status_action(struct work_job *j, const struct store_fleet *fleet, json_t *status)
+// Takes the body.
+static int add_about_fleet(struct work_job *j, enum action_verb verb, const struct store_fleet *fleet,
+                           json_t *body)
 {
-    j->actions.list = calloc(1, sizeof(*j->actions.list));
-    json_t *body = status_apply_body(fleet, status);
-    if (!j->actions.list || !body) {
+    struct action *list = realloc(j->actions.list, (j->actions.n + 1) * sizeof(*list));
+    if (list)
+        j->actions.list = list;
+    if (!list || !body) {
         json_decref(body);
         return -ENOMEM;
     }
-    j->actions.cap = j->actions.n = 1;
-    struct action *a = j->actions.list;
-    a->verb = ACTION_STATUS;
-    a->kind = STORE_FLEET;
+    struct action *a = &list[j->actions.n++];
+    j->actions.cap = j->actions.n;
+    *a = (struct action){.verb = verb, .kind = STORE_FLEET, .body = body};
     memcpy(a->namespace, fleet->meta.namespace, sizeof(a->namespace));
     memcpy(a->name, fleet->meta.name, sizeof(a->name));
-    a->body = body;
     return 0;
+}
+
+static int write_status(struct work_job *j, const struct store_fleet *fleet, json_t *status)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    uint64_t now = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+    json_t *event = event_of_change(fleet, fleet->status, status, now);
+    int r = add_about_fleet(j, ACTION_STATUS, fleet, status_apply_body(fleet, status));
+    return r == 0 && event ? add_about_fleet(j, ACTION_EVENT, fleet, event) : r;
 }
 
 static void plan_status(struct work_job *j, const struct store_fleet *fleet)
@@ -207,7 +247,7 @@ static void plan_status(struct work_job *j, const struct store_fleet *fleet)
         j->outcome.failed = true;
     } else if (!fleet->status || status_differs_in_conditions(status, fleet->status) ||
                (!json_equal(status, fleet->status) && now >= again)) {
-        j->outcome.failed |= add_status_action(j, fleet, status) < 0;
+        j->outcome.failed |= write_status(j, fleet, status) < 0;
         j->record->status_written_ns = now;
     } else if (!json_equal(status, fleet->status)) {
         j->outcome.again_in_ns =
@@ -249,7 +289,7 @@ static void apply_failed(struct work_job *j, const struct action *a, const struc
     err_set(&e, EPROTO, "%s %s: %s", info->kind, a->name, result->err.msg);
     if (result->err.path[0])
         err_set(&e, EPROTO, "%s %s: %s: %s", info->kind, a->name, result->err.path, result->err.msg);
-    set_problem(j, "ApplyFailed", &e);
+    set_problem(j, result->err.code == EEXIST ? "NameCollision" : "ApplyFailed", &e);
     j->applied_all = false;
     j->outcome.failed = true;
     j->next = j->actions.n;
@@ -260,6 +300,8 @@ static void on_result(const struct action_result *result, void *arg)
     struct work_job *j = arg;
     const struct action *a = &j->actions.list[j->next++];
     bool ok = result->err.code == 0;
+    if (result->retry_after_s > 0)
+        j->outcome.retry_least_ns = MIN((uint64_t)result->retry_after_s * NS_PER_S, QUEUE_RETRY_MAX_NS);
     if (a->verb == ACTION_APPLY && ok) {
         const struct store_child *live = store_child(j->env->store, a->kind, a->namespace, a->name);
         j->record->applies++;
@@ -269,7 +311,11 @@ static void on_result(const struct action_result *result, void *arg)
                  LOG_STR("name", a->name), LOG_INT("status", result->status));
     } else if (a->verb == ACTION_APPLY) {
         apply_failed(j, a, result);
-    } else if (!ok && result->status != 404 && result->status != 409) {
+    } else if (a->verb == ACTION_STATUS && result->status == 404) {
+        // the fleet was deleted meanwhile
+    } else if (!ok && a->verb == ACTION_EVENT) {
+        log_debug("an event was not taken", LOG_STR("fleet", a->name), LOG_ERR(&result->err));
+    } else if (!ok) {
         log_warn("write failed", LOG_STR("kind", store_kinds[a->kind].kind), LOG_STR("name", a->name),
                  LOG_INT("status", result->status), LOG_ERR(&result->err));
         j->outcome.failed = true;
@@ -320,8 +366,10 @@ void work_start(const struct work_env *env, struct work_record *r, work_done_fn 
         return;
     }
     *j = (struct work_job){.env = env, .record = r, .done = done, .arg = arg, .applied_all = true};
+    r->job = j;
     if (strcmp(r->uid, fleet->meta.uid) != 0) { // new, or deleted and made again
         reconcile_marks_release(&r->marks);
+        r->slices = 0;
         memcpy(r->uid, fleet->meta.uid, sizeof(r->uid));
     }
     struct err e;

@@ -29,14 +29,17 @@ struct work_record { // what the operator remembers of a fleet between rounds; a
     char uid[LIMIT_UID + 1];
     struct reconcile_marks marks;
     uint64_t status_written_ns;
+    unsigned slices;      // of the peers, as last rendered; 0: not yet
+    size_t poke_turn;     // rounds of pokes so far
     char problem[768];    // the one last logged
     struct work_job *job; // NULL between rounds
     uint64_t rounds, failures, applies;
 };
 
 struct work_outcome {
-    bool failed;          // come again after a back-off
-    uint64_t again_in_ns; // come again after that time; 0: no need
+    bool failed;             // come again after a back-off
+    uint64_t again_in_ns;    // come again after that time; 0: no need
+    uint64_t retry_least_ns; // if failed: not before that, a server asked for it; 0: nobody did
 };
 
 typedef void work_done_fn(struct work_record *r, const struct work_outcome *o, void *arg);

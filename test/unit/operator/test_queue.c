@@ -43,7 +43,7 @@ static void teardown(struct world *w)
 static void done(struct world *w, const char *name, bool failed)
 {
     w->running[name[0] - 'a']--;
-    queue_done(w->queue, "ns", name, failed);
+    queue_done(w->queue, "ns", name, failed, 0);
 }
 
 static bool turn(struct world *w)
@@ -114,7 +114,7 @@ static void workers_are_bounded(void)
     CHECK_INT(w.most, QUEUE_WORKERS);
     CHECK_INT(queue_stats(w.queue).depth, QUEUE_WORKERS);
     for (int i = 0; i < QUEUE_WORKERS * 2; i++)
-        queue_done(w.queue, "ns", names[i], false); // of one that is not worked on: nothing
+        queue_done(w.queue, "ns", names[i], false, 0); // of one that is not worked on: nothing
     CHECK_INT(queue_stats(w.queue).active, 0);
     teardown(&w);
 }

@@ -187,32 +187,68 @@ static void endless_fight_is_given_up(void)
     teardown(&w);
 }
 
-static bool put_pod(struct world *w, int number, const char *published)
+static bool put_pod(struct world *w, int number, const char *published, const char *owner)
 {
     char name[24];
     snprintf(name, sizeof(name), "mesh-pod-%d", number);
-    json_t *pod = json_pack("{s:{s:s, s:s, s:s, s:s, s:{s:s}, s:{s:s}}, s:{s:s}, s:{s:s}}", "metadata",
-                            "namespace", "ns", "name", name, "uid", name, "resourceVersion", "1", "labels",
-                            "kubecanary.io/fleet", "mesh", "annotations", "kubecanary.io/published",
-                            published, "spec", "nodeName", name, "status", "phase", "Running");
+    json_t *pod = json_pack("{s:{s:s, s:s, s:s, s:s, s:{s:s}, s:{s:s}, s:[{s:b, s:s}]}, s:{s:s}, s:{s:s}}",
+                            "metadata", "namespace", "ns", "name", name, "uid", name, "resourceVersion", "1",
+                            "labels", "kubecanary.io/fleet", "mesh", "annotations", "kubecanary.io/published",
+                            published, "ownerReferences", "controller", 1, "uid", owner, "spec", "nodeName",
+                            name, "status", "phase", "Running");
     return put(w, STORE_POD, pod);
 }
 
-static void pokes_are_bounded(void)
+static bool put_daemonset(struct world *w)
+{
+    json_t *set = configmap("mesh-pod", "fleet-uid", "5", "");
+    json_object_set_new(json_object_get(set, "metadata"), "uid", json_string("set-uid"));
+    return put(w, STORE_DAEMONSET, set);
+}
+
+static void pokes_are_bounded_and_leave_nobody_out(void)
 {
     struct world w;
-    CHECK(setup(&w));
+    CHECK(setup(&w) && put_daemonset(&w));
     char published[17], other[17];
     reconcile_published(&w.set, published);
     for (int i = 0; i < RECONCILE_POKES + 5; i++)
-        CHECK(put_pod(&w, i, i < 2 ? published : "old"));
+        CHECK(put_pod(&w, i, i < 2 ? published : "old", "set-uid"));
     const struct store_fleet *fleet = store_fleet(w.store, "ns", "mesh");
-    CHECK_INT(reconcile_pokes(w.store, fleet, published, &w.actions), 3);
+    CHECK_INT(reconcile_pokes(w.store, fleet, published, 0, &w.actions), 3);
     CHECK_INT(w.actions.n, RECONCILE_POKES);
     CHECK_STR(w.actions.list[0].value, published);
+    CHECK_INT(reconcile_pokes(w.store, fleet, published, 1, &w.actions), RECONCILE_POKES);
+    CHECK_INT(w.actions.n, RECONCILE_POKES + 3);
+    for (size_t i = 0; i < RECONCILE_POKES; i++) // the second turn takes those that the first left over
+        CHECK(strcmp(w.actions.list[i].name, w.actions.list[RECONCILE_POKES].name) != 0);
     json_object_set_new(json_object_get(w.wanted[0].body, "data"), "agent.yaml", json_string("new"));
     reconcile_published(&w.set, other);
     CHECK(strcmp(published, other) != 0);
+    teardown(&w);
+}
+
+static void a_label_alone_makes_no_member(void)
+{
+    struct world w;
+    CHECK(setup(&w) && put_daemonset(&w));
+    CHECK(put_pod(&w, 1, "old", "somebody") && put_pod(&w, 2, "old", "set-uid"));
+    const struct store_fleet *fleet = store_fleet(w.store, "ns", "mesh");
+    CHECK_INT(reconcile_pokes(w.store, fleet, "new", 0, &w.actions), 0);
+    CHECK_INT(w.actions.n, 1);
+    CHECK_STR(w.actions.list[0].name, "mesh-pod-2");
+    teardown(&w);
+}
+
+static void an_unknown_object_is_looked_at_first(void)
+{
+    struct world w;
+    CHECK(setup(&w));
+    CHECK_INT(plan(&w, true, S), 0);
+    CHECK(w.actions.list[0].fresh);
+    CHECK(applied(&w, configmap("mesh-agent", "fleet-uid", "10", "wanted"), S));
+    CHECK_INT(plan(&w, true, S + RECONCILE_PENDING_NS), 0);
+    CHECK(!w.actions.list[0].fresh); // it was ours
     teardown(&w);
 }
 
@@ -223,6 +259,8 @@ static const struct check_case cases[] = {
     {"a foreign object is left alone", foreign_object_is_left_alone},
     {"prunes only its own and only when complete", prunes_only_its_own_and_only_when_complete},
     {"an endless fight is given up", endless_fight_is_given_up},
-    {"pokes are bounded", pokes_are_bounded},
+    {"pokes are bounded and leave nobody out", pokes_are_bounded_and_leave_nobody_out},
+    {"a label alone makes no member", a_label_alone_makes_no_member},
+    {"an unknown object is looked at first", an_unknown_object_is_looked_at_first},
 };
 CHECK_MAIN(cases)

@@ -45,7 +45,7 @@ static int world_init(struct world *w, const char *spec, unsigned nodes)
     w->in.spec = &w->spec;
     w->in.peers = &w->peers;
     w->in.slices = peers_slices_for(nodes, 0);
-    w->in.monitoring = true;
+    w->in.pod_monitor = w->in.prometheus_rule = true;
     if (r < 0)
         printf("    %s: %s\n", e.path, e.msg);
     return r;
@@ -243,7 +243,18 @@ static void test_set(void)
     CHECK_INT(render_peers(&w.in, &s, &e), 0);
     check_set(&s, names + 2, 4);
     render_set_release(&s);
-    w.in.monitoring = false;
+    w.in.pod_monitor = false; // each of the two by itself
+    CHECK_INT(render_fleet(&w.in, &s, &e), 0);
+    check_set(&s, names, 8);
+    CHECK_INT(s.list[7].kind, STORE_PROMETHEUSRULE);
+    render_set_release(&s);
+    w.in.pod_monitor = true;
+    w.in.prometheus_rule = false;
+    CHECK_INT(render_fleet(&w.in, &s, &e), 0);
+    check_set(&s, names, 8);
+    CHECK_INT(s.list[7].kind, STORE_PODMONITOR);
+    render_set_release(&s);
+    w.in.pod_monitor = false;
     CHECK_INT(render_fleet(&w.in, &s, &e), 0);
     check_set(&s, names, 7);
     render_set_release(&s);
