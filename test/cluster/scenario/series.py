@@ -9,9 +9,16 @@ _LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: \d+)?")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
-def parse(text: str) -> dict:
-    """The text format of Prometheus: name -> list of (labels, value)."""
-    found = {}
+class Series(dict):
+    """Name -> list of (labels, value). A name without samples is a Failure: what waits for it goes on waiting."""
+
+    def __missing__(self, name: str):
+        raise Failure(f"no sample of {name}")
+
+
+def parse(text: str) -> Series:
+    """The text format of Prometheus."""
+    found = Series()
     for line in text.splitlines():
         if not line or line.startswith("#"):
             continue

@@ -2,6 +2,7 @@
 """Steps, and running them: each is reported with its time, and the last line counts them. A step fails by a Failure; what it
 returns is told beside its title."""
 import time
+import traceback
 from dataclasses import dataclass
 
 from testbed.shell import Failure, say
@@ -57,9 +58,10 @@ def run(steps: list, context) -> bool:
         try:
             expect(not stopped, f"not reached, because this failed: {stopped}")
             remark = one.work(context)
-        except Failure as e:
+        except Exception as e:  # a step that breaks is a step that failed: the ones after it still run
             failed += 1
-            print(f"not ok  - {one.title} ({time.monotonic() - started:.1f} s)\n    " + str(e).replace("\n", "\n    "), flush=True)
+            reason = str(e) if isinstance(e, Failure) else traceback.format_exc()
+            print(f"not ok  - {one.title} ({time.monotonic() - started:.1f} s)\n    " + reason.replace("\n", "\n    "), flush=True)
             if failed == 1:
                 context.explain()
             stopped = stopped or (one.title if one.vital else "")
