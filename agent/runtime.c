@@ -26,57 +26,105 @@ static bool ctl(const char *name, void *ret, size_t size)
     return mallctl && mallctl(name, ret, &len, NULL, 0) == 0 && len == size;
 }
 
-// Reads opt.NAME as whatever type it has: the shape of the wanted value says which to try.
-static bool read_option(const char *name, const char *wanted, char *out, size_t size)
+// The options of jemalloc 5.3 that are text: jemalloc(3), and prof_time_res, which it leaves out. Only these
+// are followed as pointers. Any other is told by its size, so one that is missing here shows a wrong number
+// and no more.
+static const char *const text_options[] = {
+    "dss",           "junk", "metadata_thp",        "percpu_arena",     "prof_prefix",
+    "prof_time_res", "thp",  "stats_interval_opts", "stats_print_opts", "zero_realloc",
+};
+
+static bool is_text(const char *name)
 {
-    char key[RUNTIME_TEXT + 8];
-    snprintf(key, sizeof(key), "opt.%s", name);
-    bool flag;
-    unsigned small;
-    ssize_t big;
-    const char *text;
-    bool number = wanted[0] == '-' || (wanted[0] >= '0' && wanted[0] <= '9');
-    if (strcmp(wanted, "true") == 0 || strcmp(wanted, "false") == 0) {
-        if (!ctl(key, &flag, sizeof(flag)))
-            return false;
-        snprintf(out, size, "%s", flag ? "true" : "false");
-    } else if (number && ctl(key, &big, sizeof(big))) {
-        snprintf(out, size, "%zd", big);
-    } else if (number && ctl(key, &small, sizeof(small))) {
-        snprintf(out, size, "%u", small);
-    } else if (!number && ctl(key, &text, sizeof(text)) && text) {
-        snprintf(out, size, "%s", text);
-    } else {
-        return false;
+    for (size_t i = 0; i < ARRAY_LEN(text_options); i++) {
+        if (strcmp(name, text_options[i]) == 0)
+            return true;
     }
-    return true;
+    return false;
 }
 
+// What stands in a report and in a label is printable ASCII, so that no cut falls into a character.
 static void copy_part(char out[static RUNTIME_TEXT], const char *at, size_t len)
 {
     len = MIN(len, (size_t)RUNTIME_TEXT - 1);
-    memcpy(out, at, len);
+    for (size_t i = 0; i < len; i++)
+        out[i] = at[i] >= ' ' && at[i] <= '~' ? at[i] : '?';
     out[len] = '\0';
+}
+
+// A number as jemalloc takes it: base 8, 10 or 16 by its prefix, a negative one as its two's complement.
+// at[len] is the comma or the end.
+static bool parse_number(const char *at, size_t len, uint64_t *ret)
+{
+    char *end;
+    errno = 0;
+    *ret = strtoull(at, &end, 0);
+    return len > 0 && errno == 0 && end == at + len;
+}
+
+static void compare_text(struct runtime_setting *s, const char *actual, const char *wanted, size_t len)
+{
+    copy_part(s->actual, actual, strlen(actual));
+    s->effective = strlen(actual) == len && memcmp(actual, wanted, len) == 0;
+}
+
+// Fills actual and effective. wanted is the text of MALLOC_CONF itself: s->wanted may be cut.
+static void read_back(struct runtime_setting *s, const char *wanted, size_t len)
+{
+    char key[RUNTIME_TEXT + 8];
+    const char *text;
+    bool flag;
+    unsigned small;
+    int64_t big; // ssize_t, size_t, int64_t, uint64_t
+    uint64_t number;
+    snprintf(key, sizeof(key), "opt.%s", s->name);
+    if (is_text(s->name)) {
+        if (ctl(key, &text, sizeof(text)) && text)
+            compare_text(s, text, wanted, len);
+    } else if (ctl(key, &flag, sizeof(flag))) {
+        compare_text(s, flag ? "true" : "false", wanted, len);
+    } else if (ctl(key, &small, sizeof(small))) {
+        snprintf(s->actual, sizeof(s->actual), "%u", small);
+        s->effective = parse_number(wanted, len, &number) && number == small;
+    } else if (ctl(key, &big, sizeof(big))) {
+        snprintf(s->actual, sizeof(s->actual), "%" PRId64, big);
+        s->effective = parse_number(wanted, len, &number) && number == (uint64_t)big;
+    }
+}
+
+// The setting of that name, empty again, or a new one; NULL if there is no room.
+static struct runtime_setting *place(struct runtime_allocator *a, const char *at, size_t len)
+{
+    struct runtime_setting fresh = {0};
+    size_t i = 0;
+    copy_part(fresh.name, at, len);
+    while (i < a->n_settings && strcmp(a->settings[i].name, fresh.name) != 0)
+        i++;
+    if (i == RUNTIME_SETTINGS)
+        return NULL;
+    if (i == a->n_settings)
+        a->n_settings++;
+    a->settings[i] = fresh;
+    return &a->settings[i];
 }
 
 void runtime_settings(const char *conf, struct runtime_allocator *ret)
 {
+    bool others = false;
     ret->n_settings = 0;
-    while (conf && *conf != '\0' && ret->n_settings < RUNTIME_SETTINGS) {
-        size_t len = strcspn(conf, ",");
-        const char *colon = memchr(conf, ':', len);
-        if (len > 0) {
-            struct runtime_setting *s = &ret->settings[ret->n_settings++];
-            size_t name = colon ? (size_t)(colon - conf) : len;
-            *s = (struct runtime_setting){0};
-            copy_part(s->name, conf, name);
-            if (colon)
-                copy_part(s->wanted, colon + 1, len - name - 1);
-            s->effective = read_option(s->name, s->wanted, s->actual, sizeof(s->actual)) &&
-                           strcmp(s->wanted, s->actual) == 0;
+    while (conf && *conf != '\0') {
+        size_t len = strcspn(conf, ","), name = strcspn(conf, ":,");
+        struct runtime_setting *s = name > 0 ? place(ret, conf, name) : NULL;
+        if (s) {
+            const char *wanted = conf + MIN(name + 1, len);
+            copy_part(s->wanted, wanted, (size_t)(conf + len - wanted));
+            read_back(s, wanted, (size_t)(conf + len - wanted));
         }
+        others = others || (name > 0 && !s);
         conf += len + (conf[len] == ',');
     }
+    if (others)
+        ret->settings[ret->n_settings++] = (struct runtime_setting){.name = RUNTIME_OTHERS};
 }
 
 bool runtime_effective(const struct runtime_allocator *a)
