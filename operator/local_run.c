@@ -59,8 +59,8 @@ static const json_t *sources(const json_t *template, const char **ret_mount)
     return NULL;
 }
 
-// The keys that a source picks out of a ConfigMap, or all of them.
-static int add_files(const json_t *source, const json_t *data, json_t *files)
+// The keys that a source picks out of a ConfigMap, or all of them. Of an optional source each may be missing.
+static int add_files(const json_t *source, const json_t *data, bool optional, json_t *files)
 {
     const json_t *items = json_object_get(source, "items");
     if (!items)
@@ -70,7 +70,7 @@ static int add_files(const json_t *source, const json_t *data, json_t *files)
     json_array_foreach(items, i, item)
     {
         json_t *text = json_object_get(data, text_of(item, "key"));
-        if (!text || json_object_set(files, text_of(item, "path"), text) < 0)
+        if ((!text && !optional) || (text && json_object_set(files, text_of(item, "path"), text) < 0))
             return -1;
     }
     return 0;
@@ -87,7 +87,7 @@ int local_run_files(const json_t *template, local_run_configmap_fn *fn, void *ar
         const json_t *map = json_object_get(source, "configMap");
         const json_t *data = fn(text_of(map, "name"), arg);
         bool optional = json_is_true(json_object_get(map, "optional"));
-        if ((!data && !optional) || (data && add_files(map, data, files) < 0)) {
+        if ((!data && !optional) || (data && add_files(map, data, optional, files) < 0)) {
             json_decref(files);
             return err_set(e, ENOENT, "configmap \"%s\" or a key of it not found", text_of(map, "name"));
         }

@@ -85,7 +85,7 @@ static int add_agent_file(const struct render_input *in, struct render_set *s, s
         return err_at(e, "metadata.name");
     }
     spec_agent_file_render(&file, &text);
-    return add_configmap(in, render_part_name(in, "-agent", name), "agent.yaml", &text, s, e);
+    return add_configmap(in, render_part_name(in, "-agent", name), RENDER_PART_AGENT_KEY, &text, s, e);
 }
 
 static int add_slices(const struct render_input *in, struct render_set *s, struct err *e)
@@ -94,8 +94,7 @@ static int add_slices(const struct render_input *in, struct render_set *s, struc
     int r = 0;
     for (unsigned i = 0; i < in->slices && r == 0; i++) {
         char name[LIMIT_NAME + 1], suffix[24], key[24];
-        snprintf(suffix, sizeof(suffix), "-peers-%02u", i);
-        snprintf(key, sizeof(key), "peers-%02u.yaml", i);
+        render_part_slice(i, suffix, key);
         buf_reset(&text);
         peers_render(in->peers, i, in->slices, &text);
         r = add_configmap(in, render_part_name(in, suffix, name), key, &text, s, e);

@@ -2,7 +2,6 @@
 // Builds the DaemonSet from the inside out: container, volume, pod, object. Restricted pod security profile
 // throughout.
 #include "operator/render_daemonset.h"
-#include "lib/spec_agent_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -120,15 +119,24 @@ static json_t *container(const struct render_input *in, enum spec_network networ
                      security, "volumeMounts", "name", "config", "mountPath", CONFIG_DIR, "readOnly", 1);
 }
 
+// Only our own key of a ConfigMap: one that somebody added to it (server-side apply leaves it there) would
+// otherwise lie in the directory too, or over another ConfigMap's file. An optional source may lack the key.
+static json_t *source(const struct render_input *in, const char *suffix, const char *key, bool optional)
+{
+    char name[LIMIT_NAME + 1];
+    return json_pack("{s:{s:s, s:[{s:s, s:s}], s:o*}}", "configMap", "name",
+                     render_part_name(in, suffix, name), "items", "key", key, "path", key, "optional",
+                     optional ? json_true() : NULL);
+}
+
 // One volume of all ConfigMaps, so that the agent sees one directory that changes at once.
 static json_t *volume(const struct render_input *in)
 {
-    char name[LIMIT_NAME + 1], suffix[24];
-    json_t *sources = json_pack("[{s:{s:s}}]", "configMap", "name", render_part_name(in, "-agent", name));
+    char suffix[24], key[24];
+    json_t *sources = json_pack("[o]", source(in, "-agent", RENDER_PART_AGENT_KEY, false));
     for (unsigned i = 0; sources && i < render_daemonset_mounts(in->slices); i++) {
-        snprintf(suffix, sizeof(suffix), "-peers-%02u", i);
-        if (!append(sources, json_pack("{s:{s:s, s:b}}", "configMap", "name",
-                                       render_part_name(in, suffix, name), "optional", 1))) {
+        render_part_slice(i, suffix, key);
+        if (!append(sources, source(in, suffix, key, true))) {
             json_decref(sources);
             return NULL;
         }

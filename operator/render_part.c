@@ -12,6 +12,12 @@ const char *render_part_name(const struct render_input *in, const char *suffix,
     return out;
 }
 
+void render_part_slice(unsigned slice, char suffix[static 24], char key[static 24])
+{
+    snprintf(suffix, 24, "-peers-%02u", slice);
+    snprintf(key, 24, "peers-%02u.yaml", slice);
+}
+
 json_t *render_part_labels(const struct render_input *in, const char *network, bool version)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*, s:s, s:s*}", "app.kubernetes.io/name",

@@ -11,6 +11,10 @@
 // A child's name: "<fleet><suffix>".
 const char *render_part_name(const struct render_input *in, const char *suffix,
                              char out[static LIMIT_NAME + 1]);
+// The only key of a ConfigMap, which is the name of its file in the agents' directory too.
+#define RENDER_PART_AGENT_KEY "agent.yaml" // of "<fleet>-agent"
+// Of the ConfigMap with the slice number `slice`: suffix "-peers-07", key "peers-07.yaml".
+void render_part_slice(unsigned slice, char suffix[static 24], char key[static 24]);
 // Labels of a child; with its network ("Pod") where it belongs to one, else NULL. `version`: with
 // app.kubernetes.io/version, which pod templates do not have: a new operator alone restarts nobody.
 json_t *render_part_labels(const struct render_input *in, const char *network, bool version);

@@ -131,6 +131,41 @@ static void test_files_of_template(void)
     CHECK_CONTAINS(e.msg, "mesh-agent");
 }
 
+// The files that a template with items gives: {name: text}, or NULL.
+static json_t *files_of_items(const char *configmaps)
+{
+    static const char text[] =
+        "{'spec': {'containers': [{'volumeMounts': [{'name': 'config', 'mountPath': '/etc/kubecanary'}]}],"
+        " 'volumes': [{'name': 'config', 'projected': {'sources': ["
+        "  {'configMap': {'name': 'a', 'items': [{'key': 'agent.yaml', 'path': 'agent.yaml'}]}},"
+        "  {'configMap': {'name': 'p', 'optional': true, 'items': [{'key': 'p.yaml', 'path': 'p.yaml'}]}}]}}]}}";
+    struct err e;
+    json_t *template = json_of(text), *maps = json_of(configmaps), *files = NULL;
+    if (local_run_files(template, configmap, maps, &files, &e) < 0)
+        files = NULL;
+    json_decref(template);
+    json_decref(maps);
+    return files;
+}
+
+static void check_items(const char *configmaps, const char *want)
+{
+    json_t *files = files_of_items(configmaps), *expected = want ? json_of(want) : NULL;
+    bool same = files && expected ? json_equal(files, expected) : files == expected;
+    json_decref(files);
+    json_decref(expected);
+    CHECK(same || (printf("    %s\n", configmaps), false));
+}
+
+static void test_items(void)
+{
+    check_items("{'a': {'agent.yaml': 'x', 'more': 'y'}, 'p': {'agent.yaml': 'z', 'p.yaml': 'p'}}",
+                "{'agent.yaml': 'x', 'p.yaml': 'p'}");
+    check_items("{'a': {'agent.yaml': 'x'}, 'p': {'agent.yaml': 'z'}}", "{'agent.yaml': 'x'}");
+    check_items("{'a': {'agent.yaml': 'x'}}", "{'agent.yaml': 'x'}");
+    check_items("{'a': {'more': 'y'}, 'p': {'p.yaml': 'p'}}", NULL);
+}
+
 static bool file_is(const char *dir, const char *name, const char *want)
 {
     char path[PATH_MAX];
@@ -360,6 +395,7 @@ static const struct check_case cases[] = {{"run", test_run},
                                           {"images", test_images},
                                           {"selector", test_selector},
                                           {"files of a template", test_files_of_template},
+                                          {"keys that are picked", test_items},
                                           {"volume", test_volume},
                                           {"keep", test_keep},
                                           {"objects", test_objects},

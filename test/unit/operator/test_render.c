@@ -283,6 +283,48 @@ static void test_rules(void)
     CHECK(replaced);
 }
 
+// A source's only item, or NULL.
+static const json_t *only_item(const json_t *source)
+{
+    const json_t *items = json_object_get(json_object_get(source, "configMap"), "items");
+    return json_array_size(items) == 1 ? json_array_get(items, 0) : NULL;
+}
+
+// Each source mounts one key under its own name: that of the ConfigMap as it is rendered, so that what
+// somebody adds to one is in no agent's directory.
+static void test_mounted_keys(void)
+{
+    struct world w;
+    struct render_set s = {0};
+    struct err e = {0};
+    size_t i, found = 0, wrong = 0;
+    json_t *source;
+    CHECK_INT(world_init(&w, "{" BASE "}", 300), 0);
+    CHECK_INT(render_fleet(&w.in, &s, &e), 0);
+    const json_t *set = find(&s, STORE_DAEMONSET, "f-pod");
+    const json_t *pod = json_object_get(json_object_get(json_object_get(set, "spec"), "template"), "spec");
+    const json_t *volume = json_array_get(json_object_get(pod, "volumes"), 0);
+    const json_t *sources = json_object_get(json_object_get(volume, "projected"), "sources");
+    json_array_foreach(sources, i, source)
+    {
+        const json_t *from = json_object_get(source, "configMap"), *item = only_item(source);
+        const char *key = json_string_value(json_object_get(item, "key"));
+        const json_t *map = find(&s, STORE_CONFIGMAP, json_string_value(json_object_get(from, "name")));
+        const json_t *data = json_object_get(map, "data");
+        bool optional = json_is_true(json_object_get(from, "optional"));
+        bool same = key && json_equal(json_object_get(item, "key"), json_object_get(item, "path"));
+        wrong += !same || optional != (i > 0) ||
+                 (map && (json_object_size(data) != 1 || !json_object_get(data, key)));
+        found += map != NULL;
+    }
+    size_t n = json_array_size(sources);
+    render_set_release(&s);
+    world_release(&w);
+    CHECK_INT(n, 1 + 8);
+    CHECK_INT(found, 1 + 4);
+    CHECK_INT(wrong, 0);
+}
+
 static void test_mounts(void)
 {
     CHECK_INT(render_daemonset_mounts(1), 2);
@@ -315,6 +357,7 @@ static const struct check_case cases[] = {
     {"the set and its YAML", test_set},
     {"rules", test_rules},
     {"mounts", test_mounts},
+    {"only our own keys are mounted", test_mounted_keys},
     {"refused", test_refused},
 };
 CHECK_MAIN(cases)
