@@ -22,6 +22,14 @@ const char *spec_network_name(enum spec_network n)
     return n == SPEC_NETWORK_NODE ? "Node" : "Pod";
 }
 
+const char *spec_topology_name(enum spec_topology_type t)
+{
+    switch (t) {
+    case SPEC_FULL: return "Full";
+    }
+    return "";
+}
+
 static void release_pairs(struct spec_pair *list, size_t n)
 {
     for (size_t i = 0; list && i < n; i++) {

@@ -116,5 +116,6 @@ void spec_release(struct spec *s); // takes a zeroed struct
 const char *spec_probe_type_name(enum spec_probe_type t);  // "ICMP"
 const char *spec_probe_type_label(enum spec_probe_type t); // "icmp"
 const char *spec_network_name(enum spec_network n);        // "Pod"
+const char *spec_topology_name(enum spec_topology_type t); // "Full"
 
 #endif
