@@ -80,7 +80,8 @@ release: packages-build ## the static programs in build/release
 images: release ## the container images in build/images
 	@tools/images
 
-$(B)/%.c.o: %.c Makefile VERSION tools/deps/flags.mk
+# Whatever is compiled first on a new machine finds its headers.
+$(B)/%.c.o: %.c Makefile VERSION tools/deps/flags.mk | packages-build
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 $(B)/%.S.o: %.S Makefile
