@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/duration.h"
+#include "lib/label.h"
 #include "lib/topo.h"
 
 #define PACKETS_ICMP 1
@@ -73,29 +74,97 @@ int spec_check_targets(const struct spec *s, struct err *e)
     return 0;
 }
 
+static int check_toleration(const struct spec_toleration *t, struct err *e)
+{
+    bool exists = t->op && strcmp(t->op, "Exists") == 0;
+    bool keyed = t->key && t->key[0];
+    if (!exists && !keyed) {
+        err_set(e, EINVAL, "must be Exists where no key is given");
+        return err_at(e, "operator");
+    }
+    if (keyed && !label_key_valid(t->key)) {
+        err_set(e, EINVAL, "%s is no label key", t->key);
+        return err_at(e, "key");
+    }
+    if (exists && t->value && t->value[0]) {
+        err_set(e, EINVAL, "is accepted with operator Equal only");
+        return err_at(e, "value");
+    }
+    if (t->value && !label_value_valid(t->value)) {
+        err_set(e, EINVAL, "%s is no label value", t->value);
+        return err_at(e, "value");
+    }
+    return 0;
+}
+
+static int check_selector(const struct spec_pair *p, struct err *e)
+{
+    if (!label_key_valid(p->key))
+        return err_set(e, EINVAL, "is no label key");
+    if (!label_value_valid(p->value))
+        return err_set(e, EINVAL, "%s is no label value", p->value);
+    if (strcmp(p->key, "kubernetes.io/os") == 0 && strcmp(p->value, "linux") != 0)
+        return err_set(e, EINVAL, "must be linux: agents run on nothing else");
+    return 0;
+}
+
 int spec_check_placement(const struct spec *s, struct err *e)
 {
     const struct spec_placement *p = &s->placement;
     for (size_t i = 0; i < p->n_tolerations; i++) {
-        const struct spec_toleration *t = &p->tolerations[i];
-        bool exists = t->op && strcmp(t->op, "Exists") == 0;
-        if (!exists && (!t->key || !t->key[0])) {
-            err_set(e, EINVAL, "must be Exists where no key is given");
-            return err_at(e, "placement.tolerations[%zu].operator", i);
-        }
-        if (exists && t->value && t->value[0]) {
-            err_set(e, EINVAL, "is accepted with operator Equal only");
-            return err_at(e, "placement.tolerations[%zu].value", i);
-        }
+        if (check_toleration(&p->tolerations[i], e) < 0)
+            return err_at(e, "placement.tolerations[%zu]", i);
     }
     for (size_t i = 0; i < p->n_selector; i++) {
-        if (strcmp(p->selector[i].key, "kubernetes.io/os") == 0 &&
-            strcmp(p->selector[i].value, "linux") != 0) {
-            err_set(e, EINVAL, "must be linux: agents run on nothing else");
-            return err_at(e, "placement.nodeSelector[kubernetes.io/os]");
-        }
+        if (check_selector(&p->selector[i], e) < 0)
+            return err_at(e, "placement.nodeSelector[%s]", p->selector[i].key);
     }
     return 0;
+}
+
+// Options of jemalloc that our own image must not have: they end the process, write between its log lines, or
+// ask for what is not built into it (opt.* in jemalloc(3) 5.3).
+static bool unwanted_option(const char *name, size_t len)
+{
+    static const char *const names[] = {"abort",          "abort_conf",       "confirm_conf",
+                                        "stats_interval", "stats_print",      "stats_interval_opts",
+                                        "utrace",         "stats_print_opts", "xmalloc"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
+            return true;
+    }
+    return len >= strlen("prof") && memcmp(name, "prof", strlen("prof")) == 0;
+}
+
+// What our own image's jemalloc will be told: name:value pairs, each of which it takes in silence.
+static int check_options(const char *conf, struct err *e)
+{
+    while (*conf) {
+        size_t len = strcspn(conf, ","), name = strcspn(conf, ":,");
+        if (name == 0 || name + 1 >= len || memchr(conf + name + 1, ':', len - name - 1))
+            return err_set(e, EINVAL, "must be name:value pairs with commas between, has \"%.*s\"",
+                           (int)MIN(len, 60), conf);
+        if (unwanted_option(conf, name))
+            return err_set(
+                e, EINVAL,
+                "%.*s is refused: it would end the agent, write into its log, or is not built into "
+                "the operator's image; it is accepted with agent.image",
+                (int)name, conf);
+        conf += len;
+        if (*conf == ',' && !*++conf)
+            return err_set(e, EINVAL, "must not end in a comma");
+    }
+    return 0;
+}
+
+// With the operator's own image: what its allocator cannot do is refused, since nothing else would tell.
+static int check_own_image(const struct spec_allocator *a, struct err *e)
+{
+    if (a->variable[0] && strcmp(a->variable, "MALLOC_CONF") != 0) {
+        err_set(e, EINVAL, "the operator's image reads MALLOC_CONF only; another name needs agent.image");
+        return err_at(e, "agent.allocator.variable");
+    }
+    return check_options(a->conf, e) < 0 ? err_at(e, "agent.allocator.conf") : 0;
 }
 
 static int check_allocator(const struct spec_allocator *a, struct err *e)
@@ -173,6 +242,8 @@ int spec_check_agent(const struct spec *s, struct err *e)
 {
     const struct spec_agent *a = &s->agent;
     int r = check_allocator(&a->allocator, e);
+    if (r == 0 && !a->image[0])
+        r = check_own_image(&a->allocator, e);
     if (r == 0)
         r = check_env(a, e);
     if (r == 0)

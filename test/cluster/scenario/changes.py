@@ -236,6 +236,11 @@ def refused(ctx):
     _refused(ctx, {"mesh": dict(mesh, probes=[dict(probe, type="STAMP")])}, "probes[0].type")
     _refused(ctx, {"mesh": dict(mesh, probes=[dict(probe, interval="1ms")])}, "probes[0]")
     _refused(ctx, {"mesh": dict(mesh, probes=[probe, probe])}, "probes[1]")
+    _refused(ctx, {"mesh": mesh, "placement": {"nodeSelector": {"no label": "a"}}}, "placement.nodeSelector")
+    _refused(ctx, {"mesh": mesh, "placement": {"nodeSelector": {"a": "no value"}}}, "placement.nodeSelector")
+    _refused(ctx, {"mesh": mesh, "placement": {"tolerations": [{"key": "a/b/c", "operator": "Exists"}]}}, "tolerations[0].key")
+    for wrong in ({"variable": "JE_MALLOC_CONF"}, {"conf": "tcache"}, {"conf": "tcache:false,prof:true"}, {"conf": "stats_print:true"}):
+        _refused(ctx, {"mesh": mesh, "agent": {"allocator": dict(wrong, type="Jemalloc")}}, "agent.allocator." + next(iter(wrong)))
     _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "TCP", "address": "192.0.2.1"}]}, "targets[0]", "port")
     _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "ICMP", "address": "not an address"}]}, "targets[0]")
     return _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "DNS", "address": "192.0.2.1"}]}, "targets[0].type").splitlines()[0][:160]
@@ -253,6 +258,13 @@ def degraded(ctx):
     same("the agents' pods and restarts", ctx.identities(), before)
     same("the children", {key: child["metadata"]["resourceVersion"] for key, child in ctx.children().items()}, good)
     ctx.change({"targets": []})
+    ctx.wait_condition("Degraded", "False", seconds=30)
+    ctx.change({"placement": {"priorityClassName": "not-there"}})
+    missing = ctx.wait_condition("Degraded", "True", seconds=30)
+    expect("spec.placement.priorityClassName" in missing["message"], f"the message does not name the field: {missing}")
+    same("the agents' pods and restarts", ctx.identities(), before)
+    same("the children", {key: child["metadata"]["resourceVersion"] for key, child in ctx.children().items()}, good)
+    ctx.change({"placement": {"priorityClassName": None}})
     ctx.wait_condition("Degraded", "False", seconds=30)
     return f"{told['reason']}: {told['message']}"
 
