@@ -69,8 +69,7 @@ test: ## all tests, a real Kubernetes included
 # --- building ----------------------------------------------------------------------------------------------------------------------
 
 .PHONY: build
-build: packages-build ## the development build, with sanitizers
-	$(Q)$(MAKE) --no-print-directory build/dev/kubecanary-agent build/dev/kubecanary-operator
+build: $(B)/kubecanary-agent $(B)/kubecanary-operator ## the development build, with sanitizers
 
 .PHONY: release
 release: packages-build ## the static programs in build/release
