@@ -134,7 +134,7 @@ static void on_change(enum store_kind kind, enum store_change change, const stru
         enqueue(c, meta->namespace, meta->name, 0);
         return;
     }
-    if (kind == STORE_NODE || change == STORE_API) {
+    if (kind == STORE_NODE || kind == STORE_PRIORITYCLASS || change == STORE_API) {
         enqueue_all(c, CONTROL_GATHER_NS);
         return;
     }

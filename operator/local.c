@@ -129,6 +129,7 @@ static int local_start(struct cluster *c, struct store *s, struct err *e)
         return r;
     for (enum store_kind k = 0; k < STORE_KINDS; k++)
         store_set_synced(s, k);
+    store_set_absent(s, STORE_PRIORITYCLASS, true); // processes have no such thing
     log_info("this machine is a cluster now", LOG_INT("nodes", l->net.n), LOG_STR("state", l->state.dir));
     return 0;
 }

@@ -95,7 +95,8 @@ static struct condition ready(const struct status_input *in)
         return (struct condition){"Ready", "False", in->problem->reason, in->problem->message};
     if (!in->settled || !rolled_out(d))
         return (struct condition){"Ready", "False", "RolloutInProgress",
-                                  "not every agent runs the wanted version"};
+                                  "not every agent runs the wanted version; if pods are missing, the events "
+                                  "of the fleet's DaemonSet say why"};
     if (d->desired == 0)
         return (struct condition){"Ready", "False", "NoNodes",
                                   "spec.placement.nodeSelector: matches no node"};

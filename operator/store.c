@@ -13,6 +13,7 @@
 const struct store_kind_info store_kinds[STORE_KINDS] = {
     [STORE_FLEET] = {"kubecanary.io/v1alpha1", "ProbeFleet", "probefleets", true, false, NULL},
     [STORE_NODE] = {"v1", "Node", "nodes", false, false, NULL},
+    [STORE_PRIORITYCLASS] = {"scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", false, true, NULL},
     [STORE_POD] = {"v1", "Pod", "pods", true, false, "kubecanary.io/fleet"},
     [STORE_DAEMONSET] = {"apps/v1", "DaemonSet", "daemonsets", true, false, "kubecanary.io/fleet"},
     [STORE_CONFIGMAP] = {"v1", "ConfigMap", "configmaps", true, false, "kubecanary.io/fleet"},
@@ -62,6 +63,7 @@ static size_t kind_size(enum store_kind kind)
     case STORE_FLEET: return sizeof(struct store_fleet);
     case STORE_NODE: return sizeof(struct store_node);
     case STORE_POD: return sizeof(struct store_pod);
+    case STORE_PRIORITYCLASS:
     case STORE_DAEMONSET:
     case STORE_CONFIGMAP:
     case STORE_SERVICEACCOUNT:

@@ -14,6 +14,7 @@
 enum store_kind {
     STORE_FLEET,
     STORE_NODE,
+    STORE_PRIORITYCLASS,
     STORE_POD,
     STORE_DAEMONSET,
     STORE_CONFIGMAP,
@@ -75,7 +76,7 @@ struct store_pod {
     char published[32]; // annotation kubecanary.io/published
 };
 
-struct store_child { // DaemonSet, ConfigMap, ServiceAccount, PodMonitor, PrometheusRule
+struct store_child { // DaemonSet, ConfigMap, ServiceAccount, PodMonitor, PrometheusRule; and PriorityClass
     struct store_meta meta;
     enum store_kind kind;
     int64_t observed_generation; // DaemonSet status, as the next ones
@@ -120,6 +121,7 @@ bool store_absent(const struct store *s, enum store_kind kind);
 
 const struct store_fleet *store_fleet(const struct store *s, const char *namespace, const char *name);
 const struct store_node *store_node(const struct store *s, const char *name);
+// Of a kind whose objects are in no namespace: namespace "".
 const struct store_child *store_child(const struct store *s, enum store_kind kind, const char *namespace,
                                       const char *name);
 // The value of a node's label, NULL if it has none of that key.

@@ -79,6 +79,16 @@ static unsigned slices_now(const struct work_job *j, const struct store_fleet *f
     return c.n;
 }
 
+// The Priority admission refuses Pods of a class that does not exist, one by one and after the old ones are
+// gone: so the DaemonSet is not touched.
+static int check_priority_class(const struct store *s, const char *name, struct err *e)
+{
+    if (!name[0] || store_absent(s, STORE_PRIORITYCLASS) || store_child(s, STORE_PRIORITYCLASS, "", name))
+        return 0;
+    err_set(e, EINVAL, "there is no PriorityClass %s in the cluster", name);
+    return err_at(e, "spec.placement.priorityClassName");
+}
+
 // The forecast is for all nodes that the fleet is going to be on, so that a budget is refused before it is
 // spent.
 static int read_spec(struct work_job *j, const struct store_fleet *fleet, const struct peers *peers,
@@ -92,6 +102,9 @@ static int read_spec(struct work_job *j, const struct store_fleet *fleet, const 
     if (r < 0)
         return r;
     j->have_spec = true;
+    r = check_priority_class(j->env->store, j->spec.placement.priority_class, e);
+    if (r < 0)
+        return r;
     members_eligible(j->env->store, &j->spec.placement, &eligible);
     size_t nodes = MAX(MAX(peers->n, eligible.nodes), (size_t)1);
     unsigned have = peers->n > 0 ? members_families(peers) : eligible.families;

@@ -255,6 +255,49 @@ static void bad_spec_keeps_what_runs(void)
     teardown(&f);
 }
 
+static json_t *mesh_of_class(const char *name)
+{
+    json_t *spec = mesh(500);
+    json_object_set_new(spec, "placement", json_pack("{s:s}", "priorityClassName", name));
+    return spec;
+}
+
+static bool put_class(struct fake *f, const char *name)
+{
+    return put(
+        f, STORE_PRIORITYCLASS,
+        json_pack("{s:{s:s, s:s, s:s}}", "metadata", "name", name, "uid", name, "resourceVersion", "1"));
+}
+
+// Pods of a class that is not there are refused only after the old ones are gone.
+static void priority_class_must_exist(void)
+{
+    struct fake f;
+    CHECK(setup(&f) && put_class(&f, "other") && put_node(&f, 1) && put_fleet(&f, mesh(500), 1) &&
+          settle(&f));
+    size_t before = f.n;
+    CHECK(put_fleet(&f, mesh_of_class("critical"), 2) && settle(&f));
+    CHECK_STR(degraded(&f, "reason"), "InvalidSpec");
+    CHECK_CONTAINS(degraded(&f, "message"),
+                   "spec.placement.priorityClassName: there is no PriorityClass critical");
+    for (size_t i = before; i < f.n; i++)
+        CHECK(f.asked[i].verb != ACTION_APPLY);
+    CHECK(put_class(&f, "critical") && settle(&f)); // nobody has to touch the fleet
+    CHECK_STR(degraded(&f, "status"), "False");
+    CHECK(last(&f, ACTION_APPLY, STORE_DAEMONSET, "mesh-pod") != NULL);
+    teardown(&f);
+}
+
+static void priority_class_unknown_without_the_right(void)
+{
+    struct fake f;
+    CHECK(setup(&f) && put_node(&f, 1));
+    store_set_absent(f.store, STORE_PRIORITYCLASS, true);
+    CHECK(put_fleet(&f, mesh_of_class("critical"), 1) && settle(&f));
+    CHECK_STR(degraded(&f, "status"), "False");
+    teardown(&f);
+}
+
 static void foreign_object_is_a_collision(void)
 {
     struct fake f;
@@ -287,6 +330,8 @@ static const struct check_case cases[] = {
     {"a budget is refused before it is spent", budget_is_refused_before_it_is_spent},
     {"growth over the budget adds nobody", growth_over_the_budget_adds_nobody},
     {"a bad spec keeps what runs", bad_spec_keeps_what_runs},
+    {"a priority class must exist", priority_class_must_exist},
+    {"a priority class that cannot be looked at is taken", priority_class_unknown_without_the_right},
     {"a foreign object is a collision", foreign_object_is_a_collision},
     {"a round under way is dropped at the end", a_round_under_way_is_dropped_at_the_end},
 };
