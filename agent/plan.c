@@ -198,26 +198,57 @@ static int add_peer(struct plan *p, const struct peer *peer, unsigned families, 
     return 0;
 }
 
-static int add_mesh(struct plan *p, const struct spec_agent_file *file, const struct peers *peers)
+// The peers' part of the files, and what each peer is to this node (enum topo_role).
+struct mesh {
+    const struct peers *peers;
+    uint8_t *roles;
+    size_t n_probed; // Ready ones that this node probes
+    bool probing;    // this network is probed at all
+};
+
+static void mesh_release(struct mesh *m)
+{
+    free(m->roles);
+}
+
+static int mesh_init(struct mesh *m, const struct spec_mesh *spec, const struct peers *peers,
+                     const char *node, enum spec_network network, struct err *e)
+{
+    CLEANUP_TOPO struct topo t = {0};
+    m->peers = peers;
+    m->probing = spec->present && (spec->networks & (1u << network));
+    m->roles = calloc(peers->n + 1, sizeof(*m->roles));
+    if (!m->roles)
+        return no_memory(e);
+    if (!m->probing)
+        return 0;
+    int r = topo_init(&t, &spec->topology, peers, e);
+    if (r < 0)
+        return r;
+    topo_choose(&t, node, m->roles);
+    for (size_t i = 0; i < peers->n; i++)
+        m->n_probed += (m->roles[i] & TOPO_PROBES) && peers->list[i].state == PEER_READY;
+    return 0;
+}
+
+static int add_mesh(struct plan *p, const struct spec_agent_file *file, const struct mesh *mesh)
 {
     const struct spec_mesh *m = &file->spec.mesh;
-    bool probing = m->present && (m->networks & (1u << p->network));
-    for (size_t i = 0; probing && i < m->n_probes; i++) {
+    for (size_t i = 0; mesh->probing && i < m->n_probes; i++) {
         const struct spec_probe *r = &m->probes[i];
         if (add_probe(p, r->name, r->type, r->type == SPEC_TCP ? file->ports.tcp : 0, false, r->interval_ns,
                       r->timeout_ns) != 0)
             return -ENOMEM;
     }
-    for (size_t i = 0; i < peers->n; i++) {
-        const struct peer *peer = &peers->list[i];
+    for (size_t i = 0; i < mesh->peers->n; i++) {
+        const struct peer *peer = &mesh->peers->list[i];
         if (strcmp(peer->node, p->node) == 0)
             continue;
         p->peers[peer->state]++;
-        if (!probing || peer->state != PEER_READY)
+        if (peer->state != PEER_READY)
             continue;
-        p->coverage += topo_probes(m->topology, peers, peer->node, p->node);
-        if (topo_probes(m->topology, peers, p->node, peer->node) &&
-            add_peer(p, peer, m->families, m->n_probes) != 0)
+        p->coverage += (mesh->roles[i] & TOPO_PROBED_BY) != 0;
+        if ((mesh->roles[i] & TOPO_PROBES) && add_peer(p, peer, m->families, m->n_probes) != 0)
             return -ENOMEM;
     }
     return 0;
@@ -325,15 +356,9 @@ static void finish(struct plan *p)
 
 // --- building ------------------------------------------------------------------------------------
 
-static size_t count_live(const struct spec_agent_file *file, const struct peers *peers)
+static int fill(struct plan *p, const struct spec_agent_file *file, const struct mesh *mesh, const char *node)
 {
-    return peers->n * FAMILIES * file->spec.mesh.n_probes + file->spec.n_targets;
-}
-
-static int fill(struct plan *p, const struct spec_agent_file *file, const struct peers *peers,
-                const char *node)
-{
-    const struct peer *self = peers_find(peers, node);
+    const struct peer *self = peers_find(mesh->peers, node);
     if (set_names(p, file->fleet, node, self && self->zone ? self->zone : "") != 0)
         return -ENOMEM;
     p->generation = file->generation;
@@ -343,7 +368,7 @@ static int fill(struct plan *p, const struct spec_agent_file *file, const struct
     p->n_bounds = file->spec.metrics.n_buckets;
     for (size_t i = 0; i < p->n_bounds; i++)
         p->bounds_ns[i] = file->spec.metrics.rtt_buckets_us[i] * NS_PER_US;
-    if (add_mesh(p, file, peers) != 0)
+    if (add_mesh(p, file, mesh) != 0)
         return -ENOMEM;
     return add_targets(p, &file->spec);
 }
@@ -353,14 +378,19 @@ int plan_build(const struct spec_agent_file *file, const struct peers *peers, co
                struct err *e)
 {
     size_t n_targets = file->spec.n_targets, n_probes = file->spec.mesh.n_probes;
+    CLEANUP(mesh_release) struct mesh mesh = {0};
+    int r = mesh_init(&mesh, &file->spec.mesh, peers, node, network, e);
+    if (r < 0)
+        return r;
+    size_t n_pairs = mesh.n_probed * FAMILIES * n_probes + n_targets;
     CLEANUP(plan_cleanup)
-    struct plan *p = plan_alloc(count_live(file, peers) + (old ? old->n_pairs : 0),
-                                peers->n + n_targets + (old ? old->n_dests : 0),
-                                n_probes + n_targets + (old ? old->n_probes : 0));
+    struct plan *p =
+        plan_alloc(n_pairs + (old ? old->n_pairs : 0), mesh.n_probed + n_targets + (old ? old->n_dests : 0),
+                   n_probes + n_targets + (old ? old->n_probes : 0));
     if (!p)
         return no_memory(e);
     p->network = network;
-    if (fill(p, file, peers, node) != 0)
+    if (fill(p, file, &mesh, node) != 0)
         return no_memory(e);
     if (p->n_live > LIMIT_PAIRS)
         return err_set(e, E2BIG, "%zu pairs to probe, at most %d are possible", p->n_live, LIMIT_PAIRS);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who is probed and how: built from agent.yaml, the peers and the own node's name through topo_probes. Pure
+// Who is probed and how: built from agent.yaml, the peers and the own node's name through lib/topo. Pure
 // data, immutable once built: pairs sorted by a stable key, destinations, probes, and the names for labels.
 // Holds no counters and no socket; what was probed lately is carried along as `gone` so that its series stay
 // for the last scrapes.

@@ -33,11 +33,15 @@ struct spec_target { // one named destination that every agent probes
     uint64_t timeout_ns;
 };
 
+struct spec_topology { // who probes whom
+    enum spec_topology_type type;
+};
+
 struct spec_mesh {
     bool present; // without a mesh only targets are probed; networks and families have their defaults then
     unsigned networks; // bits 1 << enum spec_network
     unsigned families; // FAMILY_BIT(); each that the cluster has is used
-    enum spec_topology_type topology;
+    struct spec_topology topology;
     size_t n_probes;
     struct spec_probe probes[LIMIT_PROBES];
 };

@@ -110,7 +110,7 @@ void spec_agent_file_render(const struct spec_agent_file *f, struct buf *out)
         buf_str(out, "paused: true\n");
     write_networks(f->spec.mesh.networks, out);
     write_families(f->spec.mesh.families, out);
-    buf_fmt(out, "topology: {type: %s}\n", spec_topology_name(f->spec.mesh.topology));
+    buf_fmt(out, "topology: {type: %s}\n", spec_topology_name(f->spec.mesh.topology.type));
     write_probes(&f->spec.mesh, out);
     write_targets(&f->spec, out);
     write_metrics(&f->spec.metrics, out);

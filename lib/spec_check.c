@@ -281,7 +281,7 @@ static uint64_t packets_per_ks(enum spec_probe_type type, uint64_t interval_ns)
 static uint64_t mesh_pairs(const struct spec *s, size_t nodes, unsigned n_families)
 {
     unsigned wanted = (unsigned)__builtin_popcount(s->mesh.families);
-    return s->mesh.present ? topo_degree(s->mesh.topology, nodes) * (uint64_t)MIN(wanted, n_families) : 0;
+    return s->mesh.present ? topo_degree(&s->mesh.topology, nodes) * (uint64_t)MIN(wanted, n_families) : 0;
 }
 
 void spec_forecast(const struct spec *s, size_t nodes, unsigned n_families, struct spec_load *ret)

@@ -1,21 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// The topologies. A switch without default, so that a new one cannot be forgotten here.
+// The topologies. Switches without default, so that a new one cannot be forgotten here.
 #include "lib/topo.h"
 
 #include <string.h>
 
-bool topo_probes(enum spec_topology_type type, const struct peers *all, const char *self, const char *other)
+int topo_init(struct topo *t, const struct spec_topology *how, const struct peers *all, struct err *e)
 {
-    (void)all; // Sampled and Zonal will choose by the other names and zones
-    switch (type) {
-    case SPEC_FULL: return strcmp(self, other) != 0;
-    }
-    return false;
+    (void)e;
+    *t = (struct topo){.all = all, .type = how->type};
+    return 0;
 }
 
-size_t topo_degree(enum spec_topology_type type, size_t nodes)
+void topo_release(struct topo *t)
 {
-    switch (type) {
+    *t = (struct topo){0};
+}
+
+static void choose_all(const struct topo *t, const struct peer *self, uint8_t *roles)
+{
+    memset(roles, self ? TOPO_PROBES | TOPO_PROBED_BY : TOPO_PROBES, t->all->n);
+    if (self)
+        roles[self - t->all->list] = 0;
+}
+
+void topo_choose(const struct topo *t, const char *self, uint8_t *ret_roles)
+{
+    const struct peer *peer = peers_find(t->all, self);
+    switch (t->type) {
+    case SPEC_FULL: choose_all(t, peer, ret_roles); break;
+    }
+}
+
+size_t topo_degree(const struct spec_topology *how, size_t nodes)
+{
+    switch (how->type) {
     case SPEC_FULL: return nodes > 0 ? nodes - 1 : 0;
     }
     return 0;

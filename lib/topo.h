@@ -7,9 +7,29 @@
 #include "lib/peers.h"
 #include "lib/spec.h"
 
-// Whether `self` probes `other` (never itself). Only the names and zones matter, not the state.
-bool topo_probes(enum spec_topology_type type, const struct peers *all, const char *self, const char *other);
+// What a peer is to a node, as bits.
+enum topo_role {
+    TOPO_PROBES = 1,    // the node probes it
+    TOPO_PROBED_BY = 2, // it probes the node
+};
+
+// What is worked out once for all nodes. Names and zones matter, states do not.
+struct topo {
+    const struct peers *all; // the caller's; to be kept as they are until topo_release
+    enum spec_topology_type type;
+};
+
+// all: sorted. ENOMEM.
+MUST_USE int topo_init(struct topo *t, const struct spec_topology *how, const struct peers *all,
+                       struct err *e);
+void topo_release(struct topo *t); // takes a zeroed struct
+#define CLEANUP_TOPO CLEANUP(topo_release)
+
+// ret_roles[i]: what all->list[i] is to the node `self` (0 for itself). A node that is not among the peers
+// probes as if it were; nobody probes it.
+void topo_choose(const struct topo *t, const char *self, uint8_t *ret_roles);
+
 // How many peers one node probes at most in a fleet of n nodes.
-size_t topo_degree(enum spec_topology_type type, size_t nodes);
+size_t topo_degree(const struct spec_topology *how, size_t nodes);
 
 #endif

@@ -6,13 +6,24 @@
 
 static void test_full(void)
 {
-    struct peers none = {0};
-    CHECK(topo_probes(SPEC_FULL, &none, "a", "b"));
-    CHECK(topo_probes(SPEC_FULL, &none, "b", "a"));
-    CHECK(!topo_probes(SPEC_FULL, &none, "a", "a"));
-    CHECK_INT(topo_degree(SPEC_FULL, 0), 0);
-    CHECK_INT(topo_degree(SPEC_FULL, 1), 0);
-    CHECK_INT(topo_degree(SPEC_FULL, 5000), 4999);
+    static char names[3][2] = {"a", "b", "c"};
+    struct peer list[3] = {{.node = names[0]}, {.node = names[1]}, {.node = names[2]}};
+    const struct peers all = {.n = 3, .list = list};
+    const struct spec_topology full = {.type = SPEC_FULL};
+    CLEANUP_TOPO struct topo t = {0};
+    struct err e = {0};
+    uint8_t roles[3];
+    CHECK_INT(topo_init(&t, &full, &all, &e), 0);
+    topo_choose(&t, "b", roles);
+    CHECK_INT(roles[0], TOPO_PROBES | TOPO_PROBED_BY);
+    CHECK_INT(roles[1], 0);
+    CHECK_INT(roles[2], TOPO_PROBES | TOPO_PROBED_BY);
+    topo_choose(&t, "new", roles); // not in the files yet: nobody can know of it
+    CHECK_INT(roles[0], TOPO_PROBES);
+    CHECK_INT(roles[1], TOPO_PROBES);
+    CHECK_INT(topo_degree(&full, 0), 0);
+    CHECK_INT(topo_degree(&full, 1), 0);
+    CHECK_INT(topo_degree(&full, 5000), 4999);
 }
 
 static const struct check_case cases[] = {{"full", test_full}};
