@@ -8,7 +8,6 @@
 
 #include "lib/duration.h"
 #include "lib/label.h"
-#include "lib/topo.h"
 
 #define PACKETS_ICMP 1
 #define PACKETS_TCP 3
@@ -278,37 +277,58 @@ static uint64_t packets_per_ks(enum spec_probe_type type, uint64_t interval_ns)
     return interval_ns ? packets * 1000 * NS_PER_S / interval_ns : 0;
 }
 
-static uint64_t mesh_pairs(const struct spec *s, size_t nodes, unsigned n_families)
+// Families that a pair of nodes is probed over.
+static uint64_t families_of(const struct spec *s, const struct spec_scale *scale)
 {
     unsigned wanted = (unsigned)__builtin_popcount(s->mesh.families);
-    return s->mesh.present ? topo_degree(&s->mesh.topology, nodes) * (uint64_t)MIN(wanted, n_families) : 0;
+    return s->mesh.present ? MIN(wanted, scale->families) : 0;
 }
 
-void spec_forecast(const struct spec *s, size_t nodes, unsigned n_families, struct spec_load *ret)
+static uint64_t peers_of_one(const struct spec *s, const struct spec_scale *scale)
 {
-    uint64_t peers = mesh_pairs(s, nodes, n_families);
-    struct spec_load load = {.pairs = peers * s->mesh.n_probes + s->n_targets};
+    return topo_degree(&s->mesh.topology, &scale->size) * families_of(s, scale);
+}
+
+// The load of so many agents that have so many peers (by family) between them.
+static struct spec_load load_of(const struct spec *s, uint64_t agents, uint64_t peers)
+{
+    struct spec_load load = {.pairs = peers * s->mesh.n_probes + agents * s->n_targets};
     for (size_t i = 0; i < s->mesh.n_probes; i++) {
         load.probes_per_ks += peers * probes_per_ks(s->mesh.probes[i].interval_ns);
         load.packets_per_ks += peers * packets_per_ks(s->mesh.probes[i].type, s->mesh.probes[i].interval_ns);
     }
     for (size_t i = 0; i < s->n_targets; i++) {
-        load.probes_per_ks += probes_per_ks(s->targets[i].interval_ns);
-        load.packets_per_ks += packets_per_ks(s->targets[i].type, s->targets[i].interval_ns);
+        load.probes_per_ks += agents * probes_per_ks(s->targets[i].interval_ns);
+        load.packets_per_ks += agents * packets_per_ks(s->targets[i].type, s->targets[i].interval_ns);
     }
     uint64_t histogram = s->metrics.n_buckets + SERIES_HISTOGRAM;
-    load.series = SERIES_FIXED + load.pairs * (SERIES_COUNTERS + histogram);
+    load.series = agents * SERIES_FIXED + load.pairs * (SERIES_COUNTERS + histogram);
+    return load;
+}
+
+void spec_forecast(const struct spec *s, const struct spec_scale *scale, struct spec_load *ret)
+{
+    struct spec_load load = load_of(s, 1, peers_of_one(s, scale));
     if (load.series > s->metrics.series_limit) // histograms are given up, counters of pairs are not
         load.series = MAX((uint64_t)s->metrics.series_limit, SERIES_FIXED + load.pairs * SERIES_COUNTERS);
     *ret = load;
 }
 
-int spec_check_budget(const struct spec *s, size_t nodes, unsigned n_families, struct err *e)
+void spec_forecast_fleet(const struct spec *s, const struct spec_scale *scale, struct spec_load *ret)
+{
+    struct spec_load one;
+    uint64_t agents = scale->size.nodes;
+    *ret = load_of(s, agents, topo_pairs(&s->mesh.topology, &scale->size) * families_of(s, scale));
+    spec_forecast(s, scale, &one);
+    ret->series = MIN(ret->series, agents * one.series);
+}
+
+int spec_check_budget(const struct spec *s, const struct spec_scale *scale, struct err *e)
 {
     struct spec_load load;
-    uint64_t peers = mesh_pairs(s, nodes, n_families), heaviest = 0;
+    uint64_t peers = peers_of_one(s, scale), heaviest = 0;
     char path[64] = "spec.budget.packetsPerSecond";
-    spec_forecast(s, nodes, n_families, &load);
+    spec_forecast(s, scale, &load);
     if (load.packets_per_ks <= (uint64_t)s->budget_packets_per_second * 1000)
         return 0;
     for (size_t i = 0; i < s->mesh.n_probes; i++) {
@@ -328,7 +348,7 @@ int spec_check_budget(const struct spec *s, size_t nodes, unsigned n_families, s
     err_set(e, EDQUOT,
             "each of %zu agents would send %llu packets a second, more than budget.packetsPerSecond %u; "
             "this interval accounts for %llu of them",
-            nodes, (unsigned long long)((load.packets_per_ks + 999) / 1000), s->budget_packets_per_second,
-            (unsigned long long)((heaviest + 999) / 1000));
+            scale->size.nodes, (unsigned long long)((load.packets_per_ks + 999) / 1000),
+            s->budget_packets_per_second, (unsigned long long)((heaviest + 999) / 1000));
     return err_at(e, "%s", path);
 }

@@ -6,6 +6,7 @@
 #define KUBECANARY_LIB_SPEC_CHECK_H
 
 #include "lib/spec.h"
+#include "lib/topo.h"
 
 // Names are unique. Path "probes[1].name".
 MUST_USE int spec_check_probes(const struct spec *s, struct err *e);
@@ -18,16 +19,24 @@ MUST_USE int spec_check_agent(const struct spec *s, struct err *e);
 // The window against the scrape interval. Path "alerting.window".
 MUST_USE int spec_check_alerting(const struct spec *s, struct err *e);
 
-// The load of one agent of a fleet of `nodes` nodes, with n_families address families in use.
+// How large a fleet is: its nodes, and how many address families they use.
+struct spec_scale {
+    struct topo_size size;
+    unsigned families;
+};
+
+// What a fleet costs.
 struct spec_load {
     uint64_t pairs;          // (peer, family, probe) plus targets
     uint64_t probes_per_ks;  // probes started per 1,000 s
     uint64_t packets_per_ks; // packets sent per 1,000 s (ICMP echo 1; TCP connect 3: SYN, ACK, FIN or RST)
-    uint64_t series;         // of one scrape
+    uint64_t series;         // of one scrape (of one scrape of each agent)
 };
-void spec_forecast(const struct spec *s, size_t nodes, unsigned n_families, struct spec_load *ret);
+// Of the agent that has most to do, and of all agents together (never too little).
+void spec_forecast(const struct spec *s, const struct spec_scale *scale, struct spec_load *ret);
+void spec_forecast_fleet(const struct spec *s, const struct spec_scale *scale, struct spec_load *ret);
 // EDQUOT when the budget is exceeded, with the path of the interval that weighs most
 // ("spec.mesh.probes[0].interval").
-MUST_USE int spec_check_budget(const struct spec *s, size_t nodes, unsigned n_families, struct err *e);
+MUST_USE int spec_check_budget(const struct spec *s, const struct spec_scale *scale, struct err *e);
 
 #endif

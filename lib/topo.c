@@ -31,10 +31,37 @@ void topo_choose(const struct topo *t, const char *self, uint8_t *ret_roles)
     }
 }
 
-size_t topo_degree(const struct spec_topology *how, size_t nodes)
+static int compare_zones(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void topo_measure(const char **zones, size_t n, struct topo_size *ret)
+{
+    struct topo_size size = {.nodes = n};
+    qsort(zones, n, sizeof(*zones), compare_zones);
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && strcmp(zones[i], zones[end]) == 0;)
+            end++;
+        size.largest_zone = MAX(size.largest_zone, end - i);
+        size.neighbours += (uint64_t)(end - i) * (end - i - 1);
+    }
+    *ret = size;
+}
+
+size_t topo_degree(const struct spec_topology *how, const struct topo_size *size)
+{
+    size_t others = size->nodes > 0 ? size->nodes - 1 : 0;
+    switch (how->type) {
+    case SPEC_FULL: return others;
+    }
+    return 0;
+}
+
+uint64_t topo_pairs(const struct spec_topology *how, const struct topo_size *size)
 {
     switch (how->type) {
-    case SPEC_FULL: return nodes > 0 ? nodes - 1 : 0;
+    case SPEC_FULL: return (uint64_t)size->nodes * topo_degree(how, size);
     }
     return 0;
 }

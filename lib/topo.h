@@ -29,7 +29,16 @@ void topo_release(struct topo *t); // takes a zeroed struct
 // probes as if it were; nobody probes it.
 void topo_choose(const struct topo *t, const char *self, uint8_t *ret_roles);
 
-// How many peers one node probes at most in a fleet of n nodes.
-size_t topo_degree(const struct spec_topology *how, size_t nodes);
+// A fleet as a forecast needs it.
+struct topo_size {
+    size_t nodes;
+    size_t largest_zone; // nodes of the zone that has most
+    uint64_t neighbours; // ordered pairs of nodes within one zone, over all zones
+};
+// From the zone of each node ("" is a zone too); sorts them.
+void topo_measure(const char **zones, size_t n, struct topo_size *ret);
+// How many peers one node probes at most, and all nodes together.
+size_t topo_degree(const struct spec_topology *how, const struct topo_size *size);
+uint64_t topo_pairs(const struct spec_topology *how, const struct topo_size *size);
 
 #endif

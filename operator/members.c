@@ -120,9 +120,11 @@ int members_collect(const struct store *s, const char *namespace, const char *fl
     return 0;
 }
 
-struct count_nodes {
+struct eligible_nodes {
     const struct spec_placement *placement;
-    struct members_eligible *ret;
+    const char **zones; // of each node that matches
+    size_t n;
+    unsigned families;
 };
 
 static bool matches(const struct store_node *node, const char *key, const char *value)
@@ -131,25 +133,48 @@ static bool matches(const struct store_node *node, const char *key, const char *
     return have && strcmp(have, value) == 0;
 }
 
-static int count_node(const void *object, void *arg)
+static int add_node(const void *object, void *arg)
 {
-    const struct count_nodes *c = arg;
+    struct eligible_nodes *c = arg;
     const struct store_node *node = object;
     for (size_t i = 0; i < c->placement->n_selector; i++) {
         if (!matches(node, c->placement->selector[i].key, c->placement->selector[i].value))
             return 0;
     }
-    c->ret->nodes++;
+    c->zones[c->n++] = node->zone;
     for (unsigned f = 0; f < FAMILIES; f++)
-        c->ret->families |= node->host[f].set ? FAMILY_BIT(f) : 0;
+        c->families |= node->host[f].set ? FAMILY_BIT(f) : 0;
     return 0;
 }
 
-void members_eligible(const struct store *s, const struct spec_placement *p, struct members_eligible *ret)
+int members_eligible(const struct store *s, const struct spec_placement *p, struct members_extent *ret,
+                     struct err *e)
 {
-    struct count_nodes c = {.placement = p, .ret = ret};
-    *ret = (struct members_eligible){0};
-    store_each(s, STORE_NODE, count_node, &c);
+    CLEANUP_FREE const char **zones = calloc(store_count(s, STORE_NODE) + 1, sizeof(*zones));
+    struct eligible_nodes c = {.placement = p, .zones = zones};
+    if (!zones)
+        return err_set(e, ENOMEM, "no memory for the nodes");
+    store_each(s, STORE_NODE, add_node, &c);
+    topo_measure(zones, c.n, &ret->size);
+    ret->families = c.families;
+    return 0;
+}
+
+int members_extent(const struct peers *p, struct members_extent *ret, struct err *e)
+{
+    CLEANUP_FREE const char **zones = calloc(p->n + 1, sizeof(*zones));
+    if (!zones)
+        return err_set(e, ENOMEM, "no memory for the peers");
+    ret->families = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        zones[i] = p->list[i].zone;
+        for (unsigned f = 0; f < FAMILIES; f++) {
+            if (p->list[i].pod[f].set)
+                ret->families |= FAMILY_BIT(f);
+        }
+    }
+    topo_measure(zones, p->n, &ret->size);
+    return 0;
 }
 
 static bool one_of(const char *text, const char *const *list, size_t n)
@@ -194,16 +219,4 @@ void members_trouble(const struct store *s, const char *namespace, const char *f
     struct collect c = {.store = s, .namespace = namespace, .fleet = fleet, .trouble = ret};
     *ret = (struct members_trouble){0};
     store_each(s, STORE_POD, trouble_of_pod, &c);
-}
-
-unsigned members_families(const struct peers *p)
-{
-    unsigned bits = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        for (unsigned f = 0; f < FAMILIES; f++) {
-            if (p->list[i].pod[f].set)
-                bits |= FAMILY_BIT(f);
-        }
-    }
-    return bits;
 }

@@ -6,6 +6,7 @@
 
 #include "lib/peers.h"
 #include "lib/spec.h"
+#include "lib/topo.h"
 #include "operator/store.h"
 
 // The peers of a fleet, sorted by node; release with peers_release. One peer a node: where two Pods share one
@@ -20,13 +21,17 @@ MUST_USE int members_collect(const struct store *s, const char *namespace, const
 bool members_is_member(const struct store *s, const char *namespace, const char *fleet,
                        const struct store_pod *pod);
 
-// Nodes that the fleet's DaemonSet will have a Pod on, as far as labels tell (taints are not looked at:
-// rather too many than too few), and the address families that they have.
-struct members_eligible {
-    size_t nodes;
+// Nodes, their zones, and the address families that any of them has.
+struct members_extent {
+    struct topo_size size;
     unsigned families; // FAMILY_BIT()s
 };
-void members_eligible(const struct store *s, const struct spec_placement *p, struct members_eligible *ret);
+// Of the nodes that the fleet's DaemonSet will have a Pod on, as far as labels tell (taints are not looked
+// at: rather too many than too few). ENOMEM.
+MUST_USE int members_eligible(const struct store *s, const struct spec_placement *p,
+                              struct members_extent *ret, struct err *e);
+// Of peers. ENOMEM.
+MUST_USE int members_extent(const struct peers *p, struct members_extent *ret, struct err *e);
 
 // What keeps Pods of a fleet waiting, in the order in which it is told.
 enum members_cause {
@@ -45,8 +50,5 @@ struct members_trouble {
 };
 void members_trouble(const struct store *s, const char *namespace, const char *fleet,
                      struct members_trouble *ret);
-
-// Address families that any peer of the fleet has, as FAMILY_BIT()s.
-unsigned members_families(const struct peers *p);
 
 #endif

@@ -149,9 +149,14 @@ static int render_file(const struct cli *c, const struct offline_fleet *f, struc
     int r = spec_parse(f->spec, &spec, e);
     if (r == 0)
         r = read_peers(c->nodes_file, &peers, e);
-    unsigned families = (unsigned)__builtin_popcount(members_families(&peers) & spec.mesh.families);
+    struct members_extent have = {0};
     if (r == 0)
-        r = spec_check_budget(&spec, MAX(peers.n, (size_t)1), MAX(families, 1U), e);
+        r = members_extent(&peers, &have, e);
+    unsigned families = (unsigned)__builtin_popcount(have.families & spec.mesh.families);
+    have.size.nodes = MAX(have.size.nodes, (size_t)1); // without --nodes
+    const struct spec_scale scale = {.size = have.size, .families = MAX(families, 1U)};
+    if (r == 0)
+        r = spec_check_budget(&spec, &scale, e);
     return r < 0 ? r : render_and_print(c, f, &spec, &peers, e);
 }
 

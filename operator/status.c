@@ -115,6 +115,13 @@ static struct condition progress(const struct status_input *in)
                               ""};
 }
 
+// The forecast is for the nodes that the fleet may come to; what there is of it is said.
+static json_t *share(const struct status_input *in, uint64_t load, uint64_t unit)
+{
+    uint64_t agents = in->daemonset ? (uint64_t)in->daemonset->desired : 0;
+    return json_integer((json_int_t)(load * agents / MAX(in->load_nodes, (size_t)1) / unit));
+}
+
 static int add_numbers(const struct status_input *in, json_t *status)
 {
     const struct store_child *d = in->daemonset;
@@ -123,13 +130,10 @@ static int add_numbers(const struct status_input *in, json_t *status)
     int r = json_object_set_new(status, "nodes", nodes);
     if (!in->load)
         return r;
-    json_int_t agents = desired;
-    r |= json_object_set_new(status, "pairs", json_integer((json_int_t)in->load->pairs * agents));
-    r |= json_object_set_new(status, "series", json_integer((json_int_t)in->load->series * agents));
-    json_int_t probes = (json_int_t)in->load->probes_per_ks * agents / 1000;
-    json_int_t packets = (json_int_t)in->load->packets_per_ks * agents / 1000;
-    r |= json_object_set_new(status, "probesPerSecond", json_integer(probes));
-    r |= json_object_set_new(status, "packetsPerSecond", json_integer(packets));
+    r |= json_object_set_new(status, "pairs", share(in, in->load->pairs, 1));
+    r |= json_object_set_new(status, "series", share(in, in->load->series, 1));
+    r |= json_object_set_new(status, "probesPerSecond", share(in, in->load->probes_per_ks, 1000));
+    r |= json_object_set_new(status, "packetsPerSecond", share(in, in->load->packets_per_ks, 1000));
     return r;
 }
 

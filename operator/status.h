@@ -23,7 +23,8 @@ struct status_input {
     const struct members_trouble *trouble;
     const struct store_child *daemonset; // NULL: not there (yet)
     const struct spec *spec;             // NULL while it cannot be parsed
-    const struct spec_load *load;        // of one agent; NULL as spec
+    const struct spec_load *load;        // of the whole fleet; NULL as spec
+    size_t load_nodes;                   // how many nodes that is a forecast for
     bool settled;                        // all children are as wanted
     const char *now;                     // RFC 3339, for transitions
 };

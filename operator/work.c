@@ -27,7 +27,8 @@ struct work_job {
     struct status_problem problem;
     bool have_spec;
     struct spec spec;
-    struct spec_load load;
+    struct spec_load load; // of the fleet, for scale
+    struct spec_scale scale;
     char published[17]; // "" if nothing was rendered
     bool applied_all;   // every wanted child was applied or needed nothing
     struct work_outcome outcome;
@@ -90,27 +91,41 @@ static int check_priority_class(const struct store *s, const char *name, struct 
 }
 
 // The forecast is for all nodes that the fleet is going to be on, so that a budget is refused before it is
-// spent.
+// spent: of what its members and the nodes that may get one say, the larger.
+static int measure(struct work_job *j, const struct peers *peers, struct err *e)
+{
+    struct members_extent now, later;
+    int r = members_extent(peers, &now, e);
+    if (r == 0)
+        r = members_eligible(j->env->store, &j->spec.placement, &later, e);
+    if (r < 0)
+        return r;
+    unsigned have = peers->n > 0 ? now.families : later.families;
+    j->scale = (struct spec_scale){
+        .size = {.nodes = MAX(MAX(now.size.nodes, later.size.nodes), (size_t)1),
+                 .largest_zone = MAX(now.size.largest_zone, later.size.largest_zone),
+                 .neighbours = MAX(now.size.neighbours, later.size.neighbours)},
+        .families = MAX((unsigned)__builtin_popcount(have & j->spec.mesh.families), 1U),
+    };
+    return 0;
+}
+
 static int read_spec(struct work_job *j, const struct store_fleet *fleet, const struct peers *peers,
                      struct err *e)
 {
     CLEANUP_DOC struct doc *doc = NULL;
-    struct members_eligible eligible;
     int r = tree_from_json(fleet->spec, &doc, e);
     if (r == 0)
         r = spec_parse(doc_root(doc), &j->spec, e);
+    if (r == 0)
+        r = measure(j, peers, e);
     if (r < 0)
         return r;
     j->have_spec = true;
-    r = check_priority_class(j->env->store, j->spec.placement.priority_class, e);
-    if (r < 0)
-        return r;
-    members_eligible(j->env->store, &j->spec.placement, &eligible);
-    size_t nodes = MAX(MAX(peers->n, eligible.nodes), (size_t)1);
-    unsigned have = peers->n > 0 ? members_families(peers) : eligible.families;
-    unsigned families = MAX((unsigned)__builtin_popcount(have & j->spec.mesh.families), 1U);
-    spec_forecast(&j->spec, nodes, families, &j->load);
-    return spec_check_budget(&j->spec, nodes, families, e);
+    spec_forecast_fleet(&j->spec, &j->scale, &j->load);
+    if (check_priority_class(j->env->store, j->spec.placement.priority_class, e) < 0)
+        return -e->code;
+    return spec_check_budget(&j->spec, &j->scale, e);
 }
 
 static int render_and_compare(struct work_job *j, const struct store_fleet *fleet, const struct peers *peers,
@@ -216,6 +231,7 @@ static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
         .daemonset = store_child(j->env->store, STORE_DAEMONSET, fleet->meta.namespace, daemonset),
         .spec = j->have_spec ? &j->spec : NULL,
         .load = j->have_spec ? &j->load : NULL,
+        .load_nodes = j->scale.size.nodes,
         .settled = j->applied_all,
         .now = now,
     };

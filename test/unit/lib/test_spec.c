@@ -103,6 +103,14 @@ static void test_failure_leaves_result(void)
     CHECK_STR(e.path, "spec");
 }
 
+// A fleet of one zone.
+static const struct spec_scale *scale(size_t nodes, unsigned families)
+{
+    static struct spec_scale one;
+    one = (struct spec_scale){{nodes, nodes, (uint64_t)nodes * (nodes - 1)}, families};
+    return &one;
+}
+
 static void test_forecast(void)
 {
     CLEANUP_SPEC struct spec s = {0};
@@ -113,20 +121,27 @@ static void test_forecast(void)
               "targets: [{name: a, type: ICMP, address: 192.0.2.1, interval: 2s}]}",
               &s, &e),
         0);
-    spec_forecast(&s, 5, 2, &load);
+    spec_forecast(&s, scale(5, 2), &load);
     CHECK_INT(load.pairs, 4 * 2 * 2 + 1);
     CHECK_INT(load.probes_per_ks, 8 * 1000 + 8 * 200 + 500);
     CHECK_INT(load.packets_per_ks, 8 * 1000 + 8 * 600 + 500);
     uint64_t two_families = load.series;
-    spec_forecast(&s, 5, 1, &load);
+    spec_forecast(&s, scale(5, 1), &load);
     CHECK_INT(load.pairs, 4 * 2 + 1);
     CHECK(load.series < two_families);
-    spec_forecast(&s, 1, 2, &load); // nobody to probe but the target
+    spec_forecast(&s, scale(1, 2), &load); // nobody to probe but the target
     CHECK_INT(load.pairs, 1);
-    spec_forecast(&s, 5000, 2, &load);
+    spec_forecast(&s, scale(5000, 2), &load);
     CHECK(load.series > s.metrics.series_limit); // pair counters are not given up
-    spec_forecast(&s, 600, 2, &load);
+    spec_forecast(&s, scale(600, 2), &load);
     CHECK_INT(load.series, s.metrics.series_limit); // histograms are
+    spec_forecast_fleet(&s, scale(5, 2), &load);
+    CHECK_INT(load.pairs, 5 * (4 * 2 * 2 + 1));
+    CHECK_INT(load.probes_per_ks, 5 * (8 * 1000 + 8 * 200 + 500));
+    CHECK_INT(load.packets_per_ks, 5 * (8 * 1000 + 8 * 600 + 500));
+    CHECK_INT(load.series, 5 * two_families);
+    spec_forecast_fleet(&s, scale(600, 2), &load);
+    CHECK_INT(load.series, 600 * s.metrics.series_limit);
 }
 
 static void test_budget(void)
@@ -138,12 +153,12 @@ static void test_budget(void)
               "budget: {packetsPerSecond: 100}}",
               &s, &e),
         0);
-    CHECK_INT(spec_check_budget(&s, 41, 1, &e), 0); // 40 + 60: exactly
-    CHECK_INT(spec_check_budget(&s, 42, 1, &e), -EDQUOT);
+    CHECK_INT(spec_check_budget(&s, scale(41, 1), &e), 0); // 40 + 60: exactly
+    CHECK_INT(spec_check_budget(&s, scale(42, 1), &e), -EDQUOT);
     CHECK_INT(e.code, EDQUOT);
     CHECK_STR(e.path, "spec.mesh.probes[1].interval");
     CHECK_CONTAINS(e.msg, "103 packets a second");
-    CHECK_INT(spec_check_budget(&s, 41, 2, &e), -EDQUOT);
+    CHECK_INT(spec_check_budget(&s, scale(41, 2), &e), -EDQUOT);
 }
 
 static const struct check_case cases[] = {

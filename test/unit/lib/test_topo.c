@@ -21,10 +21,27 @@ static void test_full(void)
     topo_choose(&t, "new", roles); // not in the files yet: nobody can know of it
     CHECK_INT(roles[0], TOPO_PROBES);
     CHECK_INT(roles[1], TOPO_PROBES);
-    CHECK_INT(topo_degree(&full, 0), 0);
-    CHECK_INT(topo_degree(&full, 1), 0);
-    CHECK_INT(topo_degree(&full, 5000), 4999);
 }
 
-static const struct check_case cases[] = {{"full", test_full}};
+static void test_size(void)
+{
+    const struct spec_topology full = {.type = SPEC_FULL};
+    struct topo_size size;
+    const char *zones[] = {"b", "", "a", "b", "a", "b"};
+    topo_measure(zones, 6, &size);
+    CHECK_INT(size.nodes, 6);
+    CHECK_INT(size.largest_zone, 3);
+    CHECK_INT(size.neighbours, 3 * 2 + 2 * 1);
+    CHECK_INT(topo_degree(&full, &size), 5);
+    CHECK_INT(topo_pairs(&full, &size), 30);
+    topo_measure(zones, 1, &size);
+    CHECK_INT(size.largest_zone, 1);
+    CHECK_INT(topo_degree(&full, &size), 0);
+    topo_measure(zones, 0, &size);
+    CHECK_INT(size.largest_zone, 0);
+    CHECK_INT(topo_degree(&full, &size), 0);
+    CHECK_INT(topo_pairs(&full, &size), 0);
+}
+
+static const struct check_case cases[] = {{"full", test_full}, {"size", test_size}};
 CHECK_MAIN(cases)

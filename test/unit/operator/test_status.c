@@ -20,13 +20,14 @@ static void setup(struct world *w)
     w->fleet.meta.generation = 3;
     w->daemonset = (struct store_child){.desired = 3, .ready = 3, .updated = 3, .observed_generation = 7};
     w->daemonset.meta.generation = 7;
-    w->load = (struct spec_load){.pairs = 8, .probes_per_ks = 2000, .packets_per_ks = 2500, .series = 100};
+    w->load = (struct spec_load){.pairs = 32, .probes_per_ks = 8000, .packets_per_ks = 10000, .series = 400};
     w->in = (struct status_input){.fleet = &w->fleet,
                                   .problem = &w->problem,
                                   .trouble = &w->trouble,
                                   .daemonset = &w->daemonset,
                                   .spec = &w->spec,
                                   .load = &w->load,
+                                  .load_nodes = 4,
                                   .settled = true,
                                   .now = "2026-01-01T00:00:00Z"};
 }
