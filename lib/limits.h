@@ -29,6 +29,9 @@
 #define LIMIT_IMAGE 512
 #define LIMIT_ALLOCATOR_CONF 512
 
+// Peers of a node in a mesh that is not Full: the full mesh of a thousand nodes is as dear, and of a larger
+// fleet a sample of a thousand says no more than one of a hundred.
+#define LIMIT_DEGREE 1000
 // Peers: the largest Kubernetes cluster that is supported has 5,000 nodes; twice that leaves room.
 #define LIMIT_PEERS 10000
 #define LIMIT_SLICES 128

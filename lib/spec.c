@@ -26,6 +26,8 @@ const char *spec_topology_name(enum spec_topology_type t)
 {
     switch (t) {
     case SPEC_FULL: return "Full";
+    case SPEC_SAMPLED: return "Sampled";
+    case SPEC_ZONAL: return "Zonal";
     }
     return "";
 }
@@ -55,12 +57,19 @@ void spec_release(struct spec *s)
     *s = (struct spec){0};
 }
 
+void spec_complete(struct spec *s)
+{
+    struct spec_topology *t = &s->mesh.topology;
+    if (t->type != SPEC_FULL && t->degree == 0)
+        t->degree = SPEC_DEGREE;
+}
+
 static int check(const struct spec *s, struct err *e)
 {
     int r = 0;
     if (!s->mesh.present && s->n_targets == 0)
         return err_set(e, EINVAL, "needs a mesh or at least one target: there is nothing to probe");
-    if (spec_check_probes(s, e) < 0)
+    if (spec_check_topology(s, e) < 0 || spec_check_probes(s, e) < 0)
         return err_at(e, "mesh");
     r = spec_check_targets(s, e);
     if (r == 0)
@@ -86,6 +95,7 @@ int spec_parse(const struct doc_node *node, struct spec *ret, struct err *e)
         r = check(&s, e);
     if (r < 0)
         return err_at(e, "spec");
+    spec_complete(&s);
     *ret = s;
     s = (struct spec){0};
     return 0;

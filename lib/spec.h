@@ -14,7 +14,7 @@
 
 enum spec_probe_type { SPEC_ICMP, SPEC_TCP };
 enum spec_network { SPEC_NETWORK_POD, SPEC_NETWORK_NODE };
-enum spec_topology_type { SPEC_FULL };
+enum spec_topology_type { SPEC_FULL, SPEC_SAMPLED, SPEC_ZONAL };
 enum spec_allocator_type { SPEC_ALLOCATOR_SYSTEM, SPEC_ALLOCATOR_JEMALLOC };
 
 struct spec_probe { // one kind of probe that every pair of the mesh runs
@@ -35,7 +35,9 @@ struct spec_target { // one named destination that every agent probes
 
 struct spec_topology { // who probes whom
     enum spec_topology_type type;
+    uint32_t degree; // Sampled: peers of a node; Zonal: those in other zones; 0 with Full
 };
+#define SPEC_DEGREE 20 // if not set
 
 struct spec_mesh {
     bool present; // without a mesh only targets are probed; networks and families have their defaults then
@@ -115,6 +117,8 @@ struct spec {
 // path ("spec.targets[1].address") and EINVAL. *ret is to be released with spec_release.
 MUST_USE int spec_parse(const struct doc_node *node, struct spec *ret, struct err *e);
 void spec_release(struct spec *s); // takes a zeroed struct
+// Defaults that hang on another field: what the table cannot say. For those who read by the table.
+void spec_complete(struct spec *s);
 #define CLEANUP_SPEC CLEANUP(spec_release)
 
 const char *spec_probe_type_name(enum spec_probe_type t);  // "ICMP"

@@ -25,8 +25,10 @@ int spec_agent_file_parse(const struct doc_node *root, struct spec_agent_file *r
         return r;
     f.spec.mesh.present = f.spec.mesh.n_probes > 0;
     f.spec.paused = f.paused;
-    if ((r = spec_check_probes(&f.spec, e)) < 0 || (r = spec_check_targets(&f.spec, e)) < 0)
+    if ((r = spec_check_topology(&f.spec, e)) < 0 || (r = spec_check_probes(&f.spec, e)) < 0 ||
+        (r = spec_check_targets(&f.spec, e)) < 0)
         return r;
+    spec_complete(&f.spec);
     *ret = f;
     f = (struct spec_agent_file){0};
     return 0;
@@ -56,6 +58,14 @@ static void write_networks(unsigned networks, struct buf *out)
         before = ", ";
     }
     buf_str(out, "]\n");
+}
+
+static void write_topology(const struct spec_topology *t, struct buf *out)
+{
+    buf_fmt(out, "topology: {type: %s", spec_topology_name(t->type));
+    if (t->type != SPEC_FULL)
+        buf_fmt(out, ", degree: %u", t->degree);
+    buf_str(out, "}\n");
 }
 
 static void write_times(uint64_t interval_ns, uint64_t timeout_ns, struct buf *out)
@@ -110,7 +120,7 @@ void spec_agent_file_render(const struct spec_agent_file *f, struct buf *out)
         buf_str(out, "paused: true\n");
     write_networks(f->spec.mesh.networks, out);
     write_families(f->spec.mesh.families, out);
-    buf_fmt(out, "topology: {type: %s}\n", spec_topology_name(f->spec.mesh.topology.type));
+    write_topology(&f->spec.mesh.topology, out);
     write_probes(&f->spec.mesh, out);
     write_targets(&f->spec, out);
     write_metrics(&f->spec.metrics, out);

@@ -34,6 +34,14 @@ int spec_check_probes(const struct spec *s, struct err *e)
     return 0;
 }
 
+int spec_check_topology(const struct spec *s, struct err *e)
+{
+    if (s->mesh.topology.type != SPEC_FULL || s->mesh.topology.degree == 0)
+        return 0;
+    err_set(e, EINVAL, "is accepted with type Sampled or Zonal only");
+    return err_at(e, "topology.degree");
+}
+
 static int check_port(const struct spec_target *t, struct err *e)
 {
     if (t->type == SPEC_TCP && t->port == 0)
@@ -345,10 +353,12 @@ int spec_check_budget(const struct spec *s, const struct spec_scale *scale, stru
             snprintf(path, sizeof(path), "spec.targets[%zu].interval", i);
         }
     }
+    bool zonal = s->mesh.present && s->mesh.topology.type == SPEC_ZONAL;
     err_set(e, EDQUOT,
-            "each of %zu agents would send %llu packets a second, more than budget.packetsPerSecond %u; "
+            "each of %zu agents%s would send %llu packets a second, more than budget.packetsPerSecond %u; "
             "this interval accounts for %llu of them",
-            scale->size.nodes, (unsigned long long)((load.packets_per_ks + 999) / 1000),
-            s->budget_packets_per_second, (unsigned long long)((heaviest + 999) / 1000));
+            zonal ? scale->size.largest_zone : scale->size.nodes, zonal ? " of the largest zone" : "",
+            (unsigned long long)((load.packets_per_ks + 999) / 1000), s->budget_packets_per_second,
+            (unsigned long long)((heaviest + 999) / 1000));
     return err_at(e, "%s", path);
 }

@@ -10,6 +10,8 @@
 
 // Names are unique. Path "probes[1].name".
 MUST_USE int spec_check_probes(const struct spec *s, struct err *e);
+// The degree with Sampled and Zonal only. Path "topology.degree".
+MUST_USE int spec_check_topology(const struct spec *s, struct err *e);
 // Names, and (type, address, port) are unique; a port with TCP only and always. Path "targets[1].address".
 MUST_USE int spec_check_targets(const struct spec *s, struct err *e);
 // Tolerations that the API server would refuse; the node selector. Path "placement.tolerations[0].operator".

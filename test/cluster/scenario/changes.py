@@ -231,7 +231,7 @@ def _refused(ctx, spec: dict, *words: str) -> str:
 def refused(ctx):
     probe = {"name": "p", "type": "ICMP", "interval": "1s", "timeout": "1s"}
     mesh = {"networks": ["Pod"], "probes": [probe]}
-    _refused(ctx, {"mesh": dict(mesh, topology={"type": "Sampled"})}, "topology")
+    _refused(ctx, {"mesh": dict(mesh, topology={"type": "Full", "degree": 3})}, "topology", "degree")
     _refused(ctx, {"mesh": dict(mesh, networks=["Node"])}, "networks")
     _refused(ctx, {"mesh": dict(mesh, probes=[dict(probe, type="STAMP")])}, "probes[0].type")
     _refused(ctx, {"mesh": dict(mesh, probes=[dict(probe, interval="1ms")])}, "probes[0]")

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "agent/plan.h"
+#include "lib/topo.h"
 #include "test/unit/agent/files.h"
 
 static struct files f;
@@ -88,6 +89,43 @@ static void test_states(void)
     CHECK_INT(plan->peers[PEER_NOT_READY], 1);
     CHECK_INT(plan->peers[PEER_PENDING], 1);
     CHECK_INT(plan->coverage, 2);
+    release();
+}
+
+// Ten nodes, three probes each: as lib/topo has it, whatever the states; coverage is of Ready ones.
+static void test_sampled(void)
+{
+    const struct spec_topology sampled = {.type = SPEC_SAMPLED, .degree = 3};
+    CLEANUP_TOPO struct topo t = {0};
+    struct err e = {0};
+    uint8_t roles[10];
+    files_init(&f);
+    f.file.spec.mesh.topology = sampled;
+    for (unsigned i = 0; i < 10; i++) {
+        char name[8], address[16];
+        snprintf(name, sizeof(name), "n%u", i);
+        snprintf(address, sizeof(address), "192.0.2.%u", i + 1);
+        files_peer(&f, name, "a", address, NULL, i == 2 || i == 7 ? PEER_NOT_READY : PEER_READY);
+    }
+    CHECK_INT(topo_init(&t, &sampled, &f.peers, &e), 0);
+    for (size_t i = 0; i < 10; i++) {
+        size_t n_pairs = 0, coverage = 0;
+        topo_choose(&t, f.peers.list[i].node, roles);
+        CHECK_INT(build(f.peers.list[i].node, NULL, 0, &plan), 0);
+        for (size_t j = 0; j < 10; j++) {
+            bool ready = f.peers.list[j].state == PEER_READY;
+            coverage += ready && (roles[j] & TOPO_PROBED_BY);
+            if (!ready || !(roles[j] & TOPO_PROBES))
+                continue;
+            CHECK(n_pairs < plan->n_pairs);
+            CHECK_STR(plan->dests[plan->pairs[n_pairs++].dest].name, f.peers.list[j].node);
+        }
+        CHECK_INT(plan->n_pairs, n_pairs);
+        CHECK_INT(plan->coverage, coverage);
+        CHECK_INT(plan->peers[PEER_NOT_READY], 2 - (i == 2 || i == 7));
+        plan_free(plan);
+        plan = NULL;
+    }
     release();
 }
 
@@ -205,6 +243,7 @@ static void test_too_many(void)
 static const struct check_case cases[] = {
     {"a mesh and targets, in order", test_mesh},
     {"only Ready peers are probed", test_states},
+    {"sampled", test_sampled},
     {"families and networks", test_families_and_networks},
     {"what is gone stays for a minute", test_gone},
     {"a row is its labels", test_key},

@@ -86,6 +86,28 @@ static void test_everything(void)
     CHECK_INT(s.alerting.for_ns, 0);
 }
 
+static void test_topology(void)
+{
+    static const struct {
+        const char *text;
+        enum spec_topology_type type;
+        unsigned degree;
+    } cases[] = {
+        {"{mesh: {probes: [{name: i, type: ICMP}]}}", SPEC_FULL, 0},
+        {"{mesh: {topology: {type: Sampled}, probes: [{name: i, type: ICMP}]}}", SPEC_SAMPLED, 20},
+        {"{mesh: {topology: {type: Sampled, degree: 3}, probes: [{name: i, type: ICMP}]}}", SPEC_SAMPLED, 3},
+        {"{mesh: {topology: {type: Zonal, degree: 1000}, probes: [{name: i, type: ICMP}]}}", SPEC_ZONAL,
+         1000},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP_SPEC struct spec s = {0};
+        struct err e = {0};
+        CHECK_INT(parse(cases[i].text, &s, &e), 0);
+        CHECK_INT(s.mesh.topology.type, cases[i].type);
+        CHECK_INT(s.mesh.topology.degree, cases[i].degree);
+    }
+}
+
 // A refused spec leaves the result alone, and frees what it had (the sanitizer sees to that).
 static void test_failure_leaves_result(void)
 {
@@ -161,7 +183,40 @@ static void test_budget(void)
     CHECK_INT(spec_check_budget(&s, scale(41, 2), &e), -EDQUOT);
 }
 
+// What a budget refuses as a full mesh it has room for by the sample; zones count by the largest.
+static void test_budget_of_topologies(void)
+{
+    CLEANUP_SPEC struct spec s = {0};
+    struct err e = {0};
+    struct spec_scale large = {{5000, 1700, 3 * 1667 * 1666}, 2};
+    struct spec_load load;
+    CHECK_INT(parse("{mesh: {topology: {type: Sampled}, probes: [{name: i, type: ICMP}, "
+                    "{name: t, type: TCP, interval: 5s}]}, "
+                    "targets: [{name: a, type: ICMP, address: 192.0.2.1}]}",
+                    &s, &e),
+              0);
+    CHECK_INT(spec_check_budget(&s, &large, &e), 0);
+    spec_forecast(&s, &large, &load);
+    CHECK_INT(load.pairs, 20 * 2 * 2 + 1);
+    CHECK_INT(load.packets_per_ks, 40 * 1000 + 40 * 600 + 1000);
+    CHECK_INT(load.series, 100 + 81 * 24);
+    spec_forecast_fleet(&s, &large, &load);
+    CHECK_INT(load.pairs, 5000 * 81);
+    CHECK_INT(load.packets_per_ks, 5000 * 65000);
+    CHECK_INT(load.series, 5000 * (100 + 81 * 24));
+    s.mesh.topology.type = SPEC_ZONAL;
+    spec_forecast(&s, &large, &load);
+    CHECK_INT(load.pairs, (1699 + 20) * 2 * 2 + 1);
+    spec_forecast_fleet(&s, &large, &load);
+    CHECK_INT(load.pairs, (3 * 1667 * 1666 + 5000 * 20) * 4 + 5000);
+    CHECK_INT(spec_check_budget(&s, &large, &e), -EDQUOT);
+    CHECK_CONTAINS(e.msg, "each of 1700 agents of the largest zone would send 5502 packets a second");
+    large.size.largest_zone = 100;
+    CHECK_INT(spec_check_budget(&s, &large, &e), 0);
+}
+
 static const struct check_case cases[] = {
+    {"topology", test_topology},      {"budget of topologies", test_budget_of_topologies},
     {"defaults", test_defaults},      {"no mesh", test_no_mesh},
     {"every field", test_everything}, {"failure", test_failure_leaves_result},
     {"forecast", test_forecast},      {"budget", test_budget},

@@ -46,6 +46,25 @@ static void test_both_ways(void)
     CHECK_STR(buf_text(&b), whole);
 }
 
+static void test_topologies(void)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"topology: {type: Full}", "topology: {type: Full}\n"},
+        {"topology: {type: Sampled, degree: 5}", "topology: {type: Sampled, degree: 5}\n"},
+        {"topology: {type: Zonal}", "topology: {type: Zonal, degree: 20}\n"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP_SPEC_AGENT_FILE struct spec_agent_file f = {0};
+        CLEANUP_BUF struct buf b = {.max = 100000};
+        struct err e = {0};
+        CHECK_INT(parse(cases[i].in, &f, &e), 0);
+        spec_agent_file_render(&f, &b);
+        CHECK_CONTAINS(buf_text(&b), cases[i].out);
+    }
+}
+
 static void test_by_hand(void)
 {
     CLEANUP_SPEC_AGENT_FILE struct spec_agent_file f = {0};
@@ -74,6 +93,8 @@ static void test_refused(void)
         {"ports: {http: 0}", "ports.http"},
         {"ports: {https: 1}", "ports.https"},
         {"mesh: {}", "mesh"},
+        {"topology: {type: Full, degree: 5}", "topology.degree"},
+        {"topology: {type: Sampled, degree: 0}", "topology.degree"},
         {"metrics: {rttBucketsMicroseconds: [2, 1]}", "metrics.rttBucketsMicroseconds[1]"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -84,6 +105,8 @@ static void test_refused(void)
     }
 }
 
-static const struct check_case cases[] = {
-    {"both ways", test_both_ways}, {"by hand", test_by_hand}, {"refused files", test_refused}};
+static const struct check_case cases[] = {{"both ways", test_both_ways},
+                                          {"topologies", test_topologies},
+                                          {"by hand", test_by_hand},
+                                          {"refused files", test_refused}};
 CHECK_MAIN(cases)
