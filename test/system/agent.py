@@ -85,22 +85,22 @@ class Files:
         self.text = {}
         self.serial = 0
 
-    def agent(self, generation=1, probes=DEFAULT_PROBES, targets="[]", limit=50000, mesh=True, tcp=9962):
-        head = f"networks: [Pod]\nipFamilies: [IPv4, IPv6]\ntopology: {{type: Full}}\nprobes: {probes}\n" if mesh else ""
+    def agent(self, generation=1, probes=DEFAULT_PROBES, targets="[]", limit=50000, mesh=True, tcp=9962, topology="{type: Full}"):
+        head = f"networks: [Pod]\nipFamilies: [IPv4, IPv6]\ntopology: {topology}\nprobes: {probes}\n" if mesh else ""
         self.text["agent.yaml"] = (
             f"generation: {generation}\nfleet: mesh\n{head}targets: {targets}\n"
             f"metrics: {{rttBucketsMicroseconds: [50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000, 200000, 1000000], seriesLimit: {limit}}}\n"
             f"ports: {{http: 9961, tcp: {tcp}}}\n")
         return self
 
-    def peers(self, nodes, slices=1, state=None):
+    def peers(self, nodes, slices=1, state=None, zones=None):
         for name in [n for n in self.text if n.startswith("peers-")]:
             del self.text[name]
         for s in range(slices):
             lines = [f"slice: {s}", f"slices: {slices}", "peers:"]
             for i, n in enumerate(nodes):
                 if i % slices == s:
-                    lines.append(f'- {{node: {n.name}, zone: z{i}, pod: [{n.v4}, "{n.v6}"], state: {(state or {}).get(n.name, "Ready")}}}')
+                    lines.append(f'- {{node: {n.name}, zone: {(zones or {}).get(n.name, f"z{i}")}, pod: [{n.v4}, "{n.v6}"], state: {(state or {}).get(n.name, "Ready")}}}')
             self.text[f"peers-{s:02d}.yaml"] = "\n".join(lines) + ("\n" if len(lines) > 3 else " []\n")
         return self
 
