@@ -149,6 +149,14 @@ def half_of_the_nodes_dead_and_no_other_is_blamed():
 
 
 @scenario
+def most_of_the_nodes_bad_are_named():
+    bad = FIVE[1:]  # so that even the good one has to do with bad ones only
+    f = Fleet(FIVE, minutes(12))
+    f.loss = bare(0.5, 5, 12, *bad)
+    return Scenario([f], expect={9: [node(n) for n in FIVE]})
+
+
+@scenario
 def node_that_only_cannot_send():
     f = Fleet(FIVE, minutes(12))
     f.loss = lambda step, src, dst, probe, family: 0.5 if src == "n1" and step >= minutes(5) else 0.0
@@ -160,7 +168,8 @@ def two_bad_links_of_one_node_of_five_are_pairs():
     first, second = link("n1", "n2", 0.5, 5, 12), link("n1", "n3", 0.5, 5, 12)
     f = Fleet(FIVE, minutes(12))
     f.loss = lambda *a: first(*a) + second(*a)
-    return Scenario([f], expect={9: both("n1", "n2", "icmp", "tcp") + both("n1", "n3", "icmp", "tcp")})
+    return Scenario([f], expect={9: both("n1", "n2", "icmp", "tcp") + both("n1", "n3", "icmp", "tcp")},
+                    values=[(9, "destination:kubecanary_probe_loss:suspected", None)])
 
 
 @scenario
@@ -169,6 +178,87 @@ def a_bad_pair_beside_a_bad_node():
     f = Fleet(FIVE, minutes(12))
     f.loss = lambda *a: min(1.0, bad(*a) + pair_loss(*a))
     return Scenario([f], expect={10: [node("n5")] + both("n1", "n2", "icmp", "tcp")})
+
+
+def ring(n, degree, steps):
+    """A fleet with the topology Sampled: each node probes the next ones."""
+    names = tuple(f"n{i + 1}" for i in range(n))
+    f = Fleet(names, steps, probes={"icmp": 15})
+    f.probing = lambda step, src, dst: 1 <= (names.index(dst) - names.index(src)) % n <= degree
+    return f
+
+
+@scenario
+def sampled_fleet_is_quiet():
+    return Scenario([ring(8, 3, minutes(30))], silent=(5, 12, 29.75), values=[(10, "count(pair:kubecanary_probe_loss:ratio)", 24.0)])
+
+
+@scenario
+def sampled_dead_node_is_named_by_those_that_probe_it():
+    f = ring(8, 3, minutes(12))
+    f.scraped = lambda step, n: n != "n5" or step < minutes(5)
+    f.loss = bare(1.0, 5, 12, "n5")
+    return Scenario([f], expect={9: [node("n5")]}, values=[(m, 'ALERTS{alertname="KubecanaryPairLoss"}', None) for m in (5, 5.5, 6, 7, 9)])
+
+
+@scenario
+def sampled_lossy_node_that_lives_is_named_alone():
+    f = ring(8, 3, minutes(20))
+    f.loss = bare(0.2, 5, 15, "n5")
+    return Scenario([f], expect={10: [node("n5")], 20: []})
+
+
+@scenario
+def sampled_pair_is_a_pair_even_where_only_two_probe():
+    f = ring(6, 2, minutes(12))
+    f.loss = link("n1", "n2", 0.5, 5, 12)  # n2 does not probe n1
+    return Scenario([f], expect={9: [pair("n1", "n2", "icmp")]})
+
+
+@scenario
+def sampled_node_that_one_other_probes_is_only_a_pair():
+    f = ring(5, 1, minutes(12))
+    f.scraped = lambda step, n: n != "n2" or step < minutes(5)
+    f.loss = bare(1.0, 5, 12, "n2")
+    return Scenario([f], expect={9: [pair("n1", "n2", "icmp")]})
+
+
+@scenario
+def sampled_node_is_not_blamed_for_the_bad_nodes_that_probe_it():
+    f = ring(12, 5, minutes(12))  # n8 is probed by n3, n5 and n7, and by two that see it well
+    f.loss = bare(0.5, 5, 12, "n3", "n5", "n7")
+    return Scenario([f], expect={9: [node(n) for n in ("n3", "n5", "n7")]},
+                    values=[(9, 'count(destination:kubecanary_probe_loss:suspected{destination_node="n8"})', 1.0)])
+
+
+@scenario
+def sampled_node_that_half_of_the_good_ones_lose_is_not_named():
+    bad, broken = bare(0.5, 5, 12, "n5", "n7"), link("n4", "n8", 0.5, 5, 12)  # n8 is probed by these and n6
+    f = ring(12, 4, minutes(12))
+    f.loss = lambda *a: bad(*a) + broken(*a)
+    return Scenario([f], expect={9: [node("n5"), node("n7"), pair("n4", "n8", "icmp")]})
+
+
+@scenario
+def sampled_zone_that_is_cut_off_is_named_and_no_other():
+    away = ("n3", "n5", "n7")
+    f = ring(12, 5, minutes(12))
+    f.loss = lambda step, src, dst, probe, family: 1.0 if (src in away) != (dst in away) and step >= minutes(5) else 0.0
+    return Scenario([f], expect={9: [node(n) for n in away]})
+
+
+@scenario
+def sampled_fleet_that_grows_moves_pairs_in_silence():
+    before, after = [f"n{i}" for i in range(1, 9)], [f"n{i}" for i in range(1, 5)] + ["n9"] + [f"n{i}" for i in range(5, 9)]
+
+    def probes(names, src, dst):
+        return src in names and dst in names and 1 <= (names.index(dst) - names.index(src)) % len(names) <= 3
+    f = Fleet(after, minutes(60), probes={"icmp": 15})
+    f.exists = lambda step, n: n != "n9" or step >= minutes(10)
+    f.probing = lambda step, src, dst: probes(before, src, dst) if step < minutes(10) else \
+        probes(after, src, dst) or (step < minutes(11) and probes(before, src, dst))  # what ended stays for a minute
+    f.sends = lambda step, src, dst, probe: probes(before if step < minutes(10) else after, src, dst)
+    return Scenario([f], expect={20: [], 20.75: []}, silent=(9, 10, 10.25, 11, 12, 13, 19, 21.5, 30, 59))
 
 
 @scenario
