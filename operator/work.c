@@ -9,10 +9,10 @@
 #include <time.h>
 
 #include "lib/log.h"
-#include "lib/spec_check.h"
+#include "operator/admit.h"
 #include "operator/event.h"
 #include "operator/queue.h"
-#include "operator/tree.h"
+#include "operator/slices.h"
 
 enum stage { STAGE_CHILDREN, STAGE_POKES, STAGE_STATUS, STAGE_DONE };
 
@@ -25,10 +25,7 @@ struct work_job {
     struct action_list actions; // of the present stage
     size_t next;
     struct status_problem problem;
-    bool have_spec;
-    struct spec spec;
-    struct spec_load load; // of the fleet, for scale
-    struct spec_scale scale;
+    struct admit admit;
     char published[17]; // "" if nothing was rendered
     bool applied_all;   // every wanted child was applied or needed nothing
     struct work_outcome outcome;
@@ -47,100 +44,19 @@ static void set_problem(struct work_job *j, const char *reason, const struct err
     err_text(e, j->problem.message, sizeof(j->problem.message));
 }
 
-// How many peers slices the fleet has: what was rendered last, or else what the names of those in the cluster
-// tell. Not how many there are: one that somebody deleted is to come back, not to make the others be dealt
-// anew.
-struct slice_count {
-    const struct store_fleet *fleet;
-    char prefix[LIMIT_NAME + 16];
-    unsigned n;
-};
-
-static int count_slice(const void *object, void *arg)
-{
-    struct slice_count *c = arg;
-    const struct store_child *child = object;
-    uint64_t number;
-    size_t prefix = strlen(c->prefix);
-    bool is_slice = strcmp(child->meta.owner_uid, c->fleet->meta.uid) == 0 &&
-                    strncmp(child->meta.name, c->prefix, prefix) == 0 &&
-                    base_parse_u64(child->meta.name + prefix, 0, LIMIT_SLICES - 1, &number) == 0;
-    while (is_slice && c->n <= number)
-        c->n = MAX(c->n * 2, 1U);
-    return 0;
-}
-
-static unsigned slices_now(const struct work_job *j, const struct store_fleet *fleet)
-{
-    struct slice_count c = {.fleet = fleet};
-    if (j->record->slices > 0)
-        return j->record->slices;
-    snprintf(c.prefix, sizeof(c.prefix), "%s-peers-", fleet->meta.name);
-    store_each(j->env->store, STORE_CONFIGMAP, count_slice, &c);
-    return c.n;
-}
-
-// The Priority admission refuses Pods of a class that does not exist, one by one and after the old ones are
-// gone: so the DaemonSet is not touched.
-static int check_priority_class(const struct store *s, const char *name, struct err *e)
-{
-    if (!name[0] || store_absent(s, STORE_PRIORITYCLASS) || store_child(s, STORE_PRIORITYCLASS, "", name))
-        return 0;
-    err_set(e, EINVAL, "there is no PriorityClass %s in the cluster", name);
-    return err_at(e, "spec.placement.priorityClassName");
-}
-
-// The forecast is for all nodes that the fleet is going to be on, so that a budget is refused before it is
-// spent: of what its members and the nodes that may get one say, the larger.
-static int measure(struct work_job *j, const struct peers *peers, struct err *e)
-{
-    struct members_extent now, later;
-    int r = members_extent(peers, &now, e);
-    if (r == 0)
-        r = members_eligible(j->env->store, &j->spec.placement, &later, e);
-    if (r < 0)
-        return r;
-    unsigned have = peers->n > 0 ? now.families : later.families;
-    j->scale = (struct spec_scale){
-        .size = {.nodes = MAX(MAX(now.size.nodes, later.size.nodes), (size_t)1),
-                 .largest_zone = MAX(now.size.largest_zone, later.size.largest_zone),
-                 .neighbours = MAX(now.size.neighbours, later.size.neighbours)},
-        .families = MAX((unsigned)__builtin_popcount(have & j->spec.mesh.families), 1U),
-    };
-    return 0;
-}
-
-static int read_spec(struct work_job *j, const struct store_fleet *fleet, const struct peers *peers,
-                     struct err *e)
-{
-    CLEANUP_DOC struct doc *doc = NULL;
-    int r = tree_from_json(fleet->spec, &doc, e);
-    if (r == 0)
-        r = spec_parse(doc_root(doc), &j->spec, e);
-    if (r == 0)
-        r = measure(j, peers, e);
-    if (r < 0)
-        return r;
-    j->have_spec = true;
-    spec_forecast_fleet(&j->spec, &j->scale, &j->load);
-    if (check_priority_class(j->env->store, j->spec.placement.priority_class, e) < 0)
-        return -e->code;
-    return spec_check_budget(&j->spec, &j->scale, e);
-}
-
 static int render_and_compare(struct work_job *j, const struct store_fleet *fleet, const struct peers *peers,
                               struct err *e)
 {
     const struct store *s = j->env->store;
     bool whole = !j->problem.reason;
-    unsigned now = slices_now(j, fleet);
+    unsigned now = j->record->slices ? j->record->slices : slices_count(s, fleet);
     struct render_input in = {
         .config = j->env->config,
         .namespace = fleet->meta.namespace,
         .fleet = fleet->meta.name,
         .uid = fleet->meta.uid,
         .generation = fleet->meta.generation,
-        .spec = &j->spec,
+        .spec = &j->admit.spec,
         .peers = peers,
         .slices = whole ? peers_slices_for(peers->n, now) : now,
         .pod_monitor = !store_absent(s, STORE_PODMONITOR),
@@ -175,7 +91,7 @@ static int plan_children(struct work_job *j, const struct store_fleet *fleet, st
     if (r < 0)
         return r;
     struct err bad;
-    if (read_spec(j, fleet, &peers, &bad) == 0)
+    if (admit_fleet(j->env->store, fleet, &peers, &j->admit, &bad) == 0)
         return render_and_compare(j, fleet, &peers, e);
     set_problem(j, bad.code == EDQUOT ? "BudgetExceeded" : "InvalidSpec", &bad);
     if (bad.code == EDQUOT) { // what is on the wire goes on; nobody is added to it
@@ -229,9 +145,9 @@ static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
         .problem = &j->problem,
         .trouble = &trouble,
         .daemonset = store_child(j->env->store, STORE_DAEMONSET, fleet->meta.namespace, daemonset),
-        .spec = j->have_spec ? &j->spec : NULL,
-        .load = j->have_spec ? &j->load : NULL,
-        .load_nodes = j->scale.size.nodes,
+        .spec = j->admit.have_spec ? &j->admit.spec : NULL,
+        .load = j->admit.have_spec ? &j->admit.load : NULL,
+        .load_nodes = j->admit.scale.size.nodes,
         .settled = j->applied_all,
         .now = now,
     };
@@ -290,7 +206,7 @@ static void job_free(struct work_job *j)
     if (!j)
         return;
     action_list_release(&j->actions);
-    spec_release(&j->spec);
+    admit_release(&j->admit);
     free(j);
 }
 

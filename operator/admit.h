@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether a fleet may be carried out on this cluster as it is: its spec parsed and checked, what it refers to
+// looked up, and its load held against its budget. Reads the store, changes nothing.
+#ifndef KUBECANARY_OPERATOR_ADMIT_H
+#define KUBECANARY_OPERATOR_ADMIT_H
+
+#include "lib/peers.h"
+#include "lib/spec_check.h"
+#include "operator/store.h"
+
+struct admit {
+    bool have_spec; // the next three are filled: the spec could be parsed, whatever else is wrong
+    struct spec spec;
+    struct spec_scale scale;
+    struct spec_load load; // of the whole fleet
+};
+void admit_release(struct admit *a); // takes a zeroed struct
+
+// peers: the fleet's members now. EINVAL with the field's path; EDQUOT if the budget does not hold what the
+// fleet would send once it is on all its nodes. On failure too *ret says what is known, and is to be
+// released.
+MUST_USE int admit_fleet(const struct store *s, const struct store_fleet *fleet, const struct peers *peers,
+                         struct admit *ret, struct err *e);
+
+#endif
