@@ -65,6 +65,12 @@ const struct stats *engine_stats(const struct engine *en, size_t i)
     return flight_stats(en->flights[i]);
 }
 
+struct engine_own engine_own(const struct engine *en, size_t i)
+{
+    struct flight *f = en->flights[i];
+    return (struct engine_own){.bytes = flight_own(f), .id = f->id, .slots = f->n_slots};
+}
+
 const struct stats_agent *engine_agent_stats(const struct engine *en)
 {
     return &en->agent;
@@ -78,8 +84,11 @@ struct stats_agent *engine_agent(struct engine *en)
 size_t engine_memory(const struct plan *p)
 {
     size_t bytes = sizeof(struct engine) + plan_bytes(p);
-    for (size_t i = 0; i < p->n_pairs; i++)
-        bytes += flight_size(flight_slots_for(&p->probes[p->pairs[i].probe]), p->n_bounds);
+    for (size_t i = 0; i < p->n_pairs; i++) {
+        const struct plan_probe *r = &p->probes[p->pairs[i].probe];
+        uint16_t n_slots = flight_slots_for(r);
+        bytes += flight_size(n_slots, p->n_bounds, flight_own_size(r, n_slots));
+    }
     return bytes + (p->n_pairs + 1) * (2 * sizeof(struct flight *) + sizeof(struct engine_event));
 }
 
@@ -171,6 +180,14 @@ static struct flight_slot *find(const struct engine *en, const struct engine_tok
     return flight_find(*ret, t->seq, t->cookie);
 }
 
+void engine_rename(struct engine *en, struct engine_token *t, uint64_t cookie)
+{
+    struct flight *f;
+    struct flight_slot *s = find(en, t, &f);
+    if (s)
+        s->cookie = t->cookie = cookie;
+}
+
 void engine_sent(struct engine *en, const struct engine_token *t, uint64_t sent_ns)
 {
     struct flight *f;
@@ -222,8 +239,9 @@ static uint64_t rtt_of(struct engine *en, const struct flight_slot *s, const str
 }
 
 static void answered(struct engine *en, struct flight *f, struct flight_slot *s, uint32_t seq,
-                     uint64_t rtt_ns)
+                     const struct engine_reply *reply)
 {
+    uint64_t rtt_ns = rtt_of(en, s, reply);
     const struct plan_probe *r = engine_heap_probe(en, f);
     struct stats *st = flight_stats(f);
     if (rtt_ns > engine_heap_wait(r)) { // we were asleep: it came when nobody should have waited any more
@@ -236,6 +254,8 @@ static void answered(struct engine *en, struct flight *f, struct flight_slot *s,
         f->seq_high = seq;
     f->high = true;
     s->state = FLIGHT_ANSWERED;
+    if (reply->held_ns <= rtt_ns) // otherwise it is not to be believed
+        rtt_ns -= reply->held_ns;
     if (rtt_ns <= r->timeout_ns)
         stats_receive(st, en->plan->bounds_ns, rtt_ns);
     else
@@ -255,7 +275,7 @@ bool engine_reply(struct engine *en, const struct engine_token *t, const struct 
     if (r->corrupt)
         end(f, s, FLIGHT_ANSWERED, STATS_CORRUPT);
     else
-        answered(en, f, s, t->seq, rtt_of(en, s, r));
+        answered(en, f, s, t->seq, r);
     return true;
 }
 

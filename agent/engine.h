@@ -35,10 +35,11 @@ struct engine_send {
 };
 
 struct engine_reply {
-    uint64_t now_ns; // when it was read
-    uint64_t rx_ns;  // the kernel's stamp of receipt, on our clock; 0: none
-    uint64_t rtt_ns; // measured by the kernel itself (TCP); 0: not
-    bool corrupt;    // the bytes around the token are not ours
+    uint64_t now_ns;  // when it was read
+    uint64_t rx_ns;   // the kernel's stamp of receipt, on our clock; 0: none
+    uint64_t rtt_ns;  // measured by the kernel itself (TCP); 0: not
+    uint64_t held_ns; // how long the far end kept it, by its own word: no part of the RTT; 0: not said
+    bool corrupt;     // the bytes around the token are not ours
 };
 
 // Fills out[n] with random bits: getrandom, or a test's generator.
@@ -51,12 +52,24 @@ void engine_free(struct engine *e);                                            /
 struct plan *engine_plan(const struct engine *en);
 // The counters of pair i of that plan. Valid until the next engine_apply.
 const struct stats *engine_stats(const struct engine *en, size_t i);
+// What a probe's type keeps of pair i for itself: plan_probe.own_fixed + own_slot * slots bytes, aligned for
+// uint64_t. Zero at first, and there as long as the pair is. A reload that changes their number keeps the
+// first ones that fit and leaves the rest zero, so what must stay stands first, with the shape that it was
+// made for. Valid until the next engine_apply.
+struct engine_own {
+    void *bytes;
+    uint32_t id;    // engine_token.id of the pair
+    uint16_t slots; // the ring's: once probe seq + slots is begun, probe seq has ended
+};
+struct engine_own engine_own(const struct engine *en, size_t i);
 struct stats_agent *engine_agent(struct engine *en);
 const struct stats_agent *engine_agent_stats(const struct engine *en);
 // The bytes that a plan and the engine's part of it take from the heap, counters and probes in flight
 // included, the allocator's overhead aside. A pair of the mesh with b bounds takes 16 (plan) + 32 (engine) +
 // 32 + 24 * slots + stats_size(b) bytes, where slots is the power of two that holds (timeout + grace) /
-// interval + 2 probes: 464 with 24 bounds, 360 with 11, at 1 s and 1 s. A destination takes 56 and its names,
+// interval + 2 probes: 464 with 24 bounds, 360 with 11, at 1 s and 1 s. A STAMP pair takes 32 + 28 * flows +
+// 8
+// * slots more, rounded up to 8. A destination takes 56 and its names,
 // which stand in chunks of 2 KiB. Published in the docs, held by a test.
 size_t engine_memory(const struct plan *p);
 // Probes in flight over all pairs.
@@ -76,6 +89,10 @@ size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, s
 // How many engine_due may give at most in one tick under this plan.
 size_t engine_burst(const struct engine *en);
 
+// The probe is known by another cookie from now on, which t takes: for packets that have no room for the
+// engine's own. To be called before anything else is said of the probe; as hard to guess as the caller can
+// make it.
+void engine_rename(struct engine *en, struct engine_token *t, uint64_t cookie);
 // It was handed to the kernel at sent_ns (our clock, read just before).
 void engine_sent(struct engine *en, const struct engine_token *t, uint64_t sent_ns);
 // It could not be sent.

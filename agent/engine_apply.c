@@ -32,17 +32,24 @@ static void change_release(struct change *c)
     free(c->from);
 }
 
-// The block for pair i of p: the old one if it has the right shape, else a new one.
-static struct flight *block_for(const struct plan *p, size_t i, struct flight *old)
+static size_t own_size(const struct plan *p, size_t i, uint16_t n_slots)
+{
+    return flight_own_size(&p->probes[p->pairs[i].probe], n_slots);
+}
+
+// The block for pair i of p: the old one if it has the right shape, else a new one. old_own: its type's
+// bytes.
+static struct flight *block_for(const struct plan *p, size_t i, struct flight *old, size_t old_own)
 {
     uint16_t n_slots = flight_slots_for(&p->probes[p->pairs[i].probe]);
     if (!old)
-        return flight_new(n_slots, p->n_bounds);
+        return flight_new(n_slots, p->n_bounds, own_size(p, i, n_slots));
     while (n_slots < flight_window(old))
         n_slots = (uint16_t)(n_slots * 2);
-    if (old->n_slots == n_slots && flight_stats(old)->n_buckets == p->n_bounds)
+    size_t own = own_size(p, i, n_slots);
+    if (old->n_slots == n_slots && flight_stats(old)->n_buckets == p->n_bounds && old_own == own)
         return old;
-    return flight_new(n_slots, p->n_bounds);
+    return flight_new(n_slots, p->n_bounds, own);
 }
 
 static int change_prepare(struct change *c, const struct plan *p)
@@ -60,7 +67,8 @@ static int change_prepare(struct change *c, const struct plan *p)
             j++;
         if (old && j < old->n_pairs && plan_compare(old, j, p, i) == 0)
             c->from[i] = (uint32_t)++j;
-        struct flight *f = block_for(p, i, c->from[i] ? c->en->flights[c->from[i] - 1] : NULL);
+        struct flight *from = c->from[i] ? c->en->flights[c->from[i] - 1] : NULL;
+        struct flight *f = block_for(p, i, from, from ? own_size(old, c->from[i] - 1, from->n_slots) : 0);
         if (!f)
             return -ENOMEM;
         c->flights[i] = f;
@@ -100,7 +108,8 @@ static void adopt(struct engine *en, struct change *c, const struct plan *p, boo
     for (size_t i = 0; i < p->n_pairs; i++) { // what stays
         struct flight *f = c->flights[i], *old = c->from[i] ? en->flights[c->from[i] - 1] : NULL;
         if (old && f != old) {
-            flight_move(f, old);
+            size_t own = own_size(en->plan, c->from[i] - 1, old->n_slots);
+            flight_move(f, old, MIN(own, own_size(p, i, f->n_slots)));
             free(old);
         }
         if (old) {

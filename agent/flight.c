@@ -22,14 +22,19 @@ uint16_t flight_slots_for(const struct plan_probe *r)
     return n;
 }
 
-size_t flight_size(uint16_t n_slots, size_t n_bounds)
+size_t flight_own_size(const struct plan_probe *r, uint16_t n_slots)
 {
-    return sizeof(struct flight) + n_slots * sizeof(struct flight_slot) + stats_size(n_bounds);
+    return ((size_t)r->own_fixed + (size_t)r->own_slot * n_slots + 7) & ~(size_t)7;
 }
 
-struct flight *flight_new(uint16_t n_slots, size_t n_bounds)
+size_t flight_size(uint16_t n_slots, size_t n_bounds, size_t own)
 {
-    struct flight *f = calloc(1, flight_size(n_slots, n_bounds));
+    return sizeof(struct flight) + n_slots * sizeof(struct flight_slot) + stats_size(n_bounds) + own;
+}
+
+struct flight *flight_new(uint16_t n_slots, size_t n_bounds, size_t own)
+{
+    struct flight *f = calloc(1, flight_size(n_slots, n_bounds, own));
     if (!f)
         return NULL;
     f->n_slots = n_slots;
@@ -42,8 +47,16 @@ struct stats *flight_stats(const struct flight *f)
     return (struct stats *)(uintptr_t)(f->slots + f->n_slots);
 }
 
-void flight_move(struct flight *to, const struct flight *from)
+void *flight_own(const struct flight *f)
 {
+    struct stats *s = flight_stats(f);
+    return (uint8_t *)s + stats_size(s->n_buckets);
+}
+
+void flight_move(struct flight *to, const struct flight *from, size_t own)
+{
+    const void *from_own = flight_own(from);
+    void *to_own = flight_own(to);
     uint32_t n = MIN(to->n_slots, from->n_slots);
     assert(flight_window(from) <= to->n_slots);
     for (uint32_t seq = from->seq_next - n; seq != from->seq_next; seq++)
@@ -60,6 +73,7 @@ void flight_move(struct flight *to, const struct flight *from)
     t->n_buckets = n_buckets;
     if (!same)
         stats_reset_rtt(t);
+    memcpy(to_own, from_own, own);
 }
 
 struct flight_slot *flight_begin(struct flight *f, uint64_t cookie, uint64_t now_ns, uint32_t *ret_seq)

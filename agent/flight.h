@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The probes of one pair: a ring of those in flight and lately ended, and the pair's counters behind it, in
-// one block of memory. A slot is named by seq modulo the ring's size and believed only with its cookie. Knows
-// no schedule and no other pair.
+// The probes of one pair: a ring of those in flight and lately ended, behind it the pair's counters, and
+// behind those the bytes that the probe's type keeps for itself, in one block of memory. A slot is named by
+// seq modulo the ring's size and believed only with its cookie. Knows no schedule and no other pair.
 #ifndef KUBECANARY_AGENT_FLIGHT_H
 #define KUBECANARY_AGENT_FLIGHT_H
 
@@ -36,17 +36,23 @@ struct flight {
 
 // The slots that a probe of this kind needs: (timeout + grace) / interval + 2, up to a power of two.
 uint16_t flight_slots_for(const struct plan_probe *r);
-struct flight *flight_new(uint16_t n_slots, size_t n_bounds); // zeroed; NULL without memory; free() frees it
-size_t flight_size(uint16_t n_slots, size_t n_bounds);        // 32 + 24 * n_slots + stats_size(n_bounds)
+// Bytes of the probe's type itself with so many slots; a multiple of 8.
+size_t flight_own_size(const struct plan_probe *r, uint16_t n_slots);
+struct flight *flight_new(uint16_t n_slots, size_t n_bounds,
+                          size_t own); // zeroed; NULL without memory; free() frees it
+size_t flight_size(uint16_t n_slots, size_t n_bounds,
+                   size_t own); // 32 + 24 * n_slots + stats_size(n_bounds) + own
 struct stats *flight_stats(const struct flight *f);
+void *flight_own(const struct flight *f);
 static inline uint32_t flight_window(const struct flight *f) // probes from the oldest in flight on
 {
     return f->seq_next - f->seq_old;
 }
 
 // Moves everything that fits from one block to another: counters, ring (to has room for flight_window(from)),
-// schedule, id. The buckets only if both have as many.
-void flight_move(struct flight *to, const struct flight *from);
+// schedule, id. The buckets only if both have as many. Of the type's own bytes the first `own`, which both
+// have.
+void flight_move(struct flight *to, const struct flight *from, size_t own);
 
 // Begins a probe at now_ns and returns its slot; NULL if its slot is still in flight. *ret_seq: its number.
 struct flight_slot *flight_begin(struct flight *f, uint64_t cookie, uint64_t now_ns, uint32_t *ret_seq);

@@ -15,8 +15,12 @@
 struct plan_probe {
     const char *name; // mesh: the probe's name; target: its type in lower case ("icmp"). Label `probe`
     enum spec_probe_type type;
-    uint16_t port; // TCP
+    uint16_t port; // TCP, STAMP
+    uint8_t flows; // STAMP: source ports that a pair's probes take turns over
+    uint8_t dscp;  // STAMP
     bool target;
+    uint16_t own_fixed; // bytes of each pair that are the type's own (engine_own), and for each slot
+    uint16_t own_slot;
     uint64_t interval_ns;
     uint64_t timeout_ns; // answered within: received
     uint64_t grace_ns;   // then, answered within this: late; afterwards lost. One more timeout, at most

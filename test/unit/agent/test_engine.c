@@ -362,10 +362,92 @@ static void test_memory(void)
         CHECK_INT(apply(), 0);
         size_t bytes = engine_memory(engine_plan(en)) / 1000;
         CHECK(bytes <= at[i].bytes && bytes > at[i].bytes - 60);
-        CHECK_INT(flight_size(4, at[i].bounds), 32 + 24 * 4 + stats_size(at[i].bounds));
+        CHECK_INT(flight_size(4, at[i].bounds, 8), 32 + 24 * 4 + stats_size(at[i].bounds) + 8);
         CHECK_INT(flight_slots_for(&engine_plan(en)->probes[0]), 4);
         stop();
     }
+}
+
+// A type's own bytes: zero, kept over reloads, the first ones also when there are more or fewer.
+static int apply_own(uint16_t fixed, uint16_t slot)
+{
+    struct plan *p;
+    struct err e = {0};
+    int r = plan_build(&f.file, &f.peers, "n1", SPEC_NETWORK_POD, engine_plan(en), now, &p, &e);
+    for (size_t i = 0; r == 0 && i < p->n_probes; i++) {
+        p->probes[i].own_fixed = fixed;
+        p->probes[i].own_slot = slot;
+    }
+    return r == 0 ? engine_apply(en, p, now, &e) : r;
+}
+
+static void test_own(void)
+{
+    start();
+    CHECK_INT(apply_own(8, 4), 0);
+    struct engine_own own = engine_own(en, 0);
+    CHECK_INT(own.slots, 4);
+    CHECK_INT((uintptr_t)own.bytes % sizeof(uint64_t), 0);
+    for (unsigned i = 0; i < 24; i++) {
+        CHECK_INT(((uint8_t *)own.bytes)[i], 0);
+        ((uint8_t *)own.bytes)[i] = (uint8_t)(i + 1);
+    }
+    struct engine_token t = next_probe();
+    CHECK_INT(own.id, t.id);
+    static const struct {
+        uint16_t fixed, slot;
+        unsigned bytes, kept;
+    } at[] = {{8, 4, 24, 24}, {16, 4, 32, 24}, {8, 0, 8, 8}, {8, 4, 24, 8}};
+    for (size_t k = 0; k < ARRAY_LEN(at); k++) {
+        size_t before = engine_memory(engine_plan(en));
+        unsigned had = k ? at[k - 1].bytes : 24;
+        CHECK_INT(apply_own(at[k].fixed, at[k].slot), 0);
+        CHECK_INT(engine_memory(engine_plan(en)) - before, (int64_t)at[k].bytes - had);
+        own = engine_own(en, 0);
+        for (unsigned i = 0; i < at[k].bytes; i++)
+            CHECK_INT(((uint8_t *)own.bytes)[i], i < at[k].kept ? i + 1 : 0);
+    }
+    struct engine_reply r = after(1);
+    CHECK(engine_reply(en, &t, &r));
+    CHECK(stats_consistent(st()));
+    stop();
+}
+
+static void test_rename(void)
+{
+    start();
+    CHECK_INT(apply(), 0);
+    struct engine_token t = next_probe(), old = t;
+    engine_rename(en, &t, 77);
+    CHECK_INT(t.cookie, 77);
+    struct engine_reply r = after(1);
+    CHECK(!engine_reply(en, &old, &r));
+    engine_rename(en, &old, 78); // nobody's any more
+    CHECK(engine_reply(en, &t, &r));
+    stop();
+}
+
+// What the far end held is no part of the RTT, unless it says more than there was.
+static void test_held(void)
+{
+    static const struct {
+        uint64_t rtt, held, want; // us
+        enum stats_result result;
+    } at[] = {{500, 200, 300, STATS_RECEIVED},   {500, 500, 0, STATS_RECEIVED},
+              {500, 501, 500, STATS_RECEIVED},   {1000100, 200, 999900, STATS_RECEIVED},
+              {1000100, 2000000, 0, STATS_LATE}, {2000001, 1999999, 0, STATS_LOST}}; // nobody waited so long
+    start();
+    CHECK_INT(apply(), 0);
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        uint64_t sum = st()->rtt_sum_ns, n = st()->results[at[i].result];
+        struct engine_token t = next_probe();
+        struct engine_reply r = after(at[i].rtt * NS_PER_US);
+        r.held_ns = at[i].held * NS_PER_US;
+        CHECK(engine_reply(en, &t, &r));
+        CHECK_INT(st()->results[at[i].result], n + 1);
+        CHECK_INT(st()->rtt_sum_ns - sum, at[i].want * NS_PER_US);
+    }
+    stop();
 }
 
 static const struct check_case cases[] = {
@@ -376,6 +458,9 @@ static const struct check_case cases[] = {
     {"the stamps that can be believed", test_stamps},
     {"an error that quotes little", test_short_error},
     {"a reload keeps counters, flights and phases", test_reload_keeps},
+    {"a type's own bytes", test_own},
+    {"another cookie", test_rename},
+    {"what the far end held", test_held},
     {"paused", test_paused},
     {"sending is spread, and never made up for", test_spread},
     {"ticks", test_ticks},
