@@ -16,7 +16,8 @@
     256 // of an answer or a frame of ours: 64 bytes of ICMP under IPv6, Ethernet and, below a tunnel, all
         // that again
 #define CONTROL 192 // a stamp (64) and an extended error with an IPv6 address (64), with room
-#define RETRIES 4   // of a call that reported an error which the socket held for an earlier packet
+#define CLASS_CONTROL CMSG_SPACE(sizeof(int))
+#define RETRIES 4 // of a call that reported an error which the socket held for an earlier packet
 
 // An skb of one small packet counts for this much against the receive buffer; an answer and a stamp of
 // sending each have one.
@@ -82,6 +83,24 @@ void sock_set_burst(int fd, size_t burst)
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
+// The error queue, stamps and room that every socket of probes has.
+static int set_up(int fd, enum family f, const struct sock_opts *o, bool *ret_tx_stamps, struct err *e)
+{
+    bool v4 = f == FAMILY_IPV4;
+    int on = 1;
+    if (setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on)) != 0)
+        return err_sys(e, errno, "no error queue on a socket");
+    // SOFTWARE alone would hand up receive stamps as well, while any other socket of the machine asks for
+    // them.
+    int flags = (o->no_rx_stamps ? 0 : SOF_TIMESTAMPING_RX_SOFTWARE) |
+                (o->no_tx_stamps ? 0 : SOF_TIMESTAMPING_TX_SOFTWARE);
+    flags |= flags ? SOF_TIMESTAMPING_SOFTWARE : 0;
+    bool stamps = setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof(flags)) == 0;
+    sock_set_burst(fd, o->burst);
+    *ret_tx_stamps = stamps && !o->no_tx_stamps;
+    return 0;
+}
+
 int sock_ping(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, struct err *e)
 {
     bool v4 = f == FAMILY_IPV4;
@@ -91,18 +110,25 @@ int sock_ping(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, str
         return err_set(e, EACCES, "no ping socket: our group is not in net.ipv4.ping_group_range");
     if (fd < 0)
         return err_sys(e, errno, "no ping socket");
+    int r = set_up(fd, f, o, ret_tx_stamps, e);
+    return r < 0 ? r : TAKE_FD(fd);
+}
+
+int sock_udp(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, struct err *e)
+{
+    bool v4 = f == FAMILY_IPV4;
+    CLEANUP_FD int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int on = 1;
-    if (setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on)) != 0)
-        return err_sys(e, errno, "no error queue on a ping socket");
-    // SOFTWARE alone would hand up receive stamps as well, while any other socket of the machine asks for
-    // them.
-    int flags = (o->no_rx_stamps ? 0 : SOF_TIMESTAMPING_RX_SOFTWARE) |
-                (o->no_tx_stamps ? 0 : SOF_TIMESTAMPING_TX_SOFTWARE);
-    flags |= flags ? SOF_TIMESTAMPING_SOFTWARE : 0;
-    bool stamps = setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof(flags)) == 0;
-    sock_set_burst(fd, o->burst);
-    *ret_tx_stamps = stamps && !o->no_tx_stamps;
-    return TAKE_FD(fd);
+    struct sockaddr_storage any = {.ss_family = v4 ? AF_INET : AF_INET6};
+    if (fd < 0)
+        return err_sys(e, errno, "no UDP socket");
+    if (!v4 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0)
+        return err_sys(e, errno, "no UDP socket for IPv6 alone");
+    // Bound now: every packet from here has the same source port, the first one too.
+    if (bind(fd, (struct sockaddr *)&any, v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)) != 0)
+        return err_sys(e, errno, "no UDP port");
+    int r = set_up(fd, f, o, ret_tx_stamps, e);
+    return r < 0 ? r : TAKE_FD(fd);
 }
 
 // --- sending -------------------------------------------------------------------------------------
@@ -122,18 +148,33 @@ static size_t send_some(int fd, struct mmsghdr *m, size_t n, int *ret_err)
     }
 }
 
+static void set_dscp(struct msghdr *m, const struct sock_out *out, uint8_t control[static CLASS_CONTROL])
+{
+    int class = out->dscp << 2;
+    struct cmsghdr *c = (struct cmsghdr *)(void *)control;
+    c->cmsg_level = out->to.family == FAMILY_IPV4 ? IPPROTO_IP : IPPROTO_IPV6;
+    c->cmsg_type = out->to.family == FAMILY_IPV4 ? IP_TOS : IPV6_TCLASS;
+    c->cmsg_len = CMSG_LEN(sizeof(class));
+    memcpy(CMSG_DATA(c), &class, sizeof(class));
+    m->msg_control = control;
+    m->msg_controllen = CMSG_SPACE(sizeof(class));
+}
+
 static void send_batch(int fd, struct sock_out *out, size_t n, size_t at_once)
 {
     struct mmsghdr m[BATCH];
     struct iovec iov[BATCH];
     struct sockaddr_storage to[BATCH];
+    _Alignas(struct cmsghdr) uint8_t control[BATCH][CLASS_CONTROL];
     memset(m, 0, sizeof(m));
     for (size_t i = 0; i < n; i++) {
         iov[i] = (struct iovec){(void *)(uintptr_t)out[i].data, out[i].len};
         m[i].msg_hdr.msg_iov = &iov[i];
         m[i].msg_hdr.msg_iovlen = 1;
-        m[i].msg_hdr.msg_namelen = addr_sockaddr(&out[i].to, 0, &to[i]);
+        m[i].msg_hdr.msg_namelen = addr_sockaddr(&out[i].to, out[i].port, &to[i]);
         m[i].msg_hdr.msg_name = &to[i];
+        if (out[i].dscp)
+            set_dscp(&m[i].msg_hdr, &out[i], control[i]);
     }
     for (size_t i = 0; i < n;) {
         uint64_t now = sock_now();
@@ -196,8 +237,7 @@ static uint64_t stamp_of(const struct cmsghdr *c)
 static void hand_packet(struct mmsghdr *m, const uint8_t *data, sock_packet_fn *packet, void *arg)
 {
     struct sock_packet p = {.data = data, .len = m->msg_len};
-    uint16_t port;
-    if (addr_from_sockaddr(m->msg_hdr.msg_name, &p.from, &port) != 0)
+    if (addr_from_sockaddr(m->msg_hdr.msg_name, &p.from, &p.port) != 0)
         return;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m->msg_hdr); c; c = CMSG_NXTHDR(&m->msg_hdr, c))
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPING)
@@ -220,9 +260,8 @@ static void hand_error(struct mmsghdr *m, const uint8_t *data, sock_error_fn *er
     p.type = ee.ee_type;
     p.code = ee.ee_code;
     p.err = (int)ee.ee_errno;
-    uint16_t port;
     bool from_network = ee.ee_origin == SO_EE_ORIGIN_ICMP || ee.ee_origin == SO_EE_ORIGIN_ICMP6;
-    if (p.stamp || (from_network && addr_from_sockaddr(m->msg_hdr.msg_name, &p.to, &port) == 0))
+    if (p.stamp || (from_network && addr_from_sockaddr(m->msg_hdr.msg_name, &p.to, &p.port) == 0))
         error(&p, arg);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernel's side of packets: unprivileged ping sockets (SOCK_DGRAM, IPPROTO_ICMP/ICMPV6;
-// net.ipv4.ping_group_range must hold our group) with software timestamps of sending and receipt
-// (Documentation/networking/timestamping.rst), batches, and the error queue. Knows bytes, addresses and
-// times, no probes. Kernel stamps are of the real-time clock: they leave this file only converted to
+// net.ipv4.ping_group_range must hold our group) and UDP sockets, with software timestamps of sending and
+// receipt (Documentation/networking/timestamping.rst), batches, and the error queue. Knows bytes, addresses
+// and times, no probes. Kernel stamps are of the real-time clock: they leave this file only converted to
 // CLOCK_MONOTONIC, or as 0 where a step of the clock makes them doubtful.
 #ifndef KUBECANARY_AGENT_SOCK_H
 #define KUBECANARY_AGENT_SOCK_H
@@ -36,6 +36,7 @@ struct sock_packet {
     const uint8_t *data;
     size_t len;
     struct addr from;
+    uint16_t port;    // UDP: from there
     uint64_t real_ns; // kernel's stamp, real time; 0: none
 };
 
@@ -43,13 +44,14 @@ struct sock_packet {
 // error.
 struct sock_error {
     bool stamp;
-    const uint8_t
-        *data; // stamp: the frame; error: our ICMP message from its header on, as far as it was quoted
+    const uint8_t *data; // stamp: the frame; error: our ICMP message from its header on, or our UDP packet's
+                         // payload, as far as it was quoted
     size_t len;
     uint64_t real_ns;   // stamp
     uint8_t type, code; // error: of the ICMP message
     int err;            // error: errno as the kernel maps it; 0: informational
     struct addr to;     // error: where our packet went
+    uint16_t port;      // error: of a UDP packet
 };
 
 typedef void sock_packet_fn(const struct sock_packet *p, void *arg);
@@ -58,11 +60,15 @@ typedef void sock_error_fn(const struct sock_error *p, void *arg);
 // A non-blocking ping socket. *ret_tx_stamps: whether the kernel will stamp transmissions. Returns the
 // descriptor or a negative errno (EACCES: ping_group_range; EAFNOSUPPORT: no such family here).
 MUST_USE int sock_ping(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, struct err *e);
+// As sock_ping, a UDP socket with a port of its own, of the kernel's choice, on all addresses of the family.
+MUST_USE int sock_udp(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, struct err *e);
 // Resizes the receive buffer for a new plan.
 void sock_set_burst(int fd, size_t burst);
 
 struct sock_out {
     struct addr to;
+    uint16_t port; // UDP
+    uint8_t dscp;  // 0..63
     const uint8_t *data;
     size_t len;
     int err; // set: 0, or the errno of the failure
