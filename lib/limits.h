@@ -75,6 +75,21 @@
 #define LIMIT_REFLECT_BATCH 64
 #define LIMIT_REFLECT_BACKLOG 512
 #define LIMIT_REFLECT_PAUSE_NS (100 * NS_PER_MS)
+// The reflector of STAMP. Packet: what an Ethernet frame holds; a longer one is not answered. Batch: packets
+// read at one wake-up. Source rate, a second: the eight probes of a mesh at their shortest interval are 80,
+// and three sources may fall on one place of the table. Rate of all: what takes a tenth of a processor.
+// Sessions: those of 1,000 nodes with sixteen flows in two families, twice; 32 bytes each. Idle: twice the
+// longest that a session of a probe with the default interval and sixteen flows is silent.
+#define LIMIT_STAMP_PACKET 1500
+#define LIMIT_STAMP_BATCH 64
+#define LIMIT_STAMP_SOURCE_RATE 256
+#define LIMIT_STAMP_RATE 20000
+#define LIMIT_STAMP_SESSIONS 65536
+#define LIMIT_STAMP_SOURCES 65536
+#define LIMIT_STAMP_IDLE_NS (32 * NS_PER_S)
+// Source ports of a pair's STAMP probes: one socket each, in each family. The class of service has six bits.
+#define LIMIT_STAMP_FLOWS 16
+#define LIMIT_DSCP 63
 // How long an agent may be asked to go on answering after SIGTERM.
 #define LIMIT_STOP_GRACE_NS (600 * NS_PER_S)
 // Scrapes that stream at the same time: each holds a copy of all counters.
