@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "agent/export_agent.h"
+#include "agent/probe_stamp.h"
 #include "lib/limits.h"
 
 // Text that is made at once: a pair's histogram with 40 bounds and names of 253 bytes that are all quotes is
@@ -18,8 +19,9 @@ struct export_scrape {
     enum metric_format format;
     struct export_agent agent; // copied when the scrape begins
     struct plan *plan;         // held; NULL: no pairs
-    uint8_t *counters;         // plan->n_pairs blocks of `stride` bytes
+    uint8_t *counters;         // plan->n_pairs blocks of `stride` bytes: stats, then uint64_t ways and flows
     size_t stride;
+    size_t n_flows; // of the pair that has most; 0: there is no STAMP pair, and nothing behind the stats
     bool limited;
     size_t n_le;
     char le[LIMIT_BUCKETS][24]; // the bounds as text
@@ -78,35 +80,84 @@ static void write_rtt(struct export_scrape *x, const char *name, const struct st
     metric_u64(&x->text, name, "_count", labels, sum);
 }
 
+static const struct plan_probe *probe_of(const struct export_scrape *x)
+{
+    return &x->plan->probes[x->plan->pairs[x->pair].probe];
+}
+
+static const uint64_t *stamp_of(const struct export_scrape *x, const struct stats *s)
+{
+    return (const uint64_t *)(const void *)((const uint8_t *)s + stats_size(x->plan->n_bounds));
+}
+
+static void write_ways(struct export_scrape *x, const char *name, const struct stats *s)
+{
+    size_t len = x->labels.len;
+    for (enum stamp_path_way w = 0; w < STAMP_PATH_WAYS && probe_of(x)->type == SPEC_STAMP; w++) {
+        metric_label(&x->labels, "direction", stamp_path_way_name(w));
+        metric_u64(&x->text, name, "_total", buf_text(&x->labels), stamp_of(x, s)[w]);
+        x->labels.len = len;
+    }
+}
+
+static void write_flows(struct export_scrape *x, const char *name, const struct stats *s)
+{
+    size_t len = x->labels.len;
+    unsigned flows = probe_of(x)->flows > 1 ? probe_of(x)->flows : 0;
+    for (unsigned f = 0; f < flows; f++) {
+        char number[12];
+        snprintf(number, sizeof(number), "%u", f);
+        metric_label(&x->labels, "flow", number);
+        metric_u64(&x->text, name, "_total", buf_text(&x->labels), stamp_of(x, s)[STAMP_PATH_WAYS + f]);
+        x->labels.len = len;
+    }
+}
+
+enum pair_needs { ALWAYS, DETAIL, STAMP, FLOWS }; // when a family is there
+
 static const struct {
     enum metric_type type;
     const char *name;
     const char *unit;
     const char *help;
     pair_fn *write;
+    enum pair_needs needs;
 } pair_families[] = {
     {METRIC_COUNTER, "kubecanary_probe_sent", NULL,
      "Probes begun. Each ends in exactly one result: sent = sum of results + in flight, in every scrape.",
-     write_sent},
+     write_sent, ALWAYS},
     {METRIC_COUNTER, "kubecanary_probe_results", NULL,
      "Probes ended: received (within the timeout), late (after it), lost, corrupt (wrong bytes), unreachable (refused "
      "by network or destination), send_error (never left this host).",
-     write_results},
+     write_results, ALWAYS},
     {METRIC_GAUGE, "kubecanary_probes_in_flight", NULL,
-     "Probes that have neither been answered nor given up.", write_in_flight},
+     "Probes that have neither been answered nor given up.", write_in_flight, ALWAYS},
     {METRIC_COUNTER, "kubecanary_probe_duplicates", NULL, "Answers beyond the first to a probe.",
-     write_duplicates},
+     write_duplicates, ALWAYS},
     {METRIC_COUNTER, "kubecanary_probe_reordered", NULL,
-     "Answers that came after the answer to a later probe of the same pair.", write_reordered},
+     "Answers that came after the answer to a later probe of the same pair.", write_reordered, ALWAYS},
+    {METRIC_COUNTER, "kubecanary_probe_path_lost", NULL,
+     "STAMP probes lost, by the way they were lost on, as far as the reflector's numbers tell: forward (they did not "
+     "reach it), backward (its answers were lost).",
+     write_ways, STAMP},
+    {METRIC_COUNTER, "kubecanary_probe_flow_lost", NULL,
+     "STAMP probes lost, by flow (source port); each flow of a pair has the same share of its probes.",
+     write_flows, FLOWS},
     {METRIC_HISTOGRAM, "kubecanary_probe_rtt_seconds", "seconds",
      "Round-trip time of the probes received, from the kernel's timestamps of sending and receipt where it gives them.",
-     write_rtt},
+     write_rtt, DETAIL},
 };
 #define SERIES_WITHOUT_HISTOGRAM (1 + STATS_RESULTS + 1 + 1 + 1)
 
-uint64_t export_series(const struct plan *p, bool histograms)
+uint64_t export_series(const struct plan *p, bool detail)
 {
-    return p->n_pairs * (SERIES_WITHOUT_HISTOGRAM + (histograms ? p->n_bounds + 3 : 0));
+    uint64_t n = p->n_pairs * (SERIES_WITHOUT_HISTOGRAM + (detail ? p->n_bounds + 3 : 0));
+    for (size_t i = 0; i < p->n_pairs; i++) {
+        const struct plan_probe *r = &p->probes[p->pairs[i].probe];
+        n += r->type == SPEC_STAMP ? STAMP_PATH_WAYS : 0;
+        n += detail && r->flows > 1 ? r->flows : 0;
+    }
+    return n;
 }
 
 bool export_limited(const struct plan *p)
@@ -132,11 +183,22 @@ static void label_pair(struct export_scrape *x, size_t i)
     metric_label(&x->labels, "family", addr_family_name((enum family)pair->family));
 }
 
+static bool is_there(const struct export_scrape *x, enum pair_needs needs)
+{
+    switch (needs) {
+    case ALWAYS: return true;
+    case DETAIL: return !x->limited;
+    case STAMP: return x->n_flows > 0;
+    case FLOWS: return x->n_flows > 1 && !x->limited;
+    }
+    return false;
+}
+
 // Adds the next piece: one pair's share of the present family, with the family's header before the first.
 static void make_pair_piece(struct export_scrape *x)
 {
     size_t family = x->step - 1;
-    bool skip = !x->plan || (pair_families[family].write == write_rtt && x->limited);
+    bool skip = !x->plan || !is_there(x, pair_families[family].needs);
     if (x->pair == 0 && !skip)
         metric_family(&x->text, x->format, pair_families[family].type, pair_families[family].name,
                       pair_families[family].unit, pair_families[family].help);
@@ -195,17 +257,33 @@ static void write_bounds(struct export_scrape *x)
     buf_release(&text);
 }
 
+static void copy_stamp(const struct engine *en, size_t i, size_t n_flows, uint64_t *to)
+{
+    const struct stamp_path *path = probe_stamp_path(en, i);
+    for (unsigned k = 0; k < STAMP_PATH_WAYS; k++)
+        to[k] = path ? path->lost[k] : 0;
+    for (unsigned k = 0; k < n_flows; k++)
+        to[STAMP_PATH_WAYS + k] = path ? stamp_path_flow_lost(path, k) : 0;
+}
+
 static int copy_counters(struct export_scrape *x, const struct prober *p)
 {
     struct plan *plan = p ? prober_plan(p) : NULL;
     if (!plan)
         return 0;
-    x->stride = stats_size(plan->n_bounds);
+    for (size_t i = 0; i < plan->n_probes; i++)
+        x->n_flows = MAX(x->n_flows, (size_t)plan->probes[i].flows);
+    size_t size = stats_size(plan->n_bounds);
+    x->stride = size + (x->n_flows ? (STAMP_PATH_WAYS + x->n_flows) * sizeof(uint64_t) : 0);
     x->counters = malloc(plan->n_pairs * x->stride + 1);
     if (!x->counters)
         return -ENOMEM;
-    for (size_t i = 0; i < plan->n_pairs; i++)
-        memcpy(x->counters + i * x->stride, engine_stats(prober_engine(p), i), x->stride);
+    for (size_t i = 0; i < plan->n_pairs; i++) {
+        uint8_t *to = x->counters + i * x->stride;
+        memcpy(to, engine_stats(prober_engine(p), i), size);
+        if (x->n_flows)
+            copy_stamp(prober_engine(p), i, x->n_flows, (uint64_t *)(void *)(to + size));
+    }
     x->plan = plan_hold(plan);
     x->limited = export_limited(plan);
     write_bounds(x);

@@ -8,6 +8,7 @@
 #include "agent/inputs.h"
 #include "agent/prober.h"
 #include "agent/reflect.h"
+#include "agent/reflect_stamp.h"
 #include "lib/metric.h"
 #include "lib/serve.h"
 
@@ -15,6 +16,7 @@ struct export_sources { // what is read; NULL: not there (yet)
     const struct prober *prober;
     const struct inputs_state *inputs;
     const struct reflect *reflect;
+    const struct reflect_stamp *stamp;
 };
 
 // One scrape. NULL without memory.
@@ -25,9 +27,9 @@ void export_free(void *scrape); // takes NULL; void for serve_response.done
 // serve_response.read.
 ssize_t export_read(void *scrape, char *out, size_t max);
 
-// Sample lines of a scrape that go with the pairs of a plan (histograms included, if `histograms`).
-uint64_t export_series(const struct plan *p, bool histograms);
-// Whether the plan's series would exceed its series_limit with histograms: they are left out then.
+// Sample lines of a scrape that go with the pairs of a plan (detail: with histograms and flows).
+uint64_t export_series(const struct plan *p, bool detail);
+// Whether the plan's series would exceed its series_limit with that detail: it is left out then.
 bool export_limited(const struct plan *p);
 
 #endif

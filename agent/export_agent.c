@@ -20,6 +20,8 @@ void export_agent_read(const struct export_sources *from, struct export_agent *r
         ret->reflected = reflect_accepted(from->reflect);
         ret->reflect_failed = reflect_failed(from->reflect);
     }
+    if (from->stamp)
+        reflect_stamp_stats(from->stamp, &ret->stamp);
     const struct plan *p = from->prober ? prober_plan(from->prober) : NULL;
     if (p) {
         ret->has_plan = true;
@@ -126,12 +128,28 @@ static void write_fleet(const struct writer *w, const struct export_agent *a)
         gauge(w, "kubecanary_paused", NULL, "1: the fleet is paused and nothing is sent.", a->paused);
         gauge(w, "kubecanary_series", NULL, "Series of pairs in this scrape.", a->series);
         gauge(w, "kubecanary_series_limited", NULL,
-              "1: with RTT histograms seriesLimit would be exceeded, so they are left out.", a->limited);
+              "1: with RTT histograms and loss by flow seriesLimit would be exceeded, so they are left out.",
+              a->limited);
     }
     counter(w, "kubecanary_agent_reflected", "TCP connections of peers' probes accepted.", a->reflected);
     counter(w, "kubecanary_agent_reflect_failures",
             "Times that connections had to wait because descriptors or memory had run out.",
             a->reflect_failed);
+}
+
+static void write_stamp(const struct writer *w, const struct reflect_stamp_stats *s)
+{
+    counter(w, "kubecanary_agent_stamp_reflected", "STAMP packets answered.", s->answered);
+    counter(w, "kubecanary_agent_stamp_stateless",
+            "Of these, with the sender's own number, as there was no room for another session.",
+            s->stateless);
+    metric_family(w->out, w->format, METRIC_COUNTER, "kubecanary_agent_stamp_refused", NULL,
+                  "Packets to the STAMP reflector that were not answered.");
+    for (enum reflect_stamp_refusal i = 0; i < REFLECT_STAMP_REFUSALS; i++)
+        sample(w, "kubecanary_agent_stamp_refused", "_total", "reason", reflect_stamp_refusal_name(i),
+               s->refused[i]);
+    gauge(w, "kubecanary_agent_stamp_sessions", NULL, "Sessions that the STAMP reflector remembers.",
+          s->sessions);
 }
 
 static void write_stats(const struct writer *w, const struct stats_agent *s)
@@ -207,6 +225,7 @@ void export_agent_write(const struct export_agent *a, enum metric_format f, stru
     write_build(&w);
     write_config(&w, a);
     write_fleet(&w, a);
+    write_stamp(&w, &a->stamp);
     write_stats(&w, &a->stats);
     write_allocator(&w, &a->allocator);
     write_process(&w, &a->process);

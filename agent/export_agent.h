@@ -16,6 +16,7 @@ struct export_agent {
     uint64_t loaded_real;
     uint64_t reflected;
     uint64_t reflect_failed;
+    struct reflect_stamp_stats stamp;
     bool has_plan;
     bool paused;
     bool limited;

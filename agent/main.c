@@ -4,12 +4,14 @@
 // here, and logged once.
 #include <errno.h>
 #include <signal.h>
+#include <sys/random.h>
 
 #include "agent/cli.h"
 #include "agent/export.h"
 #include "agent/inputs.h"
 #include "agent/prober.h"
 #include "agent/reflect.h"
+#include "agent/reflect_stamp.h"
 #include "agent/runtime.h"
 #include "agent/web.h"
 #include "lib/limits.h"
@@ -21,30 +23,63 @@ struct agent {
     struct loop *loop;
     struct prober *prober;
     struct reflect *reflect;
+    struct reflect_stamp *stamp;
     struct inputs *inputs;
     struct web *web;
     struct loop_timer stop;
     bool leaving;
 };
 
-// The new listener first: if the port is not to be had, the old one stays.
-static int set_reflector(struct agent *a, uint16_t port, struct err *e)
+static uint64_t random_seed(void)
 {
-    if (a->reflect && (reflect_port(a->reflect) == port))
-        return 0;
-    struct reflect *r = reflect_new(a->loop, &a->cli->listen, port, e);
-    if (!r)
+    uint64_t seed = 0;
+    while (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        ; // it was interrupted
+    return seed;
+}
+
+// Room for every session that the peers' agents will have with this one.
+static int expect_sessions(struct reflect_stamp *r, const struct inputs_files *f, struct err *e)
+{
+    const struct spec_mesh *m = &f->agent.spec.mesh;
+    size_t flows = 0, sources = f->peers.n * FAMILIES;
+    for (size_t i = 0; i < m->n_probes; i++)
+        if (m->probes[i].type == SPEC_STAMP)
+            flows += MAX(m->probes[i].flows, 1);
+    return flows ? reflect_stamp_expect(r, sources * flows, sources, e) : 0;
+}
+
+// The new listeners first: if a port is not to be had, the old ones stay.
+static int set_reflectors(struct agent *a, const struct inputs_files *f, struct err *e)
+{
+    const struct spec_ports *ports = &f->agent.ports;
+    struct reflect *tcp = a->reflect;
+    struct reflect_stamp *stamp = a->stamp;
+    if (!tcp || reflect_port(tcp) != ports->tcp)
+        tcp = reflect_new(a->loop, &a->cli->listen, ports->tcp, e);
+    if (!tcp)
         return err_at(e, "ports.tcp");
-    reflect_free(a->reflect);
-    a->reflect = r;
-    web_set_reflect(a->web, r);
+    if (!stamp || reflect_stamp_port(stamp) != ports->stamp)
+        stamp = reflect_stamp_new(a->loop, &a->cli->listen, ports->stamp, random_seed(), e);
+    int r = stamp ? expect_sessions(stamp, f, e) : err_at(e, "ports.stamp");
+    struct reflect *tcp_out = r == 0 ? a->reflect : tcp;
+    struct reflect_stamp *stamp_out = r == 0 ? a->stamp : stamp;
+    if (tcp != a->reflect)
+        reflect_free(tcp_out);
+    if (stamp != a->stamp)
+        reflect_stamp_free(stamp_out);
+    if (r < 0)
+        return r;
+    a->reflect = tcp;
+    a->stamp = stamp;
+    web_set_reflect(a->web, tcp, stamp);
     return 0;
 }
 
 static int on_files(const struct inputs_files *f, void *arg, struct err *e)
 {
     struct agent *a = arg;
-    int r = set_reflector(a, f->agent.ports.tcp, e);
+    int r = set_reflectors(a, f, e);
     if (r < 0)
         return r;
     return a->leaving ? 0 : prober_apply(a->prober, &f->agent, &f->peers, e);
@@ -107,6 +142,7 @@ static void release(struct agent *a)
     inputs_free(a->inputs);
     web_free(a->web);
     reflect_free(a->reflect);
+    reflect_stamp_free(a->stamp);
     prober_free(a->prober);
     loop_free(a->loop);
 }
@@ -144,7 +180,7 @@ static int check(const struct cli *c)
            plan->paused ? ", paused" : "");
     printf("%zu pairs, %.3f packets a second\n", plan->n_live, (double)plan->packets_per_ks / 1000);
     printf("%llu series%s\n", (unsigned long long)export_series(plan, !export_limited(plan)),
-           export_limited(plan) ? " (seriesLimit: without histograms)" : "");
+           export_limited(plan) ? " (seriesLimit: without histograms and flows)" : "");
     printf("%zu bytes for the plan and its counters\n", engine_memory(plan));
     if (!peers_find(&files.peers, c->node) && files.agent.spec.mesh.present)
         printf("note: no peer is named %s\n", c->node);

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "agent/stamp_path.h"
 #include "lib/topo.h"
 
 #define TEXT_CHUNK 2048
@@ -141,19 +142,15 @@ static int set_names(struct plan *p, const char *fleet, const char *node, const 
     return p->fleet && p->node && p->zone ? 0 : -ENOMEM;
 }
 
-static int add_probe(struct plan *p, const char *name, enum spec_probe_type type, uint16_t port, bool target,
-                     uint64_t interval_ns, uint64_t timeout_ns)
+// A probe of its own name; what follows from the type and the times is filled in here.
+static int add_probe(struct plan *p, const char *name, const struct plan_probe *as)
 {
     struct plan_probe *r = &p->probes[p->n_probes];
-    *r = (struct plan_probe){
-        .type = type,
-        .port = port,
-        .target = target,
-        .interval_ns = interval_ns,
-        .timeout_ns = timeout_ns,
-        .grace_ns = MIN(timeout_ns, LIMIT_GRACE_NS),
-        .name = text_add(p, name),
-    };
+    *r = *as;
+    r->grace_ns = MIN(r->timeout_ns, LIMIT_GRACE_NS);
+    r->own_fixed = r->type == SPEC_STAMP ? (uint16_t)stamp_path_fixed(r->flows) : 0;
+    r->own_slot = r->type == SPEC_STAMP ? STAMP_PATH_SLOT : 0;
+    r->name = text_add(p, name);
     if (!r->name)
         return -ENOMEM;
     p->n_probes++;
@@ -169,13 +166,24 @@ static struct plan_dest *add_dest(struct plan *p, const char *name, const char *
     return &p->dests[p->n_dests++];
 }
 
+// As spec_forecast counts them.
+static uint64_t packets_of(enum spec_probe_type type)
+{
+    switch (type) {
+    case SPEC_ICMP: return 1;
+    case SPEC_TCP: return 3;
+    case SPEC_STAMP: return 2;
+    }
+    return 1;
+}
+
 static void add_pair(struct plan *p, size_t dest, size_t probe, enum family f)
 {
     const struct plan_probe *r = &p->probes[probe];
     p->pairs[p->n_pairs++] =
         (struct plan_pair){.dest = (uint32_t)dest, .probe = (uint16_t)probe, .family = (uint8_t)f};
     p->n_live++;
-    p->packets_per_ks += 1000 * NS_PER_S * (r->type == SPEC_TCP ? 3 : 1) / r->interval_ns;
+    p->packets_per_ks += 1000 * NS_PER_S * packets_of(r->type) / r->interval_ns;
     if (p->min_interval_ns == 0 || r->interval_ns < p->min_interval_ns)
         p->min_interval_ns = r->interval_ns;
 }
@@ -236,8 +244,15 @@ static int add_mesh(struct plan *p, const struct spec_agent_file *file, const st
     const struct spec_mesh *m = &file->spec.mesh;
     for (size_t i = 0; mesh->probing && i < m->n_probes; i++) {
         const struct spec_probe *r = &m->probes[i];
-        if (add_probe(p, r->name, r->type, r->type == SPEC_TCP ? file->ports.tcp : 0, false, r->interval_ns,
-                      r->timeout_ns) != 0)
+        struct plan_probe as = {.type = r->type, .interval_ns = r->interval_ns, .timeout_ns = r->timeout_ns};
+        if (r->type == SPEC_TCP)
+            as.port = file->ports.tcp;
+        if (r->type == SPEC_STAMP) {
+            as.port = file->ports.stamp;
+            as.flows = (uint8_t)MAX(r->flows, 1);
+            as.dscp = (uint8_t)r->dscp;
+        }
+        if (add_probe(p, r->name, &as) != 0)
             return -ENOMEM;
     }
     for (size_t i = 0; i < mesh->peers->n; i++) {
@@ -259,8 +274,12 @@ static int add_targets(struct plan *p, const struct spec *s)
     for (size_t i = 0; i < s->n_targets; i++) {
         const struct spec_target *t = &s->targets[i];
         struct plan_dest *d = add_dest(p, t->name, "", true);
-        if (!d || add_probe(p, spec_probe_type_label(t->type), t->type, t->port, true, t->interval_ns,
-                            t->timeout_ns) != 0)
+        struct plan_probe as = {.type = t->type,
+                                .port = t->port,
+                                .target = true,
+                                .interval_ns = t->interval_ns,
+                                .timeout_ns = t->timeout_ns};
+        if (!d || add_probe(p, spec_probe_type_label(t->type), &as) != 0)
             return -ENOMEM;
         d->addr[t->address.family] = t->address;
         add_pair(p, p->n_dests - 1, p->n_probes - 1, t->address.family);
@@ -295,7 +314,7 @@ static int carry_pair(struct plan *p, struct carry *c, const struct plan *old, s
         c->dests[o->dest] = (uint32_t)p->n_dests;
     }
     if (!c->probes[o->probe]) {
-        if (add_probe(p, op->name, op->type, op->port, op->target, op->interval_ns, op->timeout_ns) != 0)
+        if (add_probe(p, op->name, op) != 0)
             return -ENOMEM;
         c->probes[o->probe] = (uint32_t)p->n_probes;
     }

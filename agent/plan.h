@@ -71,7 +71,7 @@ struct plan {
     uint64_t gone_until_ns;    // when to call plan_prune; UINT64_MAX: nothing is gone
     size_t peers[PEER_STATES]; // peers but ourselves, by state: kubecanary_peers
     size_t coverage;           // Ready peers that probe this node: kubecanary_coverage_peers
-    uint64_t packets_per_ks;   // that this agent sends in 1,000 s (ICMP 1, TCP 3)
+    uint64_t packets_per_ks;   // that this agent sends in 1,000 s (ICMP 1, TCP 3, STAMP 2)
     uint64_t min_interval_ns;  // the shortest of the live pairs; 0 without any
 
     struct plan_text *text; // the memory of the names

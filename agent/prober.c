@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "agent/probe_icmp.h"
+#include "agent/probe_stamp.h"
 #include "agent/probe_tcp.h"
 
 #define PRUNE_AGAIN_NS (10 * NS_PER_S) // after a failure, which can only be memory
@@ -20,6 +21,7 @@ struct prober {
     struct engine *engine;
     struct probe_icmp *icmp;
     struct probe_tcp *tcp;
+    struct probe_stamp *stamp;
     struct sock_clock clock;
     struct engine_send *due; // burst entries
     size_t burst;
@@ -40,6 +42,17 @@ static void fill_random(uint64_t *out, size_t n, void *arg UNUSED)
     }
 }
 
+// Puts a plan in force and takes it; on failure everything is as before, the plan the caller's.
+static int change_plan(struct prober *p, struct plan *plan, uint64_t now_ns, struct err *e)
+{
+    int r = probe_stamp_reserve(p->stamp, plan, p->burst, e);
+    if (r == 0)
+        r = engine_apply(p->engine, plan, now_ns, e);
+    if (r == 0)
+        probe_stamp_apply(p->stamp);
+    return r;
+}
+
 static void prune(struct prober *p, uint64_t now_ns)
 {
     struct plan *old = engine_plan(p->engine), *plan;
@@ -49,7 +62,7 @@ static void prune(struct prober *p, uint64_t now_ns)
     p->prune_ns = now_ns + PRUNE_AGAIN_NS;
     if (plan_prune(old, now_ns, &plan, &e) != 0)
         return;
-    if (engine_apply(p->engine, plan, now_ns, &e) != 0)
+    if (change_plan(p, plan, now_ns, &e) != 0)
         plan_free(plan);
 }
 
@@ -61,9 +74,11 @@ static void on_tick(struct loop_timer *t, void *arg)
     if (sock_clock_sample(&p->clock))
         engine_agent(p->engine)->clock_steps++;
     probe_icmp_drain(p->icmp, &p->clock, now);
+    probe_stamp_drain(p->stamp, &p->clock, now);
     probe_tcp_drain(p->tcp, now);
     size_t n = engine_due(p->engine, now, p->due, MIN(p->burst, engine_burst(p->engine)));
     probe_icmp_send(p->icmp, p->due, n);
+    probe_stamp_send(p->stamp, p->due, n);
     probe_tcp_send(p->tcp, p->due, n);
     prune(p, now);
 
@@ -90,7 +105,8 @@ struct prober *prober_new(struct loop *l, const char *node, enum spec_network ne
     p->network = network;
     p->engine = engine_new(fill_random, NULL, e);
     p->icmp = p->engine ? probe_icmp_new(p->engine, o ? o : &plain, e) : NULL;
-    p->tcp = p->icmp ? probe_tcp_new(p->engine, e) : NULL;
+    p->stamp = p->icmp ? probe_stamp_new(p->engine, o ? o : &plain, e) : NULL;
+    p->tcp = p->stamp ? probe_tcp_new(p->engine, e) : NULL;
     if (!p->tcp || loop_timer_set(l, &p->timer, loop_now(l), on_tick, p, e) != 0) {
         prober_free(p);
         return NULL;
@@ -104,6 +120,7 @@ void prober_free(struct prober *p)
         return;
     loop_timer_cancel(p->loop, &p->timer);
     probe_tcp_free(p->tcp);
+    probe_stamp_free(p->stamp);
     probe_icmp_free(p->icmp);
     engine_free(p->engine);
     free(p->due);
@@ -127,7 +144,7 @@ int prober_apply(struct prober *p, const struct spec_agent_file *file, const str
     }
     p->due = due;
     p->burst = MAX(p->burst, most);
-    r = engine_apply(p->engine, plan, now, e);
+    r = change_plan(p, plan, now, e);
     if (r != 0) {
         plan_free(plan);
         return r;
@@ -166,7 +183,8 @@ bool prober_ready(const struct prober *p, const struct err **ret)
         if (!plan->pairs[i].gone && plan->probes[plan->pairs[i].probe].type == SPEC_ICMP)
             needed[plan->pairs[i].family] = true;
     for (unsigned f = 0; f < FAMILIES; f++)
-        if (needed[f] && !probe_icmp_ready(p->icmp, (enum family)f, ret))
+        if ((needed[f] && !probe_icmp_ready(p->icmp, (enum family)f, ret)) ||
+            !probe_stamp_ready(p->stamp, (enum family)f, ret))
             return false;
     return true;
 }

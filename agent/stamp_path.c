@@ -10,6 +10,8 @@
 // far, so its numbers are not of one reflector.
 #define PATIENCE 32
 
+#define LONGEST (UINT32_C(1) << 31) // probes after which numbers begin at 1 again
+
 enum state { EMPTY, SENT, ANSWERED, SPOILT, SPOILT_ANSWERED };
 
 struct entry {
@@ -74,8 +76,12 @@ static struct entry *find(const struct stamp_path *p, uint32_t seq)
 static void shape(struct stamp_path *p, unsigned flows, uint16_t slots, uint32_t seq)
 {
     unsigned keep = MIN(p->flows, flows);
-    p->old_base = p->base;
-    p->old_flows = p->flows;
+    if (p->next != p->base) { // nothing is on its way from a shape in which nothing has begun
+        p->old_base = p->base;
+        p->old_flows = p->flows;
+    }
+    if (p->next != seq) // of what was skipped nothing is known
+        p->old_flows = 0;
     p->base = p->next = seq;
     p->flows = (uint8_t)flows;
     p->slots = slots;
@@ -160,7 +166,7 @@ void stamp_path_fit(struct stamp_path *p, unsigned flows, uint16_t slots)
 unsigned stamp_path_begin(struct stamp_path *p, unsigned flows, uint16_t slots, uint32_t seq,
                           uint32_t *ret_number)
 {
-    if (p->flows != flows || p->slots != slots || p->next != seq)
+    if (p->flows != flows || p->slots != slots || p->next != seq || seq - p->base >= LONGEST)
         shape(p, flows, slots, seq);
     if (seq - p->base >= slots)
         leave(p, seq - slots);
@@ -213,12 +219,18 @@ void stamp_path_answered(struct stamp_path *p, uint32_t seq, uint32_t reflector)
     }
 }
 
+// Whether so many probes had that number in that flow among them: exactly that, not modulo 2^32.
+static bool in_shape(uint32_t number, unsigned flow, unsigned flows, uint32_t begun)
+{
+    return number > 0 && flow < flows && (uint64_t)(number - 1) * flows + flow < begun;
+}
+
 unsigned stamp_path_seq(const struct stamp_path *p, unsigned flow, uint32_t number, uint32_t ret[static 2])
 {
     unsigned n = 0;
-    if (flow < p->flows)
+    if (in_shape(number, flow, p->flows, p->next - p->base))
         ret[n++] = p->base + (number - 1) * p->flows + flow;
-    if (flow < p->old_flows)
+    if (in_shape(number, flow, p->old_flows, p->base - p->old_base))
         ret[n++] = p->old_base + (number - 1) * p->old_flows + flow;
     return n;
 }

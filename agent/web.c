@@ -186,9 +186,10 @@ void web_set_inputs(struct web *w, const struct inputs_state *s)
     w->from.inputs = s;
 }
 
-void web_set_reflect(struct web *w, const struct reflect *r)
+void web_set_reflect(struct web *w, const struct reflect *tcp, const struct reflect_stamp *stamp)
 {
-    w->from.reflect = r;
+    w->from.reflect = tcp;
+    w->from.stamp = stamp;
 }
 
 void web_set_leaving(struct web *w)

@@ -21,7 +21,7 @@ void web_free(struct web *w);                                                 //
 uint16_t web_port(const struct web *w);
 // What comes later than the server itself; NULL: gone again.
 void web_set_inputs(struct web *w, const struct inputs_state *s);
-void web_set_reflect(struct web *w, const struct reflect *r);
+void web_set_reflect(struct web *w, const struct reflect *tcp, const struct reflect_stamp *stamp);
 // From now on /readyz says 503.
 void web_set_leaving(struct web *w);
 

@@ -9,12 +9,22 @@
 
 const char *spec_probe_type_name(enum spec_probe_type t)
 {
-    return t == SPEC_TCP ? "TCP" : "ICMP";
+    switch (t) {
+    case SPEC_ICMP: return "ICMP";
+    case SPEC_TCP: return "TCP";
+    case SPEC_STAMP: return "STAMP";
+    }
+    return "";
 }
 
 const char *spec_probe_type_label(enum spec_probe_type t)
 {
-    return t == SPEC_TCP ? "tcp" : "icmp";
+    switch (t) {
+    case SPEC_ICMP: return "icmp";
+    case SPEC_TCP: return "tcp";
+    case SPEC_STAMP: return "stamp";
+    }
+    return "";
 }
 
 const char *spec_network_name(enum spec_network n)

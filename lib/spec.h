@@ -12,7 +12,7 @@
 #include "lib/err.h"
 #include "lib/limits.h"
 
-enum spec_probe_type { SPEC_ICMP, SPEC_TCP };
+enum spec_probe_type { SPEC_ICMP, SPEC_TCP, SPEC_STAMP };
 enum spec_network { SPEC_NETWORK_POD, SPEC_NETWORK_NODE };
 enum spec_topology_type { SPEC_FULL, SPEC_SAMPLED, SPEC_ZONAL };
 enum spec_allocator_type { SPEC_ALLOCATOR_SYSTEM, SPEC_ALLOCATOR_JEMALLOC };
@@ -22,6 +22,8 @@ struct spec_probe { // one kind of probe that every pair of the mesh runs
     enum spec_probe_type type;
     uint64_t interval_ns;
     uint64_t timeout_ns; // may be longer than the interval
+    uint16_t flows;      // STAMP; 0: not set, which means 1
+    uint16_t dscp;       // STAMP
 };
 
 struct spec_target { // one named destination that every agent probes

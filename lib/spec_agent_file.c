@@ -83,6 +83,10 @@ static void write_probes(const struct spec_mesh *mesh, struct buf *out)
         buf_str(out, "- {name: ");
         yamlout_text(out, p->name);
         buf_fmt(out, ", type: %s", spec_probe_type_name(p->type));
+        if (p->flows)
+            buf_fmt(out, ", flows: %u", p->flows);
+        if (p->dscp)
+            buf_fmt(out, ", dscp: %u", p->dscp);
         write_times(p->interval_ns, p->timeout_ns, out);
     }
 }
@@ -124,5 +128,5 @@ void spec_agent_file_render(const struct spec_agent_file *f, struct buf *out)
     write_probes(&f->spec.mesh, out);
     write_targets(&f->spec, out);
     write_metrics(&f->spec.metrics, out);
-    buf_fmt(out, "ports: {http: %u, tcp: %u}\n", f->ports.http, f->ports.tcp);
+    buf_fmt(out, "ports: {http: %u, tcp: %u, stamp: %u}\n", f->ports.http, f->ports.tcp, f->ports.stamp);
 }

@@ -11,18 +11,33 @@
 
 #define PACKETS_ICMP 1
 #define PACKETS_TCP 3
+#define PACKETS_STAMP 2 // the probe, and our reflector's answer to a peer that asks as often
 // A pair's series: sent, six results, duplicates, reordered, in flight; a histogram has its buckets, +Inf,
 // sum and count.
 #define SERIES_COUNTERS 10
 #define SERIES_HISTOGRAM 3
+// Of a STAMP pair: what was lost on each way. With several flows, the loss of each.
+#define SERIES_WAYS 2
 // The agent's own: runtime, configuration, delays (two histograms), peers, build.
 #define SERIES_FIXED 100
 // rate() wants at least two samples in the range even when one scrape is late; four is what the Prometheus
 // project advises.
 #define WINDOW_SCRAPES 4
 
+static int check_stamp(const struct spec_probe *p, struct err *e)
+{
+    const char *field = p->flows ? "flows" : p->dscp ? "dscp" : NULL;
+    if (p->type == SPEC_STAMP || !field)
+        return 0;
+    err_set(e, EINVAL, "is accepted with type STAMP only");
+    return err_at(e, "%s", field);
+}
+
 int spec_check_probes(const struct spec *s, struct err *e)
 {
+    for (size_t i = 0; i < s->mesh.n_probes; i++)
+        if (check_stamp(&s->mesh.probes[i], e) < 0)
+            return err_at(e, "probes[%zu]", i);
     for (size_t i = 1; i < s->mesh.n_probes; i++) {
         for (size_t j = 0; j < i; j++) {
             if (strcmp(s->mesh.probes[i].name, s->mesh.probes[j].name) != 0)
@@ -281,7 +296,7 @@ static uint64_t probes_per_ks(uint64_t interval_ns)
 
 static uint64_t packets_per_ks(enum spec_probe_type type, uint64_t interval_ns)
 {
-    uint64_t packets = type == SPEC_TCP ? PACKETS_TCP : PACKETS_ICMP;
+    uint64_t packets = type == SPEC_TCP ? PACKETS_TCP : type == SPEC_STAMP ? PACKETS_STAMP : PACKETS_ICMP;
     return interval_ns ? packets * 1000 * NS_PER_S / interval_ns : 0;
 }
 
@@ -297,11 +312,27 @@ static uint64_t peers_of_one(const struct spec *s, const struct spec_scale *scal
     return topo_degree(&s->mesh.topology, &scale->size) * families_of(s, scale);
 }
 
+static uint64_t pairs_of(const struct spec *s, uint64_t agents, uint64_t peers)
+{
+    return peers * s->mesh.n_probes + agents * s->n_targets;
+}
+
+// The series that are not given up for the limit.
+static uint64_t counters_of(const struct spec *s, uint64_t agents, uint64_t peers)
+{
+    uint64_t ways = 0;
+    for (size_t i = 0; i < s->mesh.n_probes; i++)
+        ways += s->mesh.probes[i].type == SPEC_STAMP ? peers * SERIES_WAYS : 0;
+    return agents * SERIES_FIXED + pairs_of(s, agents, peers) * SERIES_COUNTERS + ways;
+}
+
 // The load of so many agents that have so many peers (by family) between them.
 static struct spec_load load_of(const struct spec *s, uint64_t agents, uint64_t peers)
 {
-    struct spec_load load = {.pairs = peers * s->mesh.n_probes + agents * s->n_targets};
+    struct spec_load load = {.pairs = pairs_of(s, agents, peers)};
+    uint64_t flows = 0;
     for (size_t i = 0; i < s->mesh.n_probes; i++) {
+        flows += s->mesh.probes[i].flows > 1 ? peers * s->mesh.probes[i].flows : 0;
         load.probes_per_ks += peers * probes_per_ks(s->mesh.probes[i].interval_ns);
         load.packets_per_ks += peers * packets_per_ks(s->mesh.probes[i].type, s->mesh.probes[i].interval_ns);
     }
@@ -309,16 +340,17 @@ static struct spec_load load_of(const struct spec *s, uint64_t agents, uint64_t 
         load.probes_per_ks += agents * probes_per_ks(s->targets[i].interval_ns);
         load.packets_per_ks += agents * packets_per_ks(s->targets[i].type, s->targets[i].interval_ns);
     }
-    uint64_t histogram = s->metrics.n_buckets + SERIES_HISTOGRAM;
-    load.series = agents * SERIES_FIXED + load.pairs * (SERIES_COUNTERS + histogram);
+    load.series =
+        counters_of(s, agents, peers) + load.pairs * (s->metrics.n_buckets + SERIES_HISTOGRAM) + flows;
     return load;
 }
 
 void spec_forecast(const struct spec *s, const struct spec_scale *scale, struct spec_load *ret)
 {
-    struct spec_load load = load_of(s, 1, peers_of_one(s, scale));
-    if (load.series > s->metrics.series_limit) // histograms are given up, counters of pairs are not
-        load.series = MAX((uint64_t)s->metrics.series_limit, SERIES_FIXED + load.pairs * SERIES_COUNTERS);
+    uint64_t peers = peers_of_one(s, scale);
+    struct spec_load load = load_of(s, 1, peers);
+    if (load.series > s->metrics.series_limit) // histograms and flows are given up, counters of pairs are not
+        load.series = MAX((uint64_t)s->metrics.series_limit, counters_of(s, 1, peers));
     *ret = load;
 }
 

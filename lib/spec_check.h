@@ -8,7 +8,7 @@
 #include "lib/spec.h"
 #include "lib/topo.h"
 
-// Names are unique. Path "probes[1].name".
+// Names are unique; flows and dscp with STAMP only. Path "probes[1].name".
 MUST_USE int spec_check_probes(const struct spec *s, struct err *e);
 // The degree with Sampled and Zonal only. Path "topology.degree".
 MUST_USE int spec_check_topology(const struct spec *s, struct err *e);
@@ -31,7 +31,8 @@ struct spec_scale {
 struct spec_load {
     uint64_t pairs;          // (peer, family, probe) plus targets
     uint64_t probes_per_ks;  // probes started per 1,000 s
-    uint64_t packets_per_ks; // packets sent per 1,000 s (ICMP echo 1; TCP connect 3: SYN, ACK, FIN or RST)
+    uint64_t packets_per_ks; // packets sent per 1,000 s (ICMP echo 1; TCP connect 3: SYN, ACK, FIN or RST;
+                             // STAMP 2: one, and one that its reflector answers a peer with)
     uint64_t series;         // of one scrape (of one scrape of each agent)
 };
 // Of the agent that has most to do, and of all agents together (never too little).

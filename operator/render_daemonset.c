@@ -103,8 +103,9 @@ static json_t *arguments(enum spec_network network)
 
 static json_t *ports(void)
 {
-    return json_pack("[{s:s, s:i, s:s}, {s:s, s:i, s:s}]", "name", "http", "containerPort", SPEC_PORT_HTTP,
-                     "protocol", "TCP", "name", "tcp", "containerPort", SPEC_PORT_TCP, "protocol", "TCP");
+    return json_pack("[{s:s, s:i, s:s}, {s:s, s:i, s:s}, {s:s, s:i, s:s}]", "name", "http", "containerPort",
+                     SPEC_PORT_HTTP, "protocol", "TCP", "name", "tcp", "containerPort", SPEC_PORT_TCP,
+                     "protocol", "TCP", "name", "stamp", "containerPort", SPEC_PORT_STAMP, "protocol", "UDP");
 }
 
 static json_t *container(const struct render_input *in, enum spec_network network)

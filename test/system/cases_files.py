@@ -43,7 +43,7 @@ def case_broken_files_change_nothing(binary):
         a.start()
         wait("it probes", lambda: a.report()["totals"]["received"] > 4)
         good = a.metrics()
-        for i, text in enumerate(("probes: [", "generation: 9\nfleet: mesh\nprobes: [{name: x, type: STAMP}]\n", "")):
+        for i, text in enumerate(("probes: [", "generation: 9\nfleet: mesh\nprobes: [{name: x, type: UDP}]\n", "")):
             (a.files.path / "agent.yaml").write_text(text)
             wait("it says so", lambda n=i: a.metrics().sum("kubecanary_config_reloads_total", result="failure") > n)
             m = a.metrics()

@@ -233,7 +233,7 @@ def refused(ctx):
     mesh = {"networks": ["Pod"], "probes": [probe]}
     _refused(ctx, {"mesh": dict(mesh, topology={"type": "Full", "degree": 3})}, "topology", "degree")
     _refused(ctx, {"mesh": dict(mesh, networks=["Node"])}, "networks")
-    _refused(ctx, {"mesh": dict(mesh, probes=[dict(probe, type="STAMP")])}, "probes[0].type")
+    _refused(ctx, {"mesh": dict(mesh, probes=[dict(probe, flows=2)])}, "probes[0]", "flows")
     _refused(ctx, {"mesh": dict(mesh, probes=[dict(probe, interval="1ms")])}, "probes[0]")
     _refused(ctx, {"mesh": dict(mesh, probes=[probe, probe])}, "probes[1]")
     _refused(ctx, {"mesh": mesh, "placement": {"nodeSelector": {"no label": "a"}}}, "placement.nodeSelector")

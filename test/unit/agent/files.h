@@ -19,6 +19,7 @@ static inline void files_init(struct files *f)
     memset(f, 0, sizeof(*f));
     f->file.generation = 3;
     f->file.ports.tcp = 9962;
+    f->file.ports.stamp = 9964;
     f->file.spec.mesh = (struct spec_mesh){
         .present = true,
         .networks = 1u << SPEC_NETWORK_POD,

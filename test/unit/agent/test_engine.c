@@ -450,6 +450,34 @@ static void test_held(void)
     stop();
 }
 
+// The same of STAMP: what a pair has besides.
+static void test_memory_of_stamp(void)
+{
+    static const struct {
+        uint16_t flows;
+        int64_t more;
+    } at[] = {{1, 32 + 28 + 32 + 4}, {8, 32 + 8 * 28 + 32}, {16, 32 + 16 * 28 + 32}};
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        start();
+        f.file.spec.n_targets = 0;
+        for (unsigned k = 0; k < 100; k++) {
+            char node[32];
+            struct err e;
+            snprintf(node, sizeof(node), "n%u", 100 + k);
+            struct peer p = {.node = node, .zone = (char[]){"z"}};
+            p.pod[0] = (struct addr){.set = 1, .bytes = {198, 18, 0, (uint8_t)k}};
+            CHECK_INT(peers_add(&f.peers, &p, &e), 0);
+        }
+        CHECK_INT(apply(), 0);
+        size_t plain = engine_memory(engine_plan(en));
+        f.file.spec.mesh.probes[0].type = SPEC_STAMP;
+        f.file.spec.mesh.probes[0].flows = at[i].flows;
+        CHECK_INT(apply(), 0);
+        CHECK_INT(engine_memory(engine_plan(en)) - plain, 100 * at[i].more);
+        stop();
+    }
+}
+
 static const struct check_case cases[] = {
     {"each outcome", test_outcomes},
     {"lost only after the grace", test_lost_only_after_the_grace},
@@ -461,6 +489,7 @@ static const struct check_case cases[] = {
     {"a type's own bytes", test_own},
     {"another cookie", test_rename},
     {"what the far end held", test_held},
+    {"memory of STAMP", test_memory_of_stamp},
     {"paused", test_paused},
     {"sending is spread, and never made up for", test_spread},
     {"ticks", test_ticks},

@@ -191,6 +191,48 @@ static void limit(void)
     tear_down(&f);
 }
 
+// Series of ways with STAMP only, of flows with several of them only; past the limit no flows.
+static void check_stamp(struct fixture *f)
+{
+    CLEANUP_BUF struct buf with = {0}, without = {0};
+    uint64_t all = export_series(prober_plan(f->prober), true);
+    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &with));
+    const char *text = buf_text(&with);
+    CHECK_INT(count(text, "\nkubecanary_probe"), all);
+    CHECK_INT(count(text, "\nkubecanary_probe_path_lost_total{probe=\"icmp\""), 0);
+    CHECK_INT(count(text, "\nkubecanary_probe_path_lost_total{"), 2 * 2);
+    CHECK_INT(count(text, "direction=\"forward\"} 0\n"), 2);
+    CHECK_INT(count(text, "direction=\"backward\"} 0\n"), 2);
+    CHECK_INT(count(text, "\nkubecanary_probe_flow_lost_total{probe=\"flows\""), 3);
+    CHECK_INT(count(text, "\nkubecanary_probe_flow_lost_total{"), 3);
+    CHECK_CONTAINS(text, "flow=\"2\"} 0\n");
+    CHECK_CONTAINS(text, "\nkubecanary_agent_stamp_refused_total{reason=\"source_rate\"} 0\n");
+    f->files.file.spec.metrics.series_limit = (uint32_t)all - 1;
+    CHECK(put_in_force(f));
+    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &without));
+    CHECK_INT(count(buf_text(&without), "\nkubecanary_probe"), export_series(prober_plan(f->prober), false));
+    CHECK_INT(count(buf_text(&without), "kubecanary_probe_flow_lost"), 0);
+    CHECK_INT(count(buf_text(&without), "\nkubecanary_probe_path_lost_total{"), 2 * 2);
+}
+
+static void stamp(void)
+{
+    struct fixture f;
+    char a[] = "a", zone[] = "z";
+    CHECK(set_up(&f));
+    struct spec_mesh *m = &f.files.file.spec.mesh;
+    m->n_probes = 3;
+    m->probes[1] = (struct spec_probe){
+        .name = "one", .type = SPEC_STAMP, .interval_ns = NS_PER_S, .timeout_ns = NS_PER_S};
+    m->probes[2] = m->probes[1];
+    snprintf(m->probes[2].name, sizeof(m->probes[2].name), "flows");
+    m->probes[2].flows = 3;
+    CHECK(add_peer(&f, a, zone));
+    CHECK(put_in_force(&f));
+    check_stamp(&f);
+    tear_down(&f);
+}
+
 static void check_empty(struct fixture *f)
 {
     CLEANUP_BUF struct buf text = {0};
@@ -251,7 +293,8 @@ static void report(void)
 }
 
 static const struct check_case cases[] = {
-    {"pace", pace},     {"hostile names", hostile_names}, {"series limit", limit}, {"empty", empty},
-    {"report", report},
+    {"pace", pace},          {"hostile names", hostile_names},
+    {"series limit", limit}, {"empty", empty},
+    {"report", report},      {"STAMP", stamp},
 };
 CHECK_MAIN(cases)

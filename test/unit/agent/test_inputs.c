@@ -42,7 +42,7 @@ static void write_agent(const char *name, int generation)
         text, sizeof(text),
         "generation: %d\nfleet: mesh\nnetworks: [Pod]\nipFamilies: [IPv4]\ntopology: {type: Full}\n"
         "probes: [{name: icmp, type: ICMP, interval: 1s, timeout: 1s}]\ntargets: []\n"
-        "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000}\nports: {http: 9961, tcp: 9962}\n",
+        "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000}\nports: {http: 9961, tcp: 9962, stamp: 9964}\n",
         generation);
     write_text(name, text);
 }

@@ -75,6 +75,28 @@ static void test_mesh(void)
     release();
 }
 
+static void test_stamp(void)
+{
+    three_nodes();
+    f.file.spec.mesh.n_probes = 2;
+    f.file.spec.mesh.probes[0].type = SPEC_STAMP;
+    f.file.spec.mesh.probes[1].type = SPEC_STAMP;
+    f.file.spec.mesh.probes[1].flows = 8;
+    f.file.spec.mesh.probes[1].dscp = 46;
+    CHECK_INT(build("n1", NULL, 0, &plan), 0);
+    static const unsigned flows[] = {1, 8}, dscp[] = {0, 46}, own[] = {32 + 28, 32 + 8 * 28};
+    for (unsigned i = 0; i < 2; i++) {
+        const struct plan_probe *r = &plan->probes[i];
+        CHECK_INT(r->port, 9964);
+        CHECK_INT(r->flows, flows[i]);
+        CHECK_INT(r->dscp, dscp[i]);
+        CHECK_INT(r->own_fixed, own[i]);
+        CHECK_INT(r->own_slot, 8);
+    }
+    CHECK_INT(plan->packets_per_ks, 2 * (3000 + 600)); // a probe, and an answer to a peer's
+    release();
+}
+
 // Only Ready peers are probed; the others are counted. Ourselves are neither.
 static void test_states(void)
 {
@@ -249,5 +271,6 @@ static const struct check_case cases[] = {
     {"a row is its labels", test_key},
     {"a held plan outlives its successor", test_hold},
     {"more pairs than there may be", test_too_many},
+    {"STAMP", test_stamp},
 };
 CHECK_MAIN(cases)

@@ -187,6 +187,9 @@ static void test_numbers(void)
         stamp_path_answered(p, seq - 1, number - 1);
     }
     CHECK_INT(stamp_path_seq(p, 3, 1, found), 0);
+    CHECK_INT(stamp_path_seq(p, 0, 0, found), 0);
+    CHECK_INT(stamp_path_seq(p, 2, 2, found), 0);                      // not begun yet
+    CHECK_INT(stamp_path_seq(p, 0, 1 + UINT32_MAX / 3 + 1, found), 0); // modulo 2^32 it would be one
     p->lost[STAMP_PATH_BACKWARD] = 7;
     run("fff");
     settle();
@@ -198,13 +201,29 @@ static void test_numbers(void)
     CHECK_INT(stamp_path_flow_lost(p, 4), 0);
     CHECK_INT(begin(&number), 0);
     CHECK_INT(number, 1);
-    CHECK_INT(stamp_path_seq(p, 0, 2, found), 2);
-    CHECK_INT(found[1], old[3]);
+    CHECK_INT(stamp_path_seq(p, 0, 1, found), 2);
+    CHECK_INT(found[0], seq - 1);
+    CHECK_INT(found[1], old[0]);
+    CHECK_INT(stamp_path_seq(p, 0, 2, found), 1);
+    CHECK_INT(found[0], old[3]);
     CHECK_INT(p->lost[STAMP_PATH_BACKWARD], 7);
     flows = 2;
     stamp_path_fit(p, 2, 2 * SLOTS); // cut
     CHECK_INT(stamp_path_flow_lost(p, 0), lost);
     CHECK_INT(stamp_path_flow_lost(p, 2), 0);
+}
+
+// Numbers begin anew long before they could mean two probes.
+static void test_long_run(void)
+{
+    start(2);
+    uint32_t number, found[2];
+    run("rrrr");
+    p->base = seq - (UINT32_C(1) << 31);
+    CHECK_INT(begin(&number), 0);
+    CHECK_INT(number, 1);
+    CHECK_INT(stamp_path_seq(p, 1, UINT32_C(1) << 30, found), 1); // what is under way is still known
+    CHECK_INT(found[0], seq - 2);
 }
 
 static void test_error(void)
@@ -288,6 +307,7 @@ static const struct check_case cases[] = {
     {"flows", test_flows},
     {"another reflector", test_jump},
     {"numbers of sessions", test_numbers},
+    {"a long run", test_long_run},
     {"error estimates", test_error},
     {"at random", test_random},
     {"lies", test_lies},

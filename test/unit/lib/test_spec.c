@@ -166,6 +166,33 @@ static void test_forecast(void)
     CHECK_INT(load.series, 600 * s.metrics.series_limit);
 }
 
+// A STAMP pair has two series more, and one for each of several flows; its reflector answers as often as it
+// asks.
+static void test_forecast_stamp(void)
+{
+    CLEANUP_SPEC struct spec plain = {0};
+    CLEANUP_SPEC struct spec s = {0};
+    struct err e = {0};
+    struct spec_load icmp, load;
+    CHECK_INT(parse("{mesh: {probes: [{name: i, type: ICMP}, {name: k, type: ICMP, interval: 200ms}]}}",
+                    &plain, &e),
+              0);
+    CHECK_INT(
+        parse("{mesh: {probes: [{name: i, type: STAMP}, {name: k, type: STAMP, interval: 200ms, flows: 8}]}}",
+              &s, &e),
+        0);
+    spec_forecast(&plain, scale(5, 2), &icmp);
+    spec_forecast(&s, scale(5, 2), &load);
+    CHECK_INT(load.pairs, icmp.pairs);
+    CHECK_INT(load.probes_per_ks, icmp.probes_per_ks);
+    CHECK_INT(load.packets_per_ks, 2 * icmp.packets_per_ks);
+    CHECK_INT(load.series, icmp.series + 8 * 2 * 2 + 8 * 8);
+    s.metrics.series_limit = 1000;
+    spec_forecast(&s, scale(50, 2), &load); // past the limit flows are given up too, ways are not
+    uint64_t pairs = UINT64_C(49) * 2 * 2;
+    CHECK_INT(load.series, 100 + pairs * (10 + 2));
+}
+
 static void test_budget(void)
 {
     CLEANUP_SPEC struct spec s = {0};
@@ -216,9 +243,14 @@ static void test_budget_of_topologies(void)
 }
 
 static const struct check_case cases[] = {
-    {"topology", test_topology},      {"budget of topologies", test_budget_of_topologies},
-    {"defaults", test_defaults},      {"no mesh", test_no_mesh},
-    {"every field", test_everything}, {"failure", test_failure_leaves_result},
-    {"forecast", test_forecast},      {"budget", test_budget},
+    {"topology", test_topology},
+    {"budget of topologies", test_budget_of_topologies},
+    {"defaults", test_defaults},
+    {"no mesh", test_no_mesh},
+    {"every field", test_everything},
+    {"failure", test_failure_leaves_result},
+    {"forecast", test_forecast},
+    {"budget", test_budget},
+    {"forecast of STAMP", test_forecast_stamp},
 };
 CHECK_MAIN(cases)

@@ -23,11 +23,13 @@ static const char whole[] =
     "probes:\n"
     "- {name: icmp, type: ICMP, interval: 1s, timeout: 1s}\n"
     "- {name: tcp, type: TCP, interval: 5s, timeout: 1s500ms}\n"
+    "- {name: udp, type: STAMP, flows: 8, dscp: 46, interval: 200ms, timeout: 1s}\n"
+    "- {name: plain, type: STAMP, interval: 200ms, timeout: 1s}\n"
     "targets:\n"
     "- {name: gateway, type: ICMP, address: 192.0.2.1, interval: 1s, timeout: 1s}\n"
     "- {name: web, type: TCP, address: \"2001:db8::2\", port: 443, interval: 5s, timeout: 1s}\n"
     "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000}\n"
-    "ports: {http: 9961, tcp: 9962}\n";
+    "ports: {http: 9961, tcp: 9962, stamp: 9964}\n";
 
 static void test_both_ways(void)
 {
@@ -36,7 +38,10 @@ static void test_both_ways(void)
     struct err e = {0};
     CHECK_INT(parse(whole, &f, &e), 0);
     CHECK_INT(f.generation, 3);
-    CHECK_INT(f.spec.mesh.n_probes, 2);
+    CHECK_INT(f.spec.mesh.n_probes, 4);
+    CHECK_INT(f.spec.mesh.probes[2].type, SPEC_STAMP);
+    CHECK_INT(f.spec.mesh.probes[2].flows, 8);
+    CHECK_INT(f.spec.mesh.probes[2].dscp, 46);
     CHECK_INT(f.spec.mesh.probes[1].timeout_ns, 1500 * NS_PER_MS);
     CHECK_INT(f.spec.n_targets, 2);
     CHECK_INT(f.spec.targets[1].port, 443);
@@ -72,6 +77,7 @@ static void test_by_hand(void)
     CHECK_INT(parse("probes: [{name: icmp, type: ICMP}]", &f, &e), 0);
     CHECK_INT(f.ports.http, SPEC_PORT_HTTP);
     CHECK_INT(f.ports.tcp, SPEC_PORT_TCP);
+    CHECK_INT(f.ports.stamp, SPEC_PORT_STAMP);
     CHECK_INT(f.spec.mesh.families, FAMILY_BIT(FAMILY_IPV4) | FAMILY_BIT(FAMILY_IPV6));
     CHECK_INT(f.spec.mesh.networks, 1u << SPEC_NETWORK_POD);
     CHECK_INT(f.spec.mesh.probes[0].interval_ns, NS_PER_S);
@@ -92,6 +98,8 @@ static void test_refused(void)
         {"fleet: 10", "fleet"},
         {"ports: {http: 0}", "ports.http"},
         {"ports: {https: 1}", "ports.https"},
+        {"ports: {stamp: 862}", "ports.stamp"},
+        {"probes: [{name: a, type: ICMP}, {name: b, type: TCP, flows: 2}]", "probes[1].flows"},
         {"mesh: {}", "mesh"},
         {"topology: {type: Full, degree: 5}", "topology.degree"},
         {"topology: {type: Sampled, degree: 0}", "topology.degree"},

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+// Test packets out, answers, stamps and ICMP errors in.
+#include "agent/probe_stamp.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/stamp_clock.h"
+#include "agent/stamp_wire.h"
+
+#define CHUNK 32
+#define UDP_HEADER 8
+// Of a timestamp's fraction, random: all below 2^-16 s. The error estimate says so.
+#define RANDOM_BITS UINT64_C(0xffff)
+#define RANDOM_NS 15259
+
+struct sending { // one of the probes to be sent: its pair's part
+    uint32_t number;
+    uint16_t ssid;
+    uint8_t flow;
+};
+
+struct probe_stamp {
+    struct engine *en;
+    struct sock_opts opts;
+    int fd[FAMILIES][LIMIT_STAMP_FLOWS];
+    unsigned n_open[FAMILIES]; // from 0 on
+    unsigned n_needed[FAMILIES];
+    bool tx_stamps[FAMILIES];
+    struct err err[FAMILIES];
+    uint16_t error;  // estimate, of what is sent
+    uint32_t *index; // pairs of the plan that are STAMP, by family and address
+    size_t n_index, index_room;
+    struct sending *sending;
+    size_t sending_room;
+    // of the drain under way
+    const struct sock_clock *clock;
+    uint64_t now_ns;
+    enum family family;
+    unsigned flow;
+};
+
+struct probe_stamp *probe_stamp_new(struct engine *en, const struct sock_opts *o, struct err *e)
+{
+    struct probe_stamp *p = calloc(1, sizeof(*p));
+    if (!p) {
+        err_set(e, ENOMEM, "no memory for the STAMP probe");
+        return NULL;
+    }
+    p->en = en;
+    p->opts = *o;
+    return p;
+}
+
+void probe_stamp_free(struct probe_stamp *p)
+{
+    if (!p)
+        return;
+    for (unsigned f = 0; f < FAMILIES; f++)
+        for (unsigned i = 0; i < p->n_open[f]; i++)
+            base_cleanup_fd(&p->fd[f][i]);
+    free(p->index);
+    free(p->sending);
+    free(p);
+}
+
+bool probe_stamp_ready(const struct probe_stamp *p, enum family f, const struct err **ret)
+{
+    bool ready = p->n_open[f] >= p->n_needed[f];
+    if (!ready && ret)
+        *ret = &p->err[f];
+    return ready;
+}
+
+// --- a new plan ----------------------------------------------------------------------------------
+
+static const struct plan_probe *probe_of(const struct plan *plan, size_t i)
+{
+    return &plan->probes[plan->pairs[i].probe];
+}
+
+static const struct addr *address_of(const struct plan *plan, size_t i)
+{
+    return &plan->dests[plan->pairs[i].dest].addr[plan->pairs[i].family];
+}
+
+const struct stamp_path *probe_stamp_path(const struct engine *en, size_t i)
+{
+    return probe_of(engine_plan(en), i)->type == SPEC_STAMP ? engine_own(en, i).bytes : NULL;
+}
+
+static int grow(void *array, size_t *room, size_t need, size_t item)
+{
+    void **slot = array;
+    void *more = need > *room ? reallocarray(*slot, need, item) : *slot;
+    if (need > *room) {
+        if (!more)
+            return -ENOMEM;
+        *slot = more;
+        *room = need;
+    }
+    return 0;
+}
+
+int probe_stamp_reserve(struct probe_stamp *p, const struct plan *plan, size_t burst, struct err *e)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_pairs; i++)
+        n += probe_of(plan, i)->type == SPEC_STAMP;
+    if (n && (grow(&p->index, &p->index_room, n, sizeof(*p->index)) < 0 ||
+              grow(&p->sending, &p->sending_room, burst, sizeof(*p->sending)) < 0))
+        return err_set(e, ENOMEM, "no memory for %zu STAMP pairs", n);
+    return 0;
+}
+
+static void open_sockets(struct probe_stamp *p, enum family f)
+{
+    size_t burst = engine_burst(p->en);
+    for (unsigned i = 0; i < p->n_open[f]; i++)
+        sock_set_burst(p->fd[f][i], burst);
+    p->opts.burst = burst;
+    while (p->n_open[f] < p->n_needed[f]) {
+        int fd = sock_udp(f, &p->opts, &p->tx_stamps[f], &p->err[f]);
+        if (fd < 0) {
+            err_at(&p->err[f], "STAMP %s", addr_family_name(f));
+            return;
+        }
+        p->fd[f][p->n_open[f]++] = fd;
+    }
+}
+
+static int compare_addresses(const struct addr *a, const struct addr *b)
+{
+    int c = (int)a->family - (int)b->family;
+    return c ? c : memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+}
+
+static int by_address(const void *a, const void *b, void *arg)
+{
+    const uint32_t *x = a, *y = b;
+    int c = compare_addresses(address_of(arg, *x), address_of(arg, *y));
+    return c ? c : (*x > *y) - (*x < *y);
+}
+
+void probe_stamp_apply(struct probe_stamp *p)
+{
+    struct plan *plan = engine_plan(p->en);
+    p->n_index = 0;
+    for (unsigned f = 0; f < FAMILIES; f++)
+        p->n_needed[f] = 0;
+    for (size_t i = 0; i < plan->n_pairs; i++) {
+        const struct plan_probe *r = probe_of(plan, i);
+        if (r->type != SPEC_STAMP)
+            continue;
+        const struct engine_own own = engine_own(p->en, i);
+        stamp_path_fit(own.bytes, r->flows, own.slots);
+        p->index[p->n_index++] = (uint32_t)i;
+        unsigned *needed = &p->n_needed[plan->pairs[i].family];
+        if (!plan->pairs[i].gone)
+            *needed = MAX(*needed, (unsigned)r->flows);
+    }
+    if (p->n_index)
+        qsort_r(p->index, p->n_index, sizeof(*p->index), by_address, plan);
+    for (unsigned f = 0; f < FAMILIES; f++)
+        open_sockets(p, (enum family)f);
+    if (p->error == 0) // one for as long as we run: it comes back with each answer
+        p->error = stamp_clock_error(RANDOM_NS);
+}
+
+// --- out -----------------------------------------------------------------------------------------
+
+struct chunk {
+    size_t n;
+    struct engine_token token[CHUNK];
+    struct stamp_path *path[CHUNK];
+    struct sock_out out[CHUNK];
+    uint8_t data[CHUNK][STAMP_WIRE_BYTES];
+};
+
+// Never 0, and another one for each pair to the same destination: ids are unique, and far fewer than 65,535.
+static uint16_t ssid_of(uint32_t id)
+{
+    return (uint16_t)(id % UINT16_MAX + 1);
+}
+
+static void chunk_add(struct probe_stamp *p, struct chunk *c, const struct engine_send *s,
+                      const struct sending *x)
+{
+    struct engine_token *t = &c->token[c->n];
+    *t = s->token;
+    uint64_t time = stamp_wire_ntp(stamp_clock_real());
+    engine_rename(p->en, t, (time & ~RANDOM_BITS) | (t->cookie & RANDOM_BITS));
+    struct stamp_wire_query q = {x->number, t->cookie, p->error, x->ssid};
+    stamp_wire_put_query(c->data[c->n], &q);
+    c->path[c->n] = engine_own(p->en, s->pair).bytes;
+    stamp_path_set_error(c->path[c->n], t->seq, p->error);
+    c->out[c->n] = (struct sock_out){.to = s->to,
+                                     .port = s->port,
+                                     .dscp = probe_of(engine_plan(p->en), s->pair)->dscp,
+                                     .data = c->data[c->n],
+                                     .len = STAMP_WIRE_BYTES};
+    c->n++;
+}
+
+static void chunk_flush(struct probe_stamp *p, enum family f, unsigned flow, struct chunk *c)
+{
+    bool open = flow < p->n_open[f];
+    if (open)
+        sock_send(p->fd[f][flow], c->out, c->n, !p->tx_stamps[f]);
+    for (size_t i = 0; i < c->n; i++) {
+        if (open && c->out[i].err == 0) {
+            engine_sent(p->en, &c->token[i], c->out[i].sent_ns);
+        } else {
+            engine_send_failed(p->en, &c->token[i]);
+            stamp_path_failed(c->path[i], c->token[i].seq);
+        }
+    }
+    c->n = 0;
+}
+
+static void send_flow(struct probe_stamp *p, enum family f, unsigned flow, const struct engine_send *s,
+                      size_t n)
+{
+    struct chunk c;
+    c.n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i].type != SPEC_STAMP || s[i].to.family != f || p->sending[i].flow != flow)
+            continue;
+        chunk_add(p, &c, &s[i], &p->sending[i]);
+        if (c.n == CHUNK)
+            chunk_flush(p, f, flow, &c);
+    }
+    if (c.n > 0)
+        chunk_flush(p, f, flow, &c);
+}
+
+void probe_stamp_send(struct probe_stamp *p, const struct engine_send *s, size_t n)
+{
+    unsigned flows[FAMILIES] = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (s[i].type != SPEC_STAMP)
+            continue;
+        const struct plan_probe *r = probe_of(engine_plan(p->en), s[i].pair);
+        struct engine_own own = engine_own(p->en, s[i].pair);
+        struct sending *x = &p->sending[i];
+        x->flow = (uint8_t)stamp_path_begin(own.bytes, r->flows, own.slots, s[i].token.seq, &x->number);
+        x->ssid = ssid_of(own.id);
+        flows[s[i].to.family] = MAX(flows[s[i].to.family], (unsigned)r->flows);
+    }
+    for (unsigned f = 0; f < FAMILIES; f++)
+        for (unsigned flow = 0; flow < flows[f]; flow++)
+            send_flow(p, (enum family)f, flow, s, n);
+}
+
+// --- in ------------------------------------------------------------------------------------------
+
+struct found { // a probe of ours that a packet may speak of
+    size_t pair;
+    struct engine_token token;
+};
+typedef bool found_fn(struct probe_stamp *p, const struct found *x, const void *arg);
+
+// The first pair of the index with this address, or where it would be.
+static size_t first_at(const struct probe_stamp *p, const struct addr *a)
+{
+    const struct plan *plan = engine_plan(p->en);
+    size_t low = 0, high = p->n_index;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (compare_addresses(address_of(plan, p->index[middle]), a) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// Calls fn for each probe of this flow to address and port (0: any) with this number, identifier (0: any) and
+// time, until it takes one. False: none was taken.
+static bool find(struct probe_stamp *p, const struct addr *to, uint16_t port,
+                 const struct stamp_wire_query *q, found_fn *fn, const void *arg)
+{
+    const struct plan *plan = engine_plan(p->en);
+    for (size_t k = first_at(p, to); plan && k < p->n_index; k++) {
+        struct found x = {.pair = p->index[k]};
+        if (compare_addresses(address_of(plan, x.pair), to) != 0)
+            return false;
+        struct engine_own own = engine_own(p->en, x.pair);
+        if ((port && probe_of(plan, x.pair)->port != port) || (q->ssid && q->ssid != ssid_of(own.id)))
+            continue;
+        uint32_t seq[2];
+        unsigned n = stamp_path_seq(own.bytes, p->flow, q->seq, seq);
+        for (unsigned i = 0; i < n; i++) {
+            x.token = (struct engine_token){own.id, seq[i], q->time};
+            if (fn(p, &x, arg))
+                return true;
+        }
+    }
+    return false;
+}
+
+struct answer {
+    const struct stamp_wire_answer *wire;
+    struct engine_reply reply;
+};
+
+static bool on_answer(struct probe_stamp *p, const struct found *x, const void *arg)
+{
+    const struct answer *a = arg;
+    struct stamp_path *path = engine_own(p->en, x->pair).bytes;
+    struct engine_reply r = a->reply;
+    r.corrupt = r.corrupt || !stamp_path_error_is(path, x->token.seq, a->wire->sender.error);
+    if (!engine_reply(p->en, &x->token, &r))
+        return false;
+    if (r.corrupt)
+        stamp_path_spoilt(path, x->token.seq, true);
+    else
+        stamp_path_answered(path, x->token.seq, a->wire->seq);
+    return true;
+}
+
+static void on_packet(const struct sock_packet *k, void *arg)
+{
+    struct probe_stamp *p = arg;
+    struct stamp_wire_answer wire;
+    if (stamp_wire_get_answer(k->data, k->len, &wire) == 0) {
+        struct stamp_wire_query q = wire.sender;
+        q.ssid = wire.ssid; // 0 from a reflector that knows RFC 8762 only
+        struct answer a = {
+            .wire = &wire,
+            .reply = {.now_ns = p->now_ns,
+                      .rx_ns = sock_clock_convert(p->clock, k->real_ns),
+                      .held_ns = stamp_wire_held(&wire),
+                      .corrupt = k->len != STAMP_WIRE_BYTES},
+        };
+        if (k->port && find(p, &k->from, k->port, &q, on_answer, &a))
+            return;
+    }
+    engine_agent(p->en)->unmatched++;
+}
+
+static bool on_sent(struct probe_stamp *p, const struct found *x, const void *arg)
+{
+    const uint64_t *tx = arg;
+    engine_tx(p->en, &x->token, *tx);
+    return false; // whoever it is: the time tells
+}
+
+// Where the frame of a packet of ours went: the end of the IP header, which has no options.
+static struct addr frame_to(enum family f, const uint8_t *end)
+{
+    struct addr a = {.family = (uint8_t)f, .set = 1};
+    size_t n = f == FAMILY_IPV4 ? 4 : 16;
+    memcpy(a.bytes, end - n, n);
+    return a;
+}
+
+static void on_stamp(struct probe_stamp *p, const struct sock_error *k)
+{
+    struct stamp_wire_query q;
+    uint64_t tx = sock_clock_convert(p->clock, k->real_ns);
+    if (tx == 0 || k->len < STAMP_WIRE_BYTES + UDP_HEADER + sizeof(struct in6_addr) ||
+        stamp_wire_get_query(k->data + k->len - STAMP_WIRE_BYTES, STAMP_WIRE_BYTES, &q) != 0)
+        return;
+    struct addr to = frame_to(p->family, k->data + k->len - STAMP_WIRE_BYTES - UDP_HEADER);
+    (void)find(p, &to, 0, &q, on_sent, &tx);
+}
+
+static bool on_refusal(struct probe_stamp *p, const struct found *x, const void *arg UNUSED)
+{
+    if (!engine_unreachable(p->en, &x->token))
+        return false;
+    stamp_path_spoilt(engine_own(p->en, x->pair).bytes, x->token.seq, false);
+    return true;
+}
+
+static void on_error(const struct sock_error *k, void *arg)
+{
+    struct probe_stamp *p = arg;
+    if (k->stamp) {
+        on_stamp(p, k);
+        return;
+    }
+    if (k->err == 0 || k->err == EMSGSIZE) // as for ICMP
+        return;
+    struct stamp_wire_query q;
+    if (stamp_wire_get_query(k->data, k->len, &q) != 0 || !k->port ||
+        !find(p, &k->to, k->port, &q, on_refusal, NULL))
+        engine_agent(p->en)->unmatched++;
+}
+
+void probe_stamp_drain(struct probe_stamp *p, const struct sock_clock *c, uint64_t now_ns)
+{
+    p->clock = c;
+    p->now_ns = now_ns;
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        p->family = (enum family)f;
+        for (p->flow = 0; p->flow < p->n_open[f]; p->flow++)
+            sock_drain(p->fd[f][p->flow], LIMIT_DRAIN, on_packet, on_error, p);
+    }
+}
