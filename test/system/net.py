@@ -44,35 +44,49 @@ class Node:
         """Puts a table in force in place of the one before; "" removes it."""
         self.run("nft", "-f", "-", text="table inet test {}\ndelete table inet test\n" + rules)
 
-    def connect(self, address, port, rcvbuf=0, timeout=10):
-        """A TCP connection that is made in this namespace (a thread enters it; a socket stays where it was made)."""
+    def within(self, work):
+        """What work() returns or raises, called by a thread that is in this namespace: a socket stays where it was made."""
         result = []
 
-        def work():
+        def call():
             try:
                 with open(f"/run/netns/{self.space}", "rb") as space:
                     if LIBC.setns(space.fileno(), CLONE_NEWNET) != 0:
                         raise OSError(ctypes.get_errno(), "setns")
-                family = socket.AF_INET6 if ":" in address else socket.AF_INET
-                s = socket.socket(family, socket.SOCK_STREAM)
-                s.settimeout(timeout)
-                if rcvbuf:
-                    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-                try:
-                    s.connect((address, port))
-                except OSError:
-                    s.close()
-                    raise
-                result.append(s)
+                result.append(work())
             except OSError as e:
                 result.append(e)
 
-        thread = threading.Thread(target=work)
+        thread = threading.Thread(target=call)
         thread.start()
         thread.join()
         if isinstance(result[0], Exception):
             raise result[0]
         return result[0]
+
+    def connect(self, address, port, rcvbuf=0, timeout=10):
+        """A TCP connection that is made in this namespace."""
+        def work():
+            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+            s.settimeout(timeout)
+            if rcvbuf:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+            try:
+                s.connect((address, port))
+            except OSError:
+                s.close()
+                raise
+            return s
+        return self.within(work)
+
+    def udp(self, address, port=0, timeout=10):
+        """A UDP socket of this namespace on that address."""
+        def work():
+            s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+            s.settimeout(timeout)
+            s.bind((address, port))
+            return s
+        return self.within(work)
 
 
 class Net:
