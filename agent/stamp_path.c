@@ -110,6 +110,14 @@ static bool overtaken(const struct stamp_path *p, uint32_t seq, uint32_t high)
     return false;
 }
 
+// Of a stretch's losses so many were on the way back.
+static void tell(struct stamp_path *p, struct session *s, uint32_t back)
+{
+    p->lost[STAMP_PATH_BACKWARD] += back;
+    p->lost[STAMP_PATH_FORWARD] += s->lost - back;
+    close_at(s, s->high);
+}
+
 static void leave_answered(struct stamp_path *p, struct session *s, uint32_t seq, const struct entry *e)
 {
     uint32_t ours = (seq - p->base) / p->flows + 1;
@@ -126,15 +134,17 @@ static void leave_answered(struct stamp_path *p, struct session *s, uint32_t seq
     s->seen += 1 + (uint32_t)e->again;
     if ((int32_t)(e->number - s->high) > 0)
         s->high = e->number;
-    uint32_t back =
-        s->high - s->closed - s->seen; // wraps where more was seen than numbers passed: not <= lost
-    if (back <= s->lost && (s->lost == 0 || !overtaken(p, seq, s->high))) {
-        p->lost[STAMP_PATH_BACKWARD] += back;
-        p->lost[STAMP_PATH_FORWARD] += s->lost - back;
-        close_at(s, s->high);
+    int64_t back = (int64_t)(int32_t)(s->high - s->closed) - s->seen, lost = s->lost;
+    if (back >= 0 && back <= lost && (lost == 0 || !overtaken(p, seq, s->high))) {
+        tell(p, s, (uint32_t)back);
     } else if (++s->answers >= PATIENCE) {
+        // A few too many or too few: an answer that was both overtaken and lost stands in another stretch.
+        // Otherwise the numbers are not of one reflector, which has to show again that they are its own.
+        if (back >= -(int64_t)p->slots && back <= lost + p->slots)
+            tell(p, s, (uint32_t)MIN(MAX(back, 0), lost));
+        else
+            s->stateful = false;
         close_at(s, s->high);
-        s->stateful = false; // to be shown again
     }
 }
 

@@ -271,6 +271,53 @@ static void test_random(void)
     }
 }
 
+// On both ways packets are lost and overtake each other by up to two places: the sum is exact, and hardly a
+// loss is put down to the wrong way.
+static void test_random_overtaken(void)
+{
+    uint64_t all = 0, wrong = 0;
+    for (unsigned round = 0; round < 200; round++) {
+        unsigned ahead = chance(30), back = chance(30), places = 1 + chance(2);
+        start(1);
+        uint64_t forward = 0, backward = 0;
+        settle();
+        struct {
+            uint32_t seq;
+            bool lost;
+        } road[4] = {0}; // on the way there; those that are late leave it later
+        unsigned n = 0;
+        for (unsigned i = 0; i < 600; i++) {
+            uint32_t number;
+            begin(&number);
+            if (chance(100) < ahead) {
+                forward++;
+            } else {
+                road[n].seq = seq - 1;
+                road[n++].lost = chance(100) < back;
+            }
+            while (n > places || (n > 0 && (i == 599 || chance(3) > 0))) {
+                unsigned k = chance(n);
+                for (unsigned j = 0; j < n; j++) // never later than the ring is long: that would be a loss
+                    k = seq - road[j].seq > SLOTS / 2 ? j : k;
+                uint32_t at = reflector[0]++;
+                if (road[k].lost)
+                    backward++;
+                else
+                    stamp_path_answered(p, road[k].seq, at);
+                road[k] = road[--n];
+            }
+        }
+        for (unsigned i = 0; i < 5; i++) // until a stretch that does not add up is given up
+            settle();
+        uint64_t there = p->lost[STAMP_PATH_FORWARD];
+        CHECK_INT(there + p->lost[STAMP_PATH_BACKWARD], forward + backward);
+        all += forward + backward;
+        wrong += there > forward ? there - forward : forward - there;
+    }
+    printf("# %" PRIu64 " of %" PRIu64 " losses on the wrong way\n", wrong, all);
+    CHECK(all > 10000 && wrong * 50 < all);
+}
+
 // Numbers that mean nothing, from a reflector that lies: the sum is never more than what was lost.
 static void test_lies(void)
 {
@@ -310,6 +357,7 @@ static const struct check_case cases[] = {
     {"a long run", test_long_run},
     {"error estimates", test_error},
     {"at random", test_random},
+    {"at random, overtaken", test_random_overtaken},
     {"lies", test_lies},
     {"sizes", test_size},
 };
