@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that change, break and come back while the agent probes."""
+import contextlib
+
 from agent import Agent, wait
 from cases_life import expect
 from net import Net
+from stamp import query
 
 NEW_TARGET = "[{name: new, type: ICMP, address: 198.19.1.1, interval: 100ms, timeout: 300ms}]"
 
@@ -88,6 +91,28 @@ def case_kubelet_swaps(binary):
         m = a.metrics()
         expect(m.one("kubecanary_peers", state="Leaving") == 1 and m.one("kubecanary_peers", state="Ready") == 1)
         expect(m.sum("kubecanary_probe_sent_total", destination_node="n3") > 0, "its series stay for the last scrapes")
+
+
+def case_stamp_port_moves(binary):
+    def answers(node, port):
+        with node.udp(node.v4, 0, 0.2) as s:
+            s.sendto(query(1)[0], (node.v4, port))
+            with contextlib.suppress(TimeoutError, ConnectionRefusedError):
+                return len(s.recv(100)) == 44
+        return False
+
+    with Net("n1") as net, Agent(binary, net["n1"]) as a, net["n1"].udp(net["n1"].v4, 9971):
+        a.files.agent(stamp=9964).peers([net["n1"]]).write()
+        a.start()
+        expect(answers(net["n1"], 9964), "it is open without a STAMP probe too")
+        a.files.agent(generation=2, tcp=9970, stamp=9972).write()
+        wait("the reload", lambda: a.report()["generation"] == 2)
+        expect(answers(net["n1"], 9972) and not answers(net["n1"], 9964))
+        a.files.agent(generation=3, tcp=9973, stamp=9971).write()  # taken
+        wait("the reload", lambda: a.metrics().one("kubecanary_config_last_reload_successful") == 0)
+        expect(a.report()["generation"] == 2 and "ports.stamp" in a.report()["reloadError"], a.report())
+        expect(answers(net["n1"], 9972), "the old one stays")
+        net["n1"].connect(net["n1"].v4, 9970).close()
 
 
 def case_tcp_port_moves(binary):
