@@ -38,15 +38,17 @@ static uint64_t random_seed(void)
     return seed;
 }
 
-// Room for every session that the peers' agents will have with this one.
-static int expect_sessions(struct reflect_stamp *r, const struct inputs_files *f, struct err *e)
+// Room for every session that the peers who probe this node will have with it. Without the memory their new
+// sessions are stateless, and nothing else is wrong.
+static void expect_sessions(struct agent *a, const struct spec_mesh *m)
 {
-    const struct spec_mesh *m = &f->agent.spec.mesh;
-    size_t flows = 0, sources = f->peers.n * FAMILIES;
+    struct err e;
+    size_t flows = 0, sources = prober_plan(a->prober)->coverage * FAMILIES;
     for (size_t i = 0; i < m->n_probes; i++)
         if (m->probes[i].type == SPEC_STAMP)
             flows += MAX(m->probes[i].flows, 1);
-    return flows ? reflect_stamp_expect(r, sources * flows, sources, e) : 0;
+    if (flows && reflect_stamp_expect(a->stamp, sources * flows, sources, &e) < 0)
+        log_error("the STAMP reflector has no room for more sessions", LOG_ERR(&e));
 }
 
 // The new listeners first: if a port is not to be had, the old ones stay.
@@ -61,7 +63,7 @@ static int set_reflectors(struct agent *a, const struct inputs_files *f, struct 
         return err_at(e, "ports.tcp");
     if (!stamp || reflect_stamp_port(stamp) != ports->stamp)
         stamp = reflect_stamp_new(a->loop, &a->cli->listen, ports->stamp, random_seed(), e);
-    int r = stamp ? expect_sessions(stamp, f, e) : err_at(e, "ports.stamp");
+    int r = stamp ? 0 : err_at(e, "ports.stamp");
     struct reflect *tcp_out = r == 0 ? a->reflect : tcp;
     struct reflect_stamp *stamp_out = r == 0 ? a->stamp : stamp;
     if (tcp != a->reflect)
@@ -80,9 +82,11 @@ static int on_files(const struct inputs_files *f, void *arg, struct err *e)
 {
     struct agent *a = arg;
     int r = set_reflectors(a, f, e);
-    if (r < 0)
-        return r;
-    return a->leaving ? 0 : prober_apply(a->prober, &f->agent, &f->peers, e);
+    if (r == 0 && !a->leaving)
+        r = prober_apply(a->prober, &f->agent, &f->peers, e);
+    if (r == 0 && !a->leaving)
+        expect_sessions(a, &f->agent.spec.mesh);
+    return r;
 }
 
 static void on_grace_over(struct loop_timer *t UNUSED, void *arg)
