@@ -107,6 +107,19 @@ void engine_stop(struct engine *en)
         engine_heap_fill(en);
 }
 
+void engine_hold(struct engine *en, const uint8_t *held, uint64_t now_ns)
+{
+    for (size_t i = 0; i < en->plan->n_pairs; i++) {
+        const struct plan_pair *pair = &en->plan->pairs[i];
+        struct flight *f = en->flights[i];
+        bool hold = held[pair->dest] & FAMILY_BIT(pair->family);
+        if (f->held && !hold)
+            engine_heap_skip(en, f, now_ns);
+        f->held = hold;
+    }
+    engine_heap_fill(en);
+}
+
 // --- sending -------------------------------------------------------------------------------------
 
 uint64_t engine_tick_ns(const struct engine *en)

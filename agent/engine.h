@@ -77,6 +77,11 @@ uint64_t engine_in_flight(const struct engine *en);
 // No probe is begun any more; those in flight end as they will.
 void engine_stop(struct engine *en);
 
+// held[i]: FAMILY_BIT(f) of each family in which destination i of the plan is not to be probed for now; as
+// many as the plan has destinations. Probes in flight end as they will. One that is let go on is due at its
+// own phase, with nothing to make up for. New pairs of a plan are not held: to be called after engine_apply.
+void engine_hold(struct engine *en, const uint8_t *held, uint64_t now_ns);
+
 // How often the caller should tick: 100 ms up to 10 probes a second, 50 ms to 2,000, 20 ms beyond; never
 // longer than half the shortest interval, but at least 5 ms. 1 s with nothing to do.
 uint64_t engine_tick_ns(const struct engine *en);

@@ -4,7 +4,14 @@
 
 bool engine_heap_sending(const struct engine *en, const struct flight *f)
 {
-    return !en->stopped && !en->plan->paused && !en->plan->pairs[f->index].gone;
+    return !en->stopped && !en->plan->paused && !f->held && !en->plan->pairs[f->index].gone;
+}
+
+void engine_heap_skip(const struct engine *en, struct flight *f, uint64_t now_ns)
+{
+    uint64_t interval = engine_heap_probe(en, f)->interval_ns;
+    if (f->next_ns < now_ns)
+        f->next_ns += (now_ns - f->next_ns + interval - 1) / interval * interval;
 }
 
 uint64_t engine_heap_event(const struct engine *en, const struct flight *f)

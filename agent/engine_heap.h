@@ -46,6 +46,8 @@ uint64_t engine_random(struct engine *en);
 
 // Whether probes of f are begun at all.
 bool engine_heap_sending(const struct engine *en, const struct flight *f);
+// Moves the next probe of f to the first moment of its phase that has not passed.
+void engine_heap_skip(const struct engine *en, struct flight *f, uint64_t now_ns);
 // When f has something to do; UINT64_MAX: never.
 uint64_t engine_heap_event(const struct engine *en, const struct flight *f);
 // Every pair that has something to wait for, from scratch: after a plan, and at the stop.

@@ -31,6 +31,7 @@ struct flight {
     uint32_t seq_high; // the latest that was answered
     uint16_t n_slots;  // a power of two
     bool high;         // seq_high is set
+    bool held;         // no probe is begun for now (the engine's)
     struct flight_slot slots[];
 };
 

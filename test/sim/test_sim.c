@@ -234,6 +234,35 @@ static void test_starved(void)
     CHECK(told + 50 > all && told < all + 50);
 }
 
+// Destinations are held back and let go at any moment: what is in flight ends as ever, nothing is made up
+// for, and what is let go is probed again.
+static void test_held(void)
+{
+    struct world *w = world_new();
+    struct fleet f;
+    w->exact = true;
+    w->link = bad_link;
+    five_nodes(&f, w);
+    for (unsigned i = 0; i < 3000; i++) {
+        uint64_t before = w->sends;
+        for (size_t d = 0; d < engine_plan(w->en)->n_dests; d++)
+            w->held[d] = (uint8_t)(world_chance(w, 500) ? world_random(w) & 3 : 0);
+        engine_hold(w->en, w->held, w->now_ns);
+        run(w, world_random(w) % (3 * NS_PER_S), true);
+        if (w->sends - before > 4 * engine_plan(w->en)->n_pairs)
+            WORLD_FAIL(w, "%" PRIu64 " probes after a change", w->sends - before);
+    }
+    memset(w->held, 0, sizeof(w->held));
+    engine_hold(w->en, w->held, w->now_ns);
+    uint64_t before = w->sends;
+    run(w, 10 * NS_PER_S, true);
+    uint64_t sent = w->sends - before, skipped = engine_agent_stats(w->en)->skipped;
+    wind_down(w);
+    CHECK(close_world(w, &f));
+    CHECK(sent + 17 >= 10 * (8 * 6 + 10) / 5 && sent <= 10 * (8 * 6 + 10) / 5 + 17);
+    CHECK_INT(skipped, 0);
+}
+
 static void change(struct fleet *f, struct world *w)
 {
     struct spec_mesh *m = &f->file.spec.mesh;
@@ -306,6 +335,7 @@ static const struct check_case cases[] = {
     {"an hour of total loss", test_dead},
     {"a clock that jumps, stamps that lack", test_clock},
     {"an agent that is starved", test_starved},
+    {"destinations held back and let go", test_held},
     {"3,000 reloads", test_reloads},
 };
 CHECK_MAIN(cases)

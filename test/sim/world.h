@@ -67,6 +67,7 @@ struct world {
     struct link link;
     struct row rows[ROWS];
     struct row *by_pair[ROWS]; // of the plan in force
+    uint8_t held[ROWS];        // by destination: families that are not to be probed
     struct packet *queue;      // a heap
     size_t n_queue, room;
     uint64_t order, sends, failures;
@@ -319,6 +320,8 @@ static void world_send(struct world *w, const struct engine_send *s)
     row->in_flight++;
     if (!addr_equal(&s->to, &d->addr[p->pairs[s->pair].family]) || p->pairs[s->pair].gone)
         WORLD_FAIL(w, "%s: sent to where the plan does not say", row->key);
+    if (w->held[p->pairs[s->pair].dest] & FAMILY_BIT(p->pairs[s->pair].family))
+        WORLD_FAIL(w, "%s: sent to who is held back", row->key);
     if (row->n == REMEMBERED) {
         memmove(row->list, row->list + REMEMBERED / 2, REMEMBERED / 2 * sizeof(struct probe));
         row->n = REMEMBERED / 2;

@@ -478,6 +478,44 @@ static void test_memory_of_stamp(void)
     }
 }
 
+// Ticks for so long; how many probes of pair 0 were begun.
+static size_t begun(uint64_t ns)
+{
+    size_t n = 0;
+    for (uint64_t end = now + ns; now < end; now += 10 * MS)
+        for (size_t i = engine_due(en, now, out, 64); i > 0; i--)
+            n += out[i - 1].pair == 0;
+    return n;
+}
+
+// What is held is not begun, what was in flight ends, and afterwards it goes on at its own phase.
+static void test_hold(void)
+{
+    static const uint8_t held[2] = {FAMILY_BIT(FAMILY_IPV4), FAMILY_BIT(FAMILY_IPV6)}, none[2];
+    start();
+    files_target(&f, "other", SPEC_ICMP, "192.0.2.2", 0);
+    CHECK_INT(apply(), 0);
+    CHECK_INT(begun(S), 1);
+    uint64_t other = engine_stats(en, 1)->sent;
+    struct stats_delay before = engine_agent_stats(en)->schedule_delay;
+    engine_hold(en, held, now);
+    CHECK_INT(begun(10 * S), 0);
+    CHECK_INT(st()->sent, 1);
+    CHECK_INT(st()->in_flight, 0);
+    CHECK_INT(st()->results[STATS_LOST], 1); // the one in flight ends as it will
+    CHECK_INT(engine_stats(en, 1)->sent, other + 10);
+    engine_hold(en, none, now);
+    CHECK_INT(begun(10 * S), 10);
+    struct stats_delay after = engine_agent_stats(en)->schedule_delay;
+    CHECK_INT(after.sum_ns - before.sum_ns < 31 * 10 * MS, 1); // never late by more than our own step
+    CHECK_INT(engine_agent_stats(en)->skipped, 0);
+    engine_hold(en, held, now);
+    engine_stop(en);
+    engine_hold(en, none, now); // it stays stopped
+    CHECK_INT(begun(10 * S), 0);
+    stop();
+}
+
 static const struct check_case cases[] = {
     {"each outcome", test_outcomes},
     {"lost only after the grace", test_lost_only_after_the_grace},
@@ -491,6 +529,7 @@ static const struct check_case cases[] = {
     {"what the far end held", test_held},
     {"memory of STAMP", test_memory_of_stamp},
     {"paused", test_paused},
+    {"held back and let go", test_hold},
     {"sending is spread, and never made up for", test_spread},
     {"ticks", test_ticks},
     {"memory by the formula", test_memory},
