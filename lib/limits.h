@@ -90,6 +90,30 @@
 // Source ports of a pair's STAMP probes: one socket each, in each family. The class of service has six bits.
 #define LIMIT_STAMP_FLOWS 16
 #define LIMIT_DSCP 63
+// What agents tell each other. Patience: a peer that has not answered for so long is probed all the same, so
+// that a closed port hides no path; an agent that starts late is asked ten times before. Silence: a peer that
+// left, and has not answered since, is probed again, so that nothing stays out of sight for long; a mount
+// that the operator did not hurry follows within 80 s (measured), a new leader is there within 30 s.
+#define LIMIT_PEER_PATIENCE_NS (10 * NS_PER_S)
+#define LIMIT_PEER_SILENCE_NS (120 * NS_PER_S)
+// Questions that one agent asks in 100 ms, whatever it is told: a roll of a fleet of 5,000 at 10 % is asked
+// after within half a second.
+#define LIMIT_PEER_QUESTIONS 128
+// Answers a second: to all (more would be a flood, and they ask again), and to one source, with as many saved
+// up. Sources share counters by a hash of their address: enough that a fleet rarely shares, 8 KiB.
+#define LIMIT_PEER_ANSWERS 2000
+#define LIMIT_PEER_ANSWERS_EACH 16
+#define LIMIT_PEER_SOURCES 1024
+// Messages read in one wake-up; after so many the socket is left alone for a moment, and a flood overflows in
+// the kernel.
+#define LIMIT_PEER_BATCH 64
+#define LIMIT_PEER_PAUSE_NS (10 * NS_PER_MS)
+// Those who asked us and are not in our files, remembered to be told that we leave: newcomers of the minute
+// or so that a mount may lag behind.
+#define LIMIT_PEER_ASKERS 64
+// Hints sent in one step, and the step: 3,200 a second.
+#define LIMIT_PEER_HINTS 64
+#define LIMIT_PEER_HINTS_STEP_NS (20 * NS_PER_MS)
 // How long an agent may be asked to go on answering after SIGTERM.
 #define LIMIT_STOP_GRACE_NS (600 * NS_PER_S)
 // Scrapes that stream at the same time: each holds a copy of all counters.

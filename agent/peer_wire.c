@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agents' message, written and read.
+#include "agent/peer_wire.h"
+
+#include <string.h>
+
+static const uint8_t magic[4] = {'k', 'c', 'p', '1'};
+
+const char *peer_wire_kind_name(enum peer_wire_kind k)
+{
+    static const char *const names[PEER_WIRE_KINDS] = {"hint", "query", "answer"};
+    return names[k];
+}
+
+static void put(uint8_t *out, uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++)
+        out[i] = (uint8_t)(value >> (56 - 8 * i));
+}
+
+static uint64_t get(const uint8_t *in)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < 8; i++)
+        v = v << 8 | in[i];
+    return v;
+}
+
+void peer_wire_write(uint8_t out[static PEER_WIRE_BYTES], const struct peer_wire *m)
+{
+    memcpy(out, magic, sizeof(magic));
+    out[4] = (uint8_t)(m->kind + 1);
+    out[5] = m->leaving;
+    out[6] = out[7] = 0;
+    put(out + 8, m->fleet);
+    put(out + 16, m->node);
+    put(out + 24, m->nonce);
+}
+
+bool peer_wire_read(const uint8_t *data, size_t len, struct peer_wire *ret)
+{
+    if (len != PEER_WIRE_BYTES || memcmp(data, magic, sizeof(magic)) != 0)
+        return false;
+    if (data[4] < 1 || data[4] > PEER_WIRE_KINDS || data[5] > 1 || data[6] || data[7])
+        return false;
+    *ret = (struct peer_wire){
+        .kind = (enum peer_wire_kind)(data[4] - 1),
+        .leaving = data[5],
+        .fleet = get(data + 8),
+        .node = get(data + 16),
+        .nonce = get(data + 24),
+    };
+    return true;
+}
+
+uint64_t peer_wire_fleet(const char *fleet, const char *network)
+{
+    return base_hash(base_hash(BASE_HASH_INIT, fleet, strlen(fleet) + 1), network, strlen(network));
+}
+
+uint64_t peer_wire_node(const char *name)
+{
+    return base_hash(BASE_HASH_INIT, name, strlen(name));
+}
