@@ -6,6 +6,7 @@
 #define KUBECANARY_AGENT_EXPORT_H
 
 #include "agent/inputs.h"
+#include "agent/peer_link.h"
 #include "agent/prober.h"
 #include "agent/reflect.h"
 #include "agent/reflect_stamp.h"
@@ -17,6 +18,7 @@ struct export_sources { // what is read; NULL: not there (yet)
     const struct inputs_state *inputs;
     const struct reflect *reflect;
     const struct reflect_stamp *stamp;
+    const struct peer_link *link;
 };
 
 // One scrape. NULL without memory.

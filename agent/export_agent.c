@@ -5,6 +5,19 @@
 
 #include "lib/version.h"
 
+// The files' states, less the Ready ones that are not probed for now because they have not answered yet, or
+// said that they leave.
+static void read_peers(const struct prober *prober, const struct plan *p, uint64_t ret[static PEER_STATES])
+{
+    size_t known[PRESENCE_STATES];
+    presence_count(prober_presence(prober), known);
+    for (size_t i = 0; i < PEER_STATES; i++)
+        ret[i] = p->peers[i];
+    ret[PEER_READY] -= known[PRESENCE_PENDING] + known[PRESENCE_LEAVING];
+    ret[PEER_PENDING] += known[PRESENCE_PENDING];
+    ret[PEER_LEAVING] += known[PRESENCE_LEAVING];
+}
+
 void export_agent_read(const struct export_sources *from, struct export_agent *ret)
 {
     *ret = (struct export_agent){0};
@@ -30,11 +43,14 @@ void export_agent_read(const struct export_sources *from, struct export_agent *r
         ret->series = export_series(p, !ret->limited);
         ret->coverage = p->coverage;
         ret->pairs = p->n_live;
-        for (size_t i = 0; i < PEER_STATES; i++)
-            ret->peers[i] = p->peers[i];
+        read_peers(from->prober, p, ret->peers);
     }
-    if (from->prober)
+    if (from->prober) {
         ret->stats = *engine_agent_stats(prober_engine(from->prober));
+        ret->presence = *presence_stats(prober_presence(from->prober));
+    }
+    if (from->link)
+        ret->link = *peer_link_stats(from->link);
     runtime_process(&ret->process);
     runtime_allocator(&ret->allocator);
 }
@@ -117,8 +133,9 @@ static void write_config(const struct writer *w, const struct export_agent *a)
 static void write_fleet(const struct writer *w, const struct export_agent *a)
 {
     if (a->has_plan) {
-        metric_family(w->out, w->format, METRIC_GAUGE, "kubecanary_peers", NULL,
-                      "Other nodes of the fleet by state; only Ready ones are probed.");
+        metric_family(
+            w->out, w->format, METRIC_GAUGE, "kubecanary_peers", NULL,
+            "Other nodes of the fleet by state, of the files and as known here; only Ready ones are probed.");
         for (enum peer_state s = 0; s < PEER_STATES; s++)
             sample(w, "kubecanary_peers", "", "state", peer_state_name(s), a->peers[s]);
         gauge(w, "kubecanary_coverage_peers", NULL, "How many Ready peers probe this node.", a->coverage);
@@ -150,6 +167,30 @@ static void write_stamp(const struct writer *w, const struct reflect_stamp_stats
                s->refused[i]);
     gauge(w, "kubecanary_agent_stamp_sessions", NULL, "Sessions that the STAMP reflector remembers.",
           s->sessions);
+}
+
+static void write_link(const struct writer *w, const struct export_agent *a)
+{
+    const struct peer_link_stats *s = &a->link;
+    metric_family(w->out, w->format, METRIC_COUNTER, "kubecanary_peer_sent", NULL,
+                  "Messages to other agents, by kind: hint (we leave), query (do you stay?), answer.");
+    for (enum peer_wire_kind k = 0; k < PEER_WIRE_KINDS; k++)
+        sample(w, "kubecanary_peer_sent", "_total", "kind", peer_wire_kind_name(k), s->sent[k]);
+    metric_family(w->out, w->format, METRIC_COUNTER, "kubecanary_peer_received", NULL,
+                  "Messages of other agents that were made use of, by kind.");
+    for (enum peer_wire_kind k = 0; k < PEER_WIRE_KINDS; k++)
+        sample(w, "kubecanary_peer_received", "_total", "kind", peer_wire_kind_name(k), s->received[k]);
+    metric_family(w->out, w->format, METRIC_COUNTER, "kubecanary_peer_ignored", NULL,
+                  "Messages that were not made use of, by reason.");
+    sample(w, "kubecanary_peer_ignored", "_total", "reason", "malformed", s->malformed);
+    sample(w, "kubecanary_peer_ignored", "_total", "reason", "foreign", s->foreign);
+    sample(w, "kubecanary_peer_ignored", "_total", "reason", "unmatched", s->unmatched);
+    sample(w, "kubecanary_peer_ignored", "_total", "reason", "limited", s->limited);
+    metric_family(w->out, w->format, METRIC_COUNTER, "kubecanary_peer_expired", NULL,
+                  "Addresses of peers that are probed although they did not answer: new ones (pending), and "
+                  "those that left and were silent for too long (leaving).");
+    sample(w, "kubecanary_peer_expired", "_total", "state", "pending", a->presence.expired[PRESENCE_PENDING]);
+    sample(w, "kubecanary_peer_expired", "_total", "state", "leaving", a->presence.expired[PRESENCE_LEAVING]);
 }
 
 static void write_stats(const struct writer *w, const struct stats_agent *s)
@@ -226,6 +267,7 @@ void export_agent_write(const struct export_agent *a, enum metric_format f, stru
     write_config(&w, a);
     write_fleet(&w, a);
     write_stamp(&w, &a->stamp);
+    write_link(&w, a);
     write_stats(&w, &a->stats);
     write_allocator(&w, &a->allocator);
     write_process(&w, &a->process);

@@ -23,7 +23,9 @@ struct export_agent {
     uint64_t series;
     uint64_t coverage;
     uint64_t pairs;
-    uint64_t peers[PEER_STATES];
+    uint64_t peers[PEER_STATES]; // by what the files say and what is known here
+    struct peer_link_stats link;
+    struct presence_stats presence;
     struct stats_agent stats;
     struct runtime_process process;
     struct runtime_allocator allocator;

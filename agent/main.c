@@ -9,6 +9,7 @@
 #include "agent/cli.h"
 #include "agent/export.h"
 #include "agent/inputs.h"
+#include "agent/peer_link.h"
 #include "agent/prober.h"
 #include "agent/reflect.h"
 #include "agent/reflect_stamp.h"
@@ -24,6 +25,7 @@ struct agent {
     struct prober *prober;
     struct reflect *reflect;
     struct reflect_stamp *stamp;
+    struct peer_link *link;
     struct inputs *inputs;
     struct web *web;
     struct loop_timer stop;
@@ -82,10 +84,16 @@ static int on_files(const struct inputs_files *f, void *arg, struct err *e)
 {
     struct agent *a = arg;
     int r = set_reflectors(a, f, e);
-    if (r == 0 && !a->leaving)
-        r = prober_apply(a->prober, &f->agent, &f->peers, e);
-    if (r == 0 && !a->leaving)
+    if (r < 0)
+        return r;
+    if (peer_link_listen(a->link, &a->cli->listen, f->agent.ports.peer, e) < 0)
+        return err_at(e, "ports.peer");
+    if ((r = peer_link_apply(a->link, &f->agent, &f->peers, e)) < 0 || a->leaving)
+        return r;
+    r = prober_apply(a->prober, &f->agent, &f->peers, e);
+    if (r == 0)
         expect_sessions(a, &f->agent.spec.mesh);
+    peer_link_wake(a->link);
     return r;
 }
 
@@ -95,8 +103,8 @@ static void on_grace_over(struct loop_timer *t UNUSED, void *arg)
     loop_stop(a->loop);
 }
 
-// The first signal: no new probes, but what is in flight may end and peers are answered until the grace is
-// over. The second: at once.
+// The first signal: no new probes, and the peers are told; but what is in flight may end, and peers are
+// answered until the grace is over. The second: at once.
 static void on_signal(int signo, void *arg)
 {
     struct agent *a = arg;
@@ -109,6 +117,7 @@ static void on_signal(int signo, void *arg)
     a->leaving = true;
     web_set_leaving(a->web);
     prober_stop(a->prober);
+    peer_link_leave(a->link);
     if (loop_timer_set(a->loop, &a->stop, loop_now(a->loop) + a->cli->grace_ns, on_grace_over, a, &e) < 0)
         loop_stop(a->loop);
 }
@@ -124,11 +133,15 @@ static int start(struct agent *a, struct err *e)
     a->prober = prober_new(a->loop, a->cli->node, a->cli->network, NULL, e);
     if (!a->prober)
         return -e->code;
+    a->link = peer_link_new(a->loop, a->cli->node, a->cli->network, prober_presence(a->prober), e);
+    if (!a->link)
+        return -e->code;
     struct web_opts o = {.addr = a->cli->listen,
                          .port = a->cli->port,
                          .node = a->cli->node,
                          .network = spec_network_name(a->cli->network),
-                         .prober = a->prober};
+                         .prober = a->prober,
+                         .link = a->link};
     a->web = web_new(a->loop, &o, e);
     if (!a->web)
         return -e->code;
@@ -147,6 +160,7 @@ static void release(struct agent *a)
     web_free(a->web);
     reflect_free(a->reflect);
     reflect_stamp_free(a->stamp);
+    peer_link_free(a->link);
     prober_free(a->prober);
     loop_free(a->loop);
 }
@@ -185,7 +199,7 @@ static int check(const struct cli *c)
     printf("%zu pairs, %.3f packets a second\n", plan->n_live, (double)plan->packets_per_ks / 1000);
     printf("%llu series%s\n", (unsigned long long)export_series(plan, !export_limited(plan)),
            export_limited(plan) ? " (seriesLimit: without histograms and flows)" : "");
-    printf("%zu bytes for the plan and its counters\n", engine_memory(plan));
+    printf("%zu bytes for the plan and its counters\n", engine_memory(plan) + presence_memory(plan));
     if (!peers_find(&files.peers, c->node) && files.agent.spec.mesh.present)
         printf("note: no peer is named %s\n", c->node);
     plan_free(plan);

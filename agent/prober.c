@@ -19,6 +19,7 @@ struct prober {
     const char *node;
     enum spec_network network;
     struct engine *engine;
+    struct presence *presence;
     struct probe_icmp *icmp;
     struct probe_tcp *tcp;
     struct probe_stamp *stamp;
@@ -42,14 +43,20 @@ static void fill_random(uint64_t *out, size_t n, void *arg UNUSED)
     }
 }
 
-// Puts a plan in force and takes it; on failure everything is as before, the plan the caller's.
-static int change_plan(struct prober *p, struct plan *plan, uint64_t now_ns, struct err *e)
+// Puts a plan in force, and what is known of its peers with it. On failure everything is as before, the plan
+// the caller's.
+static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, struct err *e)
 {
-    int r = probe_stamp_reserve(p->stamp, plan, p->burst, e);
+    CLEANUP(presence_change_release) struct presence_change c = {0};
+    int r = presence_prepare(p->presence, plan, now_ns, &c, e);
+    if (r == 0)
+        r = probe_stamp_reserve(p->stamp, plan, p->burst, e);
     if (r == 0)
         r = engine_apply(p->engine, plan, now_ns, e);
-    if (r == 0)
+    if (r == 0) {
+        presence_commit(p->presence, &c);
         probe_stamp_apply(p->stamp);
+    }
     return r;
 }
 
@@ -62,7 +69,7 @@ static void prune(struct prober *p, uint64_t now_ns)
     p->prune_ns = now_ns + PRUNE_AGAIN_NS;
     if (plan_prune(old, now_ns, &plan, &e) != 0)
         return;
-    if (change_plan(p, plan, now_ns, &e) != 0)
+    if (put_in_force(p, plan, now_ns, &e) != 0)
         plan_free(plan);
 }
 
@@ -76,6 +83,8 @@ static void on_tick(struct loop_timer *t, void *arg)
     probe_icmp_drain(p->icmp, &p->clock, now);
     probe_stamp_drain(p->stamp, &p->clock, now);
     probe_tcp_drain(p->tcp, now);
+    if (presence_settle(p->presence, now))
+        engine_hold(p->engine, presence_held(p->presence), now);
     size_t n = engine_due(p->engine, now, p->due, MIN(p->burst, engine_burst(p->engine)));
     probe_icmp_send(p->icmp, p->due, n);
     probe_stamp_send(p->stamp, p->due, n);
@@ -104,7 +113,8 @@ struct prober *prober_new(struct loop *l, const char *node, enum spec_network ne
     p->node = node;
     p->network = network;
     p->engine = engine_new(fill_random, NULL, e);
-    p->icmp = p->engine ? probe_icmp_new(p->engine, o ? o : &plain, e) : NULL;
+    p->presence = p->engine ? presence_new(fill_random, NULL, e) : NULL;
+    p->icmp = p->presence ? probe_icmp_new(p->engine, o ? o : &plain, e) : NULL;
     p->stamp = p->icmp ? probe_stamp_new(p->engine, o ? o : &plain, e) : NULL;
     p->tcp = p->stamp ? probe_tcp_new(p->engine, e) : NULL;
     if (!p->tcp || loop_timer_set(l, &p->timer, loop_now(l), on_tick, p, e) != 0) {
@@ -122,6 +132,7 @@ void prober_free(struct prober *p)
     probe_tcp_free(p->tcp);
     probe_stamp_free(p->stamp);
     probe_icmp_free(p->icmp);
+    presence_free(p->presence);
     engine_free(p->engine);
     free(p->due);
     free(p);
@@ -144,7 +155,7 @@ int prober_apply(struct prober *p, const struct spec_agent_file *file, const str
     }
     p->due = due;
     p->burst = MAX(p->burst, most);
-    r = change_plan(p, plan, now, e);
+    r = put_in_force(p, plan, now, e);
     if (r != 0) {
         plan_free(plan);
         return r;
@@ -168,6 +179,11 @@ uint64_t prober_in_flight(const struct prober *p)
 const struct engine *prober_engine(const struct prober *p)
 {
     return p->engine;
+}
+
+struct presence *prober_presence(const struct prober *p)
+{
+    return p->presence;
 }
 
 struct plan *prober_plan(const struct prober *p)

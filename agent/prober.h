@@ -5,6 +5,7 @@
 #define KUBECANARY_AGENT_PROBER_H
 
 #include "agent/engine.h"
+#include "agent/presence.h"
 #include "agent/sock.h"
 #include "lib/loop.h"
 
@@ -27,6 +28,9 @@ uint64_t prober_in_flight(const struct prober *p);
 // pairs, engine_agent_stats.
 const struct engine *prober_engine(const struct prober *p);
 struct plan *prober_plan(const struct prober *p);
+// What is known of the plan's peers; only peers that are ACTIVE are probed. Somebody has to ask them
+// (peer_link): who is not asked is probed when patience ends.
+struct presence *prober_presence(const struct prober *p);
 // Whether every family and probe type of the plan has its socket; otherwise *ret says why not (path: "ICMP
 // IPv6").
 bool prober_ready(const struct prober *p, const struct err **ret);

@@ -160,6 +160,7 @@ struct web *web_new(struct loop *l, const struct web_opts *o, struct err *e)
     w->loop = l;
     w->opts = *o;
     w->from.prober = o->prober;
+    w->from.link = o->link;
     w->serve = serve_new(l, &o->addr, o->port, handle, w, e);
     if (!w->serve) {
         free(w);

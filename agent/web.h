@@ -14,6 +14,7 @@ struct web_opts {
     const char *node; // must outlive the web, like prober
     const char *network;
     const struct prober *prober;
+    const struct peer_link *link;
 };
 
 struct web *web_new(struct loop *l, const struct web_opts *o, struct err *e); // NULL on failure

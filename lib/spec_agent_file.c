@@ -128,5 +128,6 @@ void spec_agent_file_render(const struct spec_agent_file *f, struct buf *out)
     write_probes(&f->spec.mesh, out);
     write_targets(&f->spec, out);
     write_metrics(&f->spec.metrics, out);
-    buf_fmt(out, "ports: {http: %u, tcp: %u, stamp: %u}\n", f->ports.http, f->ports.tcp, f->ports.stamp);
+    buf_fmt(out, "ports: {http: %u, tcp: %u, peer: %u, stamp: %u}\n", f->ports.http, f->ports.tcp,
+            f->ports.peer, f->ports.stamp);
 }

@@ -11,10 +11,12 @@
 struct spec_ports { // that all agents of a fleet listen on
     uint16_t http;
     uint16_t tcp;
+    uint16_t peer;  // UDP
     uint16_t stamp; // UDP
 };
 #define SPEC_PORT_HTTP 9961
 #define SPEC_PORT_TCP 9962
+#define SPEC_PORT_PEER 9963
 #define SPEC_PORT_STAMP 9964
 
 struct spec_agent_file {

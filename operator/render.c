@@ -76,11 +76,13 @@ static int add_agent_file(const struct render_input *in, struct render_set *s, s
 {
     CLEANUP_BUF struct buf text = {.max = CONFIGMAP_MAX};
     char name[LIMIT_NAME + 1];
-    struct spec_agent_file file = {
-        .generation = (uint64_t)MAX(in->generation, 0),
-        .paused = in->spec->paused,
-        .ports = {.http = SPEC_PORT_HTTP, .tcp = SPEC_PORT_TCP, .stamp = SPEC_PORT_STAMP},
-        .spec = *in->spec}; // borrowed: written only
+    struct spec_agent_file file = {.generation = (uint64_t)MAX(in->generation, 0),
+                                   .paused = in->spec->paused,
+                                   .ports = {.http = SPEC_PORT_HTTP,
+                                             .tcp = SPEC_PORT_TCP,
+                                             .peer = SPEC_PORT_PEER,
+                                             .stamp = SPEC_PORT_STAMP},
+                                   .spec = *in->spec}; // borrowed: written only
     if (base_copy(file.fleet, sizeof(file.fleet), in->fleet) < 0) {
         err_set(e, EINVAL, "must have at most %d bytes: names of children are made of it", LIMIT_FLEET_NAME);
         return err_at(e, "metadata.name");

@@ -101,11 +101,15 @@ static json_t *arguments(enum spec_network network)
                      "--network", spec_network_name(network), "--listen", listen);
 }
 
+static json_t *port(const char *name, int number, const char *protocol)
+{
+    return json_pack("{s:s, s:i, s:s}", "name", name, "containerPort", number, "protocol", protocol);
+}
+
 static json_t *ports(void)
 {
-    return json_pack("[{s:s, s:i, s:s}, {s:s, s:i, s:s}, {s:s, s:i, s:s}]", "name", "http", "containerPort",
-                     SPEC_PORT_HTTP, "protocol", "TCP", "name", "tcp", "containerPort", SPEC_PORT_TCP,
-                     "protocol", "TCP", "name", "stamp", "containerPort", SPEC_PORT_STAMP, "protocol", "UDP");
+    return json_pack("[o, o, o, o]", port("http", SPEC_PORT_HTTP, "TCP"), port("tcp", SPEC_PORT_TCP, "TCP"),
+                     port("peer", SPEC_PORT_PEER, "UDP"), port("stamp", SPEC_PORT_STAMP, "UDP"));
 }
 
 static json_t *container(const struct render_input *in, enum spec_network network)

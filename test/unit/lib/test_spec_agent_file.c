@@ -29,7 +29,7 @@ static const char whole[] =
     "- {name: gateway, type: ICMP, address: 192.0.2.1, interval: 1s, timeout: 1s}\n"
     "- {name: web, type: TCP, address: \"2001:db8::2\", port: 443, interval: 5s, timeout: 1s}\n"
     "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000}\n"
-    "ports: {http: 9961, tcp: 9962, stamp: 9964}\n";
+    "ports: {http: 9961, tcp: 9962, peer: 9963, stamp: 9964}\n";
 
 static void test_both_ways(void)
 {
@@ -77,6 +77,7 @@ static void test_by_hand(void)
     CHECK_INT(parse("probes: [{name: icmp, type: ICMP}]", &f, &e), 0);
     CHECK_INT(f.ports.http, SPEC_PORT_HTTP);
     CHECK_INT(f.ports.tcp, SPEC_PORT_TCP);
+    CHECK_INT(f.ports.peer, SPEC_PORT_PEER);
     CHECK_INT(f.ports.stamp, SPEC_PORT_STAMP);
     CHECK_INT(f.spec.mesh.families, FAMILY_BIT(FAMILY_IPV4) | FAMILY_BIT(FAMILY_IPV6));
     CHECK_INT(f.spec.mesh.networks, 1u << SPEC_NETWORK_POD);
@@ -97,6 +98,7 @@ static void test_refused(void)
         {"generation: -1", "generation"},
         {"fleet: 10", "fleet"},
         {"ports: {http: 0}", "ports.http"},
+        {"ports: {peer: 65536}", "ports.peer"},
         {"ports: {https: 1}", "ports.https"},
         {"ports: {stamp: 862}", "ports.stamp"},
         {"probes: [{name: a, type: ICMP}, {name: b, type: TCP, flows: 2}]", "probes[1].flows"},
