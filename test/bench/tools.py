@@ -57,6 +57,20 @@ class Agent(Tool):
         return [str(self.program), "--config", str(folder), "--node", "self", "--network", "Pod", "--listen", f":{self.port}"]
 
 
+    def await_ready(self, process: subprocess.Popen[bytes], wire: Wire) -> None:
+        """Nobody at the far end speaks the agents' protocol: each peer is probed when the agent's patience with it is over."""
+        super().await_ready(process, wire)
+        deadline = time.monotonic() + 60
+        while not self.probes_all(wire):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} does not probe everybody (exit {process.poll()})")
+            time.sleep(0.5)
+
+    def probes_all(self, wire: Wire) -> bool:
+        done = subprocess.run(wire.inside("curl", "-sf", f"http://127.0.0.1:{self.port}/metrics"), capture_output=True, text=True, check=True)
+        return 'kubecanary_peers{state="Pending"} 0\n' in done.stdout
+
+
 class Fping(Tool):
     name = "fping"
 
