@@ -101,11 +101,11 @@ static void set_source(struct msghdr *m, const struct addr *from, uint8_t contro
     size_t len = v4 ? sizeof(info4) : sizeof(info6);
     memset(control, 0, CONTROL);
     m->msg_control = control;
-    m->msg_controllen = CMSG_SPACE(len);
+    m->msg_controllen = (socklen_t)CMSG_SPACE(len); // size_t to one libc, socklen_t to the other
     struct cmsghdr *c = CMSG_FIRSTHDR(m);
     c->cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
     c->cmsg_type = v4 ? IP_PKTINFO : IPV6_PKTINFO;
-    c->cmsg_len = CMSG_LEN(len);
+    c->cmsg_len = (socklen_t)CMSG_LEN(len);
     memcpy(&info4.ipi_spec_dst, from->bytes, sizeof(info4.ipi_spec_dst));
     memcpy(&info6.ipi6_addr, from->bytes, sizeof(info6.ipi6_addr));
     memcpy(CMSG_DATA(c), v4 ? (void *)&info4 : (void *)&info6, len);
