@@ -23,8 +23,7 @@ struct export_scrape {
     size_t stride;
     size_t n_flows; // of the pair that has most; 0: there is no STAMP pair, and nothing behind the stats
     bool limited;
-    size_t n_le;
-    char le[LIMIT_BUCKETS][24]; // the bounds as text
+    struct metric_bound bounds[LIMIT_BUCKETS];
 
     size_t step;     // what comes next: 0 the agent's families, then pair_families, then the end
     size_t pair;     // next pair of the family
@@ -68,16 +67,8 @@ static void write_reordered(struct export_scrape *x, const char *name, const str
 
 static void write_rtt(struct export_scrape *x, const char *name, const struct stats *s)
 {
-    const char *labels = buf_text(&x->labels);
-    uint64_t sum = 0;
-    for (size_t i = 0; i < x->n_le; i++) {
-        sum += s->buckets[i];
-        metric_bucket(&x->text, name, labels, x->le[i], sum);
-    }
-    sum += s->buckets[x->n_le];
-    metric_bucket(&x->text, name, labels, "+Inf", sum);
-    metric_seconds(&x->text, name, "_sum", labels, s->rtt_sum_ns);
-    metric_u64(&x->text, name, "_count", labels, sum);
+    metric_histogram(&x->text, name, buf_text(&x->labels), x->bounds, s->buckets, x->plan->n_bounds,
+                     s->rtt_sum_ns);
 }
 
 static const struct plan_probe *probe_of(const struct export_scrape *x)
@@ -244,19 +235,6 @@ ssize_t export_read(void *scrape, char *out, size_t max)
     return (ssize_t)n;
 }
 
-static void write_bounds(struct export_scrape *x)
-{
-    struct buf text;
-    buf_init(&text, sizeof(x->le[0]) - 1);
-    x->n_le = x->plan->n_bounds;
-    for (size_t i = 0; i < x->n_le; i++) {
-        buf_reset(&text);
-        metric_number_seconds(&text, x->plan->bounds_ns[i]);
-        snprintf(x->le[i], sizeof(x->le[i]), "%s", buf_text(&text));
-    }
-    buf_release(&text);
-}
-
 static void copy_stamp(const struct engine *en, size_t i, size_t n_flows, uint64_t *to)
 {
     const struct stamp_path *path = probe_stamp_path(en, i);
@@ -286,7 +264,7 @@ static int copy_counters(struct export_scrape *x, const struct prober *p)
     }
     x->plan = plan_hold(plan);
     x->limited = export_limited(plan);
-    write_bounds(x);
+    metric_bounds(x->bounds, plan->bounds_ns, plan->n_bounds);
     metric_label(&x->source, "source_node", plan->node);
     metric_label(&x->source, "source_zone", plan->zone);
     metric_label(&x->source, "network", plan->network_name);

@@ -86,20 +86,10 @@ static void sample(const struct writer *w, const char *name, const char *suffix,
 
 static void delay(const struct writer *w, const char *name, const char *help, const struct stats_delay *d)
 {
-    uint64_t sum = 0;
+    struct metric_bound bounds[STATS_DELAY_BOUNDS];
+    metric_bounds(bounds, stats_delay_bounds_ns, STATS_DELAY_BOUNDS);
     metric_family(w->out, w->format, METRIC_HISTOGRAM, name, "seconds", help);
-    for (size_t i = 0; i < STATS_DELAY_BOUNDS; i++) {
-        struct buf le;
-        buf_init(&le, 32);
-        metric_number_seconds(&le, stats_delay_bounds_ns[i]);
-        sum += d->buckets[i];
-        metric_bucket(w->out, name, "", buf_text(&le), sum);
-        buf_release(&le);
-    }
-    sum += d->buckets[STATS_DELAY_BOUNDS];
-    metric_bucket(w->out, name, "", "+Inf", sum);
-    metric_seconds(w->out, name, "_sum", "", d->sum_ns);
-    metric_u64(w->out, name, "_count", "", sum);
+    metric_histogram(w->out, name, "", bounds, d->buckets, STATS_DELAY_BOUNDS, d->sum_ns);
 }
 
 static void write_build(const struct writer *w)

@@ -24,6 +24,10 @@ void buf_str(struct buf *b, const char *text);
 void buf_char(struct buf *b, char c);
 void buf_fmt(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_u64(struct buf *b, uint64_t value); // decimal; an order of magnitude quicker than buf_fmt
+// For a writer of many small pieces: room for n more bytes, where they belong, to be written by the caller,
+// who then says with buf_grew how many there are (at most n). NULL, and failed, if there is no room.
+char *buf_room(struct buf *b, size_t n);
+void buf_grew(struct buf *b, size_t n);
 // Text as a JSON string with its quotes: control characters, quote and backslash escaped, invalid UTF-8
 // replaced by U+FFFD.
 void buf_json(struct buf *b, const char *text);

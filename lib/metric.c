@@ -5,8 +5,7 @@
 
 #include <ctype.h>
 
-// --- negotiation: RFC 9110, 12.5.1, as far as two media types need it
-// ----------------------------------------------
+// --- negotiation: RFC 9110, 12.5.1, as far as two media types need it ----------------------------
 
 struct span {
     const char *at;
@@ -116,21 +115,62 @@ const char *metric_content_type(enum metric_format f)
                                        : "text/plain; version=0.0.4; charset=utf-8";
 }
 
-// --- writing
-// -------------------------------------------------------------------------------------------------------
+// --- bytes: where the next one goes, in room that was asked for before ---------------------------
+
+#define U64_MAX_TEXT 20
+#define SECONDS_MAX_TEXT 21
+
+static char *put(char *at, const char *text, size_t len)
+{
+    memcpy(at, text, len);
+    return at + len;
+}
+
+static char *put_u64(char *at, uint64_t value)
+{
+    char digits[U64_MAX_TEXT];
+    size_t i = sizeof(digits);
+    if (value < 10) { // most counters of a good network
+        *at = (char)('0' + value);
+        return at + 1;
+    }
+    do {
+        digits[--i] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return put(at, digits + i, sizeof(digits) - i);
+}
+
+static char *put_seconds(char *at, uint64_t ns)
+{
+    uint64_t rest = ns % NS_PER_S;
+    at = put_u64(at, ns / NS_PER_S);
+    *at++ = '.';
+    do {
+        *at++ = (char)('0' + rest / (NS_PER_S / 10));
+        rest = rest % (NS_PER_S / 10) * 10;
+    } while (rest > 0);
+    return at;
+}
+
+// At most twice as long.
+static char *put_escaped(char *at, const char *text, bool quote)
+{
+    for (; *text; text++) {
+        if (*text == '\\' || *text == '\n' || (quote && *text == '"'))
+            *at++ = '\\';
+        *at++ = *text == '\n' ? 'n' : *text;
+    }
+    return at;
+}
+
+// --- writing -------------------------------------------------------------------------------------
 
 static void add_escaped(struct buf *b, const char *text, bool quote)
 {
-    for (;;) {
-        size_t plain = strcspn(text, quote ? "\\\n\"" : "\\\n");
-        buf_add(b, text, plain);
-        text += plain;
-        if (*text == '\0')
-            return;
-        buf_char(b, '\\');
-        buf_char(b, *text == '\n' ? 'n' : *text);
-        text++;
-    }
+    char *begin = buf_room(b, 2 * strlen(text));
+    if (begin)
+        buf_grew(b, (size_t)(put_escaped(begin, text, quote) - begin));
 }
 
 static bool ends_in_unit(const char *name, const char *unit)
@@ -170,77 +210,113 @@ void metric_family(struct buf *b, enum metric_format f, enum metric_type t, cons
 
 void metric_label(struct buf *labels, const char *key, const char *value)
 {
+    size_t n = strlen(key);
+    char *begin = buf_room(labels, n + 2 * strlen(value) + 4), *at = begin;
+    if (!begin)
+        return;
     if (labels->len > 0)
-        buf_char(labels, ',');
-    buf_str(labels, key);
-    buf_str(labels, "=\"");
-    add_escaped(labels, value, true);
-    buf_char(labels, '"');
+        *at++ = ',';
+    at = put(at, key, n);
+    *at++ = '=';
+    *at++ = '"';
+    at = put_escaped(at, value, true);
+    *at++ = '"';
+    buf_grew(labels, (size_t)(at - begin));
 }
 
-static void add_sample(struct buf *b, const char *name, const char *suffix, const char *labels)
+// A sample up to its value, and where that goes: room for it and the line's end. NULL without room.
+static char *begin_sample(struct buf *b, const char *name, const char *suffix, const char *labels)
 {
-    buf_str(b, name);
-    buf_str(b, suffix);
-    if (labels && labels[0] != '\0') {
-        buf_char(b, '{');
-        buf_str(b, labels);
-        buf_char(b, '}');
+    size_t n = strlen(name), s = strlen(suffix), l = strlen(labels);
+    char *at = buf_room(b, n + s + l + 4 + SECONDS_MAX_TEXT);
+    if (!at)
+        return NULL;
+    at = put(put(at, name, n), suffix, s);
+    if (l > 0) {
+        *at++ = '{';
+        at = put(at, labels, l);
+        *at++ = '}';
     }
-    buf_char(b, ' ');
+    *at++ = ' ';
+    return at;
+}
+
+static void end_sample(struct buf *b, char *at)
+{
+    *at++ = '\n';
+    buf_grew(b, (size_t)(at - b->data) - b->len);
 }
 
 void metric_u64(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t value)
 {
-    add_sample(b, name, suffix, labels);
-    buf_u64(b, value);
-    buf_char(b, '\n');
+    char *at = begin_sample(b, name, suffix, labels);
+    if (at)
+        end_sample(b, put_u64(at, value));
 }
 
 void metric_i64(struct buf *b, const char *name, const char *suffix, const char *labels, int64_t value)
 {
-    add_sample(b, name, suffix, labels);
+    char *at = begin_sample(b, name, suffix, labels);
+    if (!at)
+        return;
     if (value < 0)
-        buf_char(b, '-');
-    buf_u64(b, value < 0 ? -(uint64_t)value : (uint64_t)value);
-    buf_char(b, '\n');
-}
-
-void metric_number_seconds(struct buf *b, uint64_t ns)
-{
-    char digits[9];
-    uint64_t rest = ns % NS_PER_S;
-    size_t used = 1;
-    for (size_t i = sizeof(digits); i-- > 0; rest /= 10) {
-        digits[i] = (char)('0' + rest % 10);
-        if (digits[i] != '0' && used <= i)
-            used = i + 1;
-    }
-    buf_u64(b, ns / NS_PER_S);
-    buf_char(b, '.');
-    buf_add(b, digits, used);
+        *at++ = '-';
+    end_sample(b, put_u64(at, value < 0 ? -(uint64_t)value : (uint64_t)value));
 }
 
 void metric_seconds(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t ns)
 {
-    add_sample(b, name, suffix, labels);
-    metric_number_seconds(b, ns);
-    buf_char(b, '\n');
+    char *at = begin_sample(b, name, suffix, labels);
+    if (at)
+        end_sample(b, put_seconds(at, ns));
 }
 
-void metric_bucket(struct buf *b, const char *name, const char *labels, const char *le, uint64_t value)
+// --- histograms ----------------------------------------------------------------------------------
+
+void metric_bounds(struct metric_bound *ret, const uint64_t *bounds_ns, size_t n)
 {
-    buf_str(b, name);
-    buf_str(b, "_bucket{");
-    if (labels && labels[0] != '\0') {
-        buf_str(b, labels);
-        buf_char(b, ',');
+    for (size_t i = 0; i < n; i++)
+        ret[i].len = (uint8_t)(put_seconds(ret[i].text, bounds_ns[i]) - ret[i].text);
+}
+
+// `name_bucket{labels,le="`: what all buckets of a histogram begin with.
+static char *put_bucket(char *at, const char *name, const char *labels)
+{
+    size_t l = strlen(labels);
+    at = put(put(at, name, strlen(name)), "_bucket{", 8);
+    if (l > 0) {
+        at = put(at, labels, l);
+        *at++ = ',';
     }
-    buf_str(b, "le=\"");
-    buf_str(b, le);
-    buf_str(b, "\"} ");
-    buf_u64(b, value);
-    buf_char(b, '\n');
+    return put(at, "le=\"", 4);
+}
+
+void metric_histogram(struct buf *b, const char *name, const char *labels, const struct metric_bound *bounds,
+                      const uint64_t *buckets, size_t n, uint64_t sum_ns)
+{
+    static const struct metric_bound inf = {4, "+Inf"};
+    const size_t start_max = strlen(name) + 8 + strlen(labels) + 1 + 4;
+    char *begin = buf_room(b, (n + 1) * (start_max + SECONDS_MAX_TEXT + 3 + U64_MAX_TEXT + 1)), *at = begin;
+    uint64_t sum = 0;
+    size_t start = 0;
+    if (!begin)
+        return;
+    for (size_t i = 0; i <= n; i++) {
+        const struct metric_bound *le = i < n ? &bounds[i] : &inf;
+        sum += buckets[i];
+        if (i == 0) {
+            at = put_bucket(begin, name, labels);
+            start = (size_t)(at - begin);
+        } else {
+            at = put(at, begin, start);
+        }
+        at = put(put(at, le->text, le->len), "\"} ", 3);
+        at = put_u64(at, sum);
+        *at++ = '\n';
+    }
+    buf_grew(b, (size_t)(at - begin));
+    metric_seconds(b, name, "_sum", labels, sum_ns);
+    metric_u64(b, name, "_count", labels, sum);
 }
 
 void metric_end(struct buf *b, enum metric_format f)

@@ -25,14 +25,18 @@ void metric_label(struct buf *labels, const char *key, const char *value);
 // One sample: name, "{labels}" if labels is not "", value. suffix: "", "_total", "_bucket" ...
 void metric_u64(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t value);
 void metric_i64(struct buf *b, const char *name, const char *suffix, const char *labels, int64_t value);
-// Seconds with up to nine digits after the point, exact, from nanoseconds.
+// Seconds from nanoseconds: exact, with the digits that are needed and at least one after the point ("1.0",
+// "0.00005"), OpenMetrics' canonical form.
 void metric_seconds(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t ns);
-// One bucket of a histogram: the label le is added to `labels`; le is the text of the bound ("0.00005",
-// "+Inf").
-void metric_bucket(struct buf *b, const char *name, const char *labels, const char *le, uint64_t value);
-// Appends ns as seconds, exact, with the digits that are needed and at least one after the point ("1.0",
-// "0.00005"): OpenMetrics' canonical form.
-void metric_number_seconds(struct buf *b, uint64_t ns);
+// A histogram's samples: n buckets and the one above (buckets[n]), each counted for itself, are written
+// cumulated, each with its bound as label le, then _sum and _count. bounds: n of them, as metric_bounds made.
+struct metric_bound {
+    uint8_t len;
+    char text[23]; // "0.00005"; no NUL
+};
+void metric_bounds(struct metric_bound *ret, const uint64_t *bounds_ns, size_t n);
+void metric_histogram(struct buf *b, const char *name, const char *labels, const struct metric_bound *bounds,
+                      const uint64_t *buckets, size_t n, uint64_t sum_ns);
 // "# EOF" in OpenMetrics, nothing in text 0.0.4.
 void metric_end(struct buf *b, enum metric_format f);
 

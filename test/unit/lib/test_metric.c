@@ -88,11 +88,45 @@ static void samples(void)
     metric_u64(&b, "x", "_total", buf_text(&labels), UINT64_MAX);
     metric_u64(&b, "x", "", "", 0);
     metric_i64(&b, "x", "", "k=\"v\"", INT64_MIN);
-    metric_bucket(&b, "h", "k=\"v\"", "+Inf", 7);
-    metric_bucket(&b, "h", "", "0.1", 7);
-    check_text(&b,
-               "x_total{node=\"a\\\"b\\\\c\\nd\",zone=\"\"} 18446744073709551615\nx 0\n"
-               "x{k=\"v\"} -9223372036854775808\nh_bucket{k=\"v\",le=\"+Inf\"} 7\nh_bucket{le=\"0.1\"} 7\n");
+    check_text(&b, "x_total{node=\"a\\\"b\\\\c\\nd\",zone=\"\"} 18446744073709551615\nx 0\n"
+                   "x{k=\"v\"} -9223372036854775808\n");
+}
+
+static void histograms(void)
+{
+    CLEANUP_BUF struct buf b;
+    struct metric_bound bounds[3];
+    const uint64_t bounds_ns[] = {50000, 100 * NS_PER_MS, UINT64_MAX};
+    const uint64_t buckets[] = {1, 0, 6, UINT64_MAX - 7};
+    buf_init(&b, 4096);
+    metric_bounds(bounds, bounds_ns, 3);
+    metric_histogram(&b, "h", "k=\"v\"", bounds, buckets, 3, 1500 * NS_PER_MS);
+    check_text(&b, "h_bucket{k=\"v\",le=\"0.00005\"} 1\nh_bucket{k=\"v\",le=\"0.1\"} 1\n"
+                   "h_bucket{k=\"v\",le=\"18446744073.709551615\"} 7\n"
+                   "h_bucket{k=\"v\",le=\"+Inf\"} 18446744073709551615\n"
+                   "h_sum{k=\"v\"} 1.5\nh_count{k=\"v\"} 18446744073709551615\n");
+    buf_reset(&b);
+    metric_histogram(&b, "h", "", bounds, buckets, 0, 0);
+    check_text(&b, "h_bucket{le=\"+Inf\"} 1\nh_sum 0.0\nh_count 1\n");
+}
+
+// What does not fit is not begun; nothing is written beside it.
+static void no_room(void)
+{
+    bool fitted = false;
+    for (size_t max = 0; max < 1000; max++) {
+        CLEANUP_BUF struct buf b;
+        struct metric_bound bound;
+        const uint64_t bound_ns = 1, buckets[] = {1, 2};
+        buf_init(&b, max);
+        metric_bounds(&bound, &bound_ns, 1);
+        metric_label(&b, "k", "\"\"\"");
+        metric_u64(&b, "x", "_total", "k=\"v\"", UINT64_MAX);
+        metric_histogram(&b, "h", "k=\"v\"", &bound, buckets, 1, UINT64_MAX);
+        CHECK(b.len <= max && !(b.failed && fitted));
+        fitted = !b.failed;
+    }
+    CHECK(fitted);
 }
 
 static void seconds(void)
@@ -113,15 +147,14 @@ static void seconds(void)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         CLEANUP_BUF struct buf b;
         buf_init(&b, 64);
-        metric_number_seconds(&b, rows[i].ns);
-        CHECK_STR(buf_text(&b), rows[i].want);
+        metric_seconds(&b, "t", "", "", rows[i].ns);
+        CHECK(strncmp(buf_text(&b), "t ", 2) == 0);
+        CHECK(b.len == strlen(rows[i].want) + 3 && memcmp(b.data + 2, rows[i].want, b.len - 3) == 0);
     }
 }
 
 static const struct check_case cases[] = {
-    {"negotiation", negotiation},
-    {"families", families},
-    {"samples", samples},
-    {"seconds", seconds},
+    {"negotiation", negotiation}, {"families", families}, {"samples", samples},
+    {"histograms", histograms},   {"no room", no_room},   {"seconds", seconds},
 };
 CHECK_MAIN(cases)
