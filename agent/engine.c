@@ -51,6 +51,7 @@ void engine_free(struct engine *en)
     free(en->flights);
     free(en->by_id);
     free(en->heap);
+    zone_rtt_release(&en->gone);
     plan_free(en->plan);
     free(en);
 }
@@ -63,6 +64,11 @@ struct plan *engine_plan(const struct engine *en)
 const struct stats *engine_stats(const struct engine *en, size_t i)
 {
     return flight_stats(en->flights[i]);
+}
+
+const struct zone_rtt *engine_gone(const struct engine *en)
+{
+    return &en->gone;
 }
 
 struct engine_own engine_own(const struct engine *en, size_t i)
@@ -83,7 +89,7 @@ struct stats_agent *engine_agent(struct engine *en)
 
 size_t engine_memory(const struct plan *p)
 {
-    size_t bytes = sizeof(struct engine) + plan_bytes(p);
+    size_t bytes = sizeof(struct engine) + plan_bytes(p) + zone_rtt_bytes(p);
     for (size_t i = 0; i < p->n_pairs; i++) {
         const struct plan_probe *r = &p->probes[p->pairs[i].probe];
         uint16_t n_slots = flight_slots_for(r);

@@ -12,6 +12,7 @@
 #include "agent/engine_apply.h"
 #include "agent/plan.h"
 #include "agent/stats.h"
+#include "agent/zone_rtt.h"
 #include "lib/addr.h"
 #include "lib/err.h"
 
@@ -52,6 +53,8 @@ void engine_free(struct engine *e);                                            /
 struct plan *engine_plan(const struct engine *en);
 // The counters of pair i of that plan. Valid until the next engine_apply.
 const struct stats *engine_stats(const struct engine *en, size_t i);
+// What the pairs that are no longer there had counted, by the zones of that plan.
+const struct zone_rtt *engine_gone(const struct engine *en);
 // What a probe's type keeps of pair i for itself: plan_probe.own_fixed + own_slot * slots bytes, aligned for
 // uint64_t. Zero at first, and there as long as the pair is. A reload that changes their number keeps the
 // first ones that fit and leaves the rest zero, so what must stay stands first, with the shape that it was
@@ -70,7 +73,8 @@ const struct stats_agent *engine_agent_stats(const struct engine *en);
 // interval + 2 probes: 464 with 24 bounds, 360 with 11, at 1 s and 1 s. A STAMP pair takes 32 + 28 * flows +
 // 8
 // * slots more, rounded up to 8. A destination takes 56 and its names,
-// which stand in chunks of 2 KiB. Published in the docs, held by a test.
+// which stand in chunks of 2 KiB; a zone, by probe and family, 24 + 8 * (b + 2). Published in the docs, held
+// by a test.
 size_t engine_memory(const struct plan *p);
 // Probes in flight over all pairs.
 uint64_t engine_in_flight(const struct engine *en);

@@ -12,7 +12,8 @@ struct change { // what engine_apply prepares before it touches anything
     struct flight **by_id;
     struct engine_event *heap;
     uint32_t *from; // index in the old plan + 1; 0: new
-    size_t n;       // flights filled
+    struct zone_rtt gone;
+    size_t n; // flights filled
     const struct engine *en;
 };
 
@@ -30,6 +31,7 @@ static void change_release(struct change *c)
     free(c->by_id);
     free(c->heap);
     free(c->from);
+    zone_rtt_release(&c->gone);
 }
 
 static size_t own_size(const struct plan *p, size_t i, uint16_t n_slots)
@@ -60,7 +62,7 @@ static int change_prepare(struct change *c, const struct plan *p)
     c->by_id = calloc(n_ids + 1, sizeof(*c->by_id));
     c->heap = calloc(p->n_pairs + 1, sizeof(*c->heap));
     c->from = calloc(p->n_pairs + 1, sizeof(*c->from));
-    if (!c->flights || !c->by_id || !c->heap || !c->from)
+    if (!c->flights || !c->by_id || !c->heap || !c->from || zone_rtt_init(&c->gone, p) != 0)
         return -ENOMEM;
     for (size_t i = 0; i < p->n_pairs; i++) {
         while (old && j < old->n_pairs && plan_compare(old, j, p, i) < 0)
@@ -102,9 +104,31 @@ static void schedule(const struct engine *en, const struct plan *p, size_t i, st
         f->next_ns += ((now_ns - f->next_ns) / interval + 1) * interval;
 }
 
+// Keeps the zones' sums from falling: what was counted by pairs that are dropped, or whose destination is in
+// another zone now.
+static void keep_sums(const struct engine *en, struct change *c, const struct plan *p)
+{
+    size_t i = 0;
+    zone_rtt_carry(&c->gone, p, &en->gone, en->plan);
+    for (size_t j = 0; j < en->plan->n_pairs; j++) {
+        const struct stats *s = flight_stats(en->flights[j]);
+        while (i < p->n_pairs && c->from[i] <= j)
+            i++;
+        bool stays = i < p->n_pairs && c->from[i] == j + 1;
+        if (stays &&
+            strcmp(p->dests[p->pairs[i].dest].zone, en->plan->dests[en->plan->pairs[j].dest].zone) == 0)
+            continue;
+        zone_rtt_add(&c->gone, p, en->plan, j, s);
+        if (stays)
+            zone_rtt_take(&c->gone, p, p, i, s);
+    }
+}
+
 static void adopt(struct engine *en, struct change *c, const struct plan *p, bool same_bounds,
                   uint64_t now_ns)
 {
+    if (en->plan && same_bounds)
+        keep_sums(en, c, p);
     for (size_t i = 0; i < p->n_pairs; i++) { // what stays
         struct flight *f = c->flights[i], *old = c->from[i] ? en->flights[c->from[i] - 1] : NULL;
         if (old && f != old) {
@@ -151,10 +175,13 @@ int engine_apply(struct engine *en, struct plan *p, uint64_t now_ns, struct err 
     free(en->flights);
     free(en->by_id);
     free(en->heap);
+    zone_rtt_release(&en->gone);
     plan_free(en->plan);
     en->flights = TAKE_PTR(c.flights);
     en->by_id = TAKE_PTR(c.by_id);
     en->heap = TAKE_PTR(c.heap);
+    en->gone = c.gone;
+    c.gone = (struct zone_rtt){0};
     c.n = 0;
     en->n_ids = (uint32_t)MAX(p->n_pairs, en->n_ids);
     en->plan = p;

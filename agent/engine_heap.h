@@ -6,6 +6,7 @@
 
 #include "agent/engine.h"
 #include "agent/flight.h"
+#include "agent/zone_rtt.h"
 
 #define ENGINE_RANDOM_POOL 64
 
@@ -29,6 +30,7 @@ struct engine {
     size_t n_pool;
     uint64_t pool[ENGINE_RANDOM_POOL];
     struct stats_agent agent;
+    struct zone_rtt gone; // what pairs had counted that are no longer in the plan, by its zones
 };
 
 static inline const struct plan_probe *engine_heap_probe(const struct engine *en, const struct flight *f)

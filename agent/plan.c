@@ -70,6 +70,7 @@ void plan_free(struct plan *p)
     free(p->pairs);
     free(p->dests);
     free(p->probes);
+    free(p->zones);
     free(p);
 }
 
@@ -98,7 +99,7 @@ int plan_compare(const struct plan *a, size_t i, const struct plan *b, size_t j)
 size_t plan_bytes(const struct plan *p)
 {
     size_t bytes = sizeof(*p) + (p->n_pairs + 1) * sizeof(*p->pairs) + (p->n_dests + 1) * sizeof(*p->dests) +
-                   (p->n_probes + 1) * sizeof(*p->probes);
+                   (p->n_probes + 1) * sizeof(*p->probes) + (p->n_zones + 1) * sizeof(*p->zones);
     for (const struct plan_text *t = p->text; t; t = t->next)
         bytes += sizeof(*t);
     return bytes;
@@ -361,8 +362,8 @@ static int carry_over(struct plan *p, const struct plan *old, bool all, uint64_t
     return 0;
 }
 
-// Sorts, and gives back the room that was not needed.
-static void finish(struct plan *p)
+// Sorts, and gives back the room that was not needed. -ENOMEM.
+static int finish(struct plan *p)
 {
     qsort_r(p->pairs, p->n_pairs, sizeof(*p->pairs), by_row, p);
     void *pairs = reallocarray(p->pairs, p->n_pairs + 1, sizeof(*p->pairs));
@@ -371,6 +372,7 @@ static void finish(struct plan *p)
     p->pairs = pairs ? pairs : p->pairs;
     p->dests = dests ? dests : p->dests;
     p->probes = probes ? probes : p->probes;
+    return plan_zone_fill(p);
 }
 
 // --- building ------------------------------------------------------------------------------------
@@ -414,9 +416,8 @@ int plan_build(const struct spec_agent_file *file, const struct peers *peers, co
     if (p->n_live > LIMIT_PAIRS)
         return err_set(e, E2BIG, "%zu pairs to probe, at most %d are possible", p->n_live, LIMIT_PAIRS);
     qsort_r(p->pairs, p->n_pairs, sizeof(*p->pairs), by_row, p);
-    if (old && carry_over(p, old, false, now_ns) != 0)
+    if ((old && carry_over(p, old, false, now_ns) != 0) || finish(p) != 0)
         return no_memory(e);
-    finish(p);
     *ret = TAKE_PTR(p);
     return 0;
 }
@@ -435,9 +436,8 @@ int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struc
     memcpy(p->bounds_ns, old->bounds_ns, sizeof(p->bounds_ns));
     memcpy(p->peers, old->peers, sizeof(p->peers));
     p->coverage = old->coverage;
-    if (carry_over(p, old, true, now_ns) != 0)
+    if (carry_over(p, old, true, now_ns) != 0 || finish(p) != 0)
         return no_memory(e);
-    finish(p);
     *ret = TAKE_PTR(p);
     return 0;
 }

@@ -45,6 +45,13 @@ struct plan_pair {
     bool gone;         // gone_until_ns is set
 };
 
+// What histograms are kept by past the series limit: the mesh's pairs of one probe and family to one zone.
+struct plan_zone {
+    const char *zone;  // of the destinations
+    const char *probe; // its name
+    uint8_t family;    // enum family
+};
+
 struct plan_text;
 
 struct plan {
@@ -66,6 +73,8 @@ struct plan {
     struct plan_dest *dests;
     size_t n_probes;
     struct plan_probe *probes;
+    size_t n_zones; // sorted
+    struct plan_zone *zones;
 
     size_t n_live;             // pairs that are not gone
     uint64_t gone_until_ns;    // when to call plan_prune; UINT64_MAX: nothing is gone
@@ -93,6 +102,10 @@ void plan_free(struct plan *p); // takes NULL
 
 // The order of pairs, over plans: < 0, 0, > 0. Equal: the same row, whatever its address, interval or zone.
 int plan_compare(const struct plan *a, size_t i, const struct plan *b, size_t j);
+// The index in zones; n_zones: there is none.
+size_t plan_zone_find(const struct plan *p, const char *zone, const char *probe, enum family f);
+// Fills zones from pairs. For the builders of plans. -ENOMEM.
+MUST_USE int plan_zone_fill(struct plan *p);
 // The heap that the plan itself holds (see engine_memory for the whole).
 size_t plan_bytes(const struct plan *p);
 
