@@ -22,11 +22,12 @@ struct export_scrape {
     uint8_t *counters;         // plan->n_pairs blocks of `stride` bytes: stats, then uint64_t ways and flows
     size_t stride;
     size_t n_flows; // of the pair that has most; 0: there is no STAMP pair, and nothing behind the stats
-    bool limited;
+    bool limited;   // histograms by zone
+    struct zone_rtt zones; // of the plan, if limited
     struct metric_bound bounds[LIMIT_BUCKETS];
 
     size_t step;     // what comes next: 0 the agent's families, then pair_families, then the end
-    size_t pair;     // next pair of the family
+    size_t row;      // next of the family: a pair, or a zone
     struct buf text; // made, not yet handed out
     size_t given;    // bytes of it that were
     struct buf labels;
@@ -73,7 +74,7 @@ static void write_rtt(struct export_scrape *x, const char *name, const struct st
 
 static const struct plan_probe *probe_of(const struct export_scrape *x)
 {
-    return &x->plan->probes[x->plan->pairs[x->pair].probe];
+    return &x->plan->probes[x->plan->pairs[x->row].probe];
 }
 
 static const uint64_t *stamp_of(const struct export_scrape *x, const struct stats *s)
@@ -104,7 +105,7 @@ static void write_flows(struct export_scrape *x, const char *name, const struct 
     }
 }
 
-enum pair_needs { ALWAYS, DETAIL, STAMP, FLOWS }; // when a family is there
+enum pair_needs { ALWAYS, HISTOGRAM, STAMP, FLOWS }; // when a family is there, and what its rows are
 
 static const struct {
     enum metric_type type;
@@ -136,13 +137,14 @@ static const struct {
      write_flows, FLOWS},
     {METRIC_HISTOGRAM, "kubecanary_probe_rtt_seconds", "seconds",
      "Round-trip time of the probes received, from the kernel's timestamps of sending and receipt where it gives them.",
-     write_rtt, DETAIL},
+     write_rtt, HISTOGRAM},
 };
 #define SERIES_WITHOUT_HISTOGRAM (1 + STATS_RESULTS + 1 + 1 + 1)
 
 uint64_t export_series(const struct plan *p, bool detail)
 {
-    uint64_t n = p->n_pairs * (SERIES_WITHOUT_HISTOGRAM + (detail ? p->n_bounds + 3 : 0));
+    uint64_t n = p->n_pairs * SERIES_WITHOUT_HISTOGRAM;
+    n += (detail ? p->n_pairs : p->n_zones) * (p->n_bounds + 3);
     for (size_t i = 0; i < p->n_pairs; i++) {
         const struct plan_probe *r = &p->probes[p->pairs[i].probe];
         n += r->type == SPEC_STAMP ? STAMP_PATH_WAYS : 0;
@@ -156,15 +158,20 @@ bool export_limited(const struct plan *p)
     return export_series(p, true) > p->series_limit;
 }
 
+static void begin_labels(struct export_scrape *x, const char *probe)
+{
+    buf_reset(&x->labels);
+    metric_label(&x->labels, "probe", probe);
+    buf_char(&x->labels, ',');
+    buf_str(&x->labels, buf_text(&x->source));
+}
+
 static void label_pair(struct export_scrape *x, size_t i)
 {
     const struct plan *p = x->plan;
     const struct plan_pair *pair = &p->pairs[i];
     const struct plan_dest *dest = &p->dests[pair->dest];
-    buf_reset(&x->labels);
-    metric_label(&x->labels, "probe", p->probes[pair->probe].name);
-    buf_char(&x->labels, ',');
-    buf_str(&x->labels, buf_text(&x->source));
+    begin_labels(x, p->probes[pair->probe].name);
     if (dest->target) {
         metric_label(&x->labels, "target", dest->name);
     } else {
@@ -174,34 +181,51 @@ static void label_pair(struct export_scrape *x, size_t i)
     metric_label(&x->labels, "family", addr_family_name((enum family)pair->family));
 }
 
-static bool is_there(const struct export_scrape *x, enum pair_needs needs)
+static void write_zone(struct export_scrape *x, const char *name, size_t i)
 {
-    switch (needs) {
-    case ALWAYS: return true;
-    case DETAIL: return !x->limited;
-    case STAMP: return x->n_flows > 0;
-    case FLOWS: return x->n_flows > 1 && !x->limited;
-    }
-    return false;
+    const struct plan_zone *zone = &x->plan->zones[i];
+    const uint64_t *row = zone_rtt_row(&x->zones, i);
+    begin_labels(x, zone->probe);
+    metric_label(&x->labels, "destination_zone", zone->zone);
+    metric_label(&x->labels, "family", addr_family_name((enum family)zone->family));
+    metric_histogram(&x->text, name, buf_text(&x->labels), x->bounds, row, x->plan->n_bounds,
+                     row[x->plan->n_bounds + 1]);
 }
 
-// Adds the next piece: one pair's share of the present family, with the family's header before the first.
-static void make_pair_piece(struct export_scrape *x)
+// How many rows a family has in this scrape.
+static size_t rows_of(const struct export_scrape *x, enum pair_needs needs)
 {
-    size_t family = x->step - 1;
-    bool skip = !x->plan || !is_there(x, pair_families[family].needs);
-    if (x->pair == 0 && !skip)
-        metric_family(&x->text, x->format, pair_families[family].type, pair_families[family].name,
-                      pair_families[family].unit, pair_families[family].help);
-    if (skip || x->pair == x->plan->n_pairs) {
-        x->pair = 0;
+    if (!x->plan)
+        return 0;
+    switch (needs) {
+    case ALWAYS: return x->plan->n_pairs;
+    case HISTOGRAM: return x->limited ? x->plan->n_zones : x->plan->n_pairs;
+    case STAMP: return x->n_flows > 0 ? x->plan->n_pairs : 0;
+    case FLOWS: return x->n_flows > 1 && !x->limited ? x->plan->n_pairs : 0;
+    }
+    return 0;
+}
+
+// Adds the next piece: one row of the present family, with the family's header before the first.
+static void make_row(struct export_scrape *x)
+{
+    const size_t f = x->step - 1;
+    if (x->row == rows_of(x, pair_families[f].needs)) {
+        x->row = 0;
         x->step++;
         return;
     }
-    label_pair(x, x->pair);
-    pair_families[family].write(x, pair_families[family].name,
-                                (const struct stats *)(x->counters + x->pair * x->stride));
-    x->pair++;
+    if (x->row == 0)
+        metric_family(&x->text, x->format, pair_families[f].type, pair_families[f].name,
+                      pair_families[f].unit, pair_families[f].help);
+    if (x->limited && pair_families[f].needs == HISTOGRAM) {
+        write_zone(x, pair_families[f].name, x->row);
+    } else {
+        label_pair(x, x->row);
+        pair_families[f].write(x, pair_families[f].name,
+                               (const struct stats *)(x->counters + x->row * x->stride));
+    }
+    x->row++;
 }
 
 static void make_piece(struct export_scrape *x)
@@ -217,7 +241,7 @@ static void make_piece(struct export_scrape *x)
             metric_end(&x->text, x->format);
             x->step++;
         } else {
-            make_pair_piece(x);
+            make_row(x);
         }
     }
 }
@@ -244,6 +268,16 @@ static void copy_stamp(const struct engine *en, size_t i, size_t n_flows, uint64
         to[STAMP_PATH_WAYS + k] = path ? stamp_path_flow_lost(path, k) : 0;
 }
 
+static int sum_zones(struct export_scrape *x, const struct engine *en)
+{
+    if (zone_rtt_init(&x->zones, x->plan) < 0)
+        return -ENOMEM;
+    zone_rtt_carry(&x->zones, x->plan, engine_gone(en), x->plan);
+    for (size_t i = 0; i < x->plan->n_pairs; i++)
+        zone_rtt_add(&x->zones, x->plan, x->plan, i, engine_stats(en, i));
+    return 0;
+}
+
 static int copy_counters(struct export_scrape *x, const struct prober *p)
 {
     struct plan *plan = p ? prober_plan(p) : NULL;
@@ -264,6 +298,8 @@ static int copy_counters(struct export_scrape *x, const struct prober *p)
     }
     x->plan = plan_hold(plan);
     x->limited = export_limited(plan);
+    if (x->limited && sum_zones(x, prober_engine(p)) < 0)
+        return -ENOMEM;
     metric_bounds(x->bounds, plan->bounds_ns, plan->n_bounds);
     metric_label(&x->source, "source_node", plan->node);
     metric_label(&x->source, "source_zone", plan->zone);
@@ -293,6 +329,7 @@ void export_free(void *scrape)
     struct export_scrape *x = scrape;
     if (!x)
         return;
+    zone_rtt_release(&x->zones);
     plan_free(x->plan);
     free(x->counters);
     buf_release(&x->text);

@@ -29,9 +29,10 @@ void export_free(void *scrape); // takes NULL; void for serve_response.done
 // serve_response.read.
 ssize_t export_read(void *scrape, char *out, size_t max);
 
-// Sample lines of a scrape that go with the pairs of a plan (detail: with histograms and flows).
+// Sample lines of a scrape that go with the pairs of a plan. detail: with histograms of each pair and loss by
+// flow; otherwise with histograms by zone, and none of targets.
 uint64_t export_series(const struct plan *p, bool detail);
-// Whether the plan's series would exceed its series_limit with that detail: it is left out then.
+// Whether the plan's series would exceed its series_limit with that detail: it is given up then.
 bool export_limited(const struct plan *p);
 
 #endif

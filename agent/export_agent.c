@@ -135,7 +135,8 @@ static void write_fleet(const struct writer *w, const struct export_agent *a)
         gauge(w, "kubecanary_paused", NULL, "1: the fleet is paused and nothing is sent.", a->paused);
         gauge(w, "kubecanary_series", NULL, "Series of pairs in this scrape.", a->series);
         gauge(w, "kubecanary_series_limited", NULL,
-              "1: with RTT histograms and loss by flow seriesLimit would be exceeded, so they are left out.",
+              "1: with RTT histograms of each pair and loss by flow seriesLimit would be exceeded; there are "
+              "histograms by zone instead.",
               a->limited);
     }
     counter(w, "kubecanary_agent_reflected", "TCP connections of peers' probes accepted.", a->reflected);

@@ -198,7 +198,7 @@ static int check(const struct cli *c)
            plan->paused ? ", paused" : "");
     printf("%zu pairs, %.3f packets a second\n", plan->n_live, (double)plan->packets_per_ks / 1000);
     printf("%llu series%s\n", (unsigned long long)export_series(plan, !export_limited(plan)),
-           export_limited(plan) ? " (seriesLimit: without histograms and flows)" : "");
+           export_limited(plan) ? " (seriesLimit: histograms by zone, no flows)" : "");
     printf("%zu bytes for the plan and its counters\n", engine_memory(plan) + presence_memory(plan));
     if (!peers_find(&files.peers, c->node) && files.agent.spec.mesh.present)
         printf("note: no peer is named %s\n", c->node);

@@ -345,12 +345,20 @@ static struct spec_load load_of(const struct spec *s, uint64_t agents, uint64_t 
     return load;
 }
 
+// Past the limit there are histograms by zone, and no flows. An agent that has less to do may stay below it.
+static uint64_t limited_series(const struct spec *s, const struct spec_scale *scale, uint64_t peers)
+{
+    uint64_t zones = MIN(scale->size.zones * families_of(s, scale), peers) * s->mesh.n_probes;
+    uint64_t series = counters_of(s, 1, peers) + zones * (s->metrics.n_buckets + SERIES_HISTOGRAM);
+    return MAX(series, (uint64_t)s->metrics.series_limit);
+}
+
 void spec_forecast(const struct spec *s, const struct spec_scale *scale, struct spec_load *ret)
 {
     uint64_t peers = peers_of_one(s, scale);
     struct spec_load load = load_of(s, 1, peers);
-    if (load.series > s->metrics.series_limit) // histograms and flows are given up, counters of pairs are not
-        load.series = MAX((uint64_t)s->metrics.series_limit, counters_of(s, 1, peers));
+    if (load.series > s->metrics.series_limit)
+        load.series = limited_series(s, scale, peers);
     *ret = load;
 }
 

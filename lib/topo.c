@@ -189,6 +189,7 @@ void topo_measure(const char **zones, size_t n, struct topo_size *ret)
         for (end = i + 1; end < n && strcmp(zones[i], zones[end]) == 0;)
             end++;
         size.largest_zone = MAX(size.largest_zone, end - i);
+        size.zones++;
         size.neighbours += (uint64_t)(end - i) * (end - i - 1);
     }
     *ret = size;

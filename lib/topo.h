@@ -57,6 +57,7 @@ void topo_choose(const struct topo *t, const char *self, uint8_t *ret_roles);
 struct topo_size {
     size_t nodes;
     size_t largest_zone; // nodes of the zone that has most
+    size_t zones;        // "" counts as one
     uint64_t neighbours; // ordered pairs of nodes within one zone, over all zones
 };
 // From the zone of each node ("" is a zone too); sorts them.

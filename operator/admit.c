@@ -38,6 +38,7 @@ static int measure(const struct store *s, const struct spec *spec, const struct 
     *ret = (struct spec_scale){
         .size = {.nodes = MAX(MAX(now.size.nodes, later.size.nodes), (size_t)1),
                  .largest_zone = MAX(now.size.largest_zone, later.size.largest_zone),
+                 .zones = MAX(now.size.zones, later.size.zones),
                  .neighbours = MAX(now.size.neighbours, later.size.neighbours)},
         .families = MAX((unsigned)__builtin_popcount(have & spec->mesh.families), 1U),
     };

@@ -221,7 +221,10 @@ def case_series_limit(binary):
     def work(a):
         m = a.metrics()
         expect(m.one("kubecanary_series_limited") == 1, "64 pairs with 24 series each are more than 1,000")
-        expect(not m.all("kubecanary_probe_rtt_seconds_bucket") and len(m.all("kubecanary_probe_sent_total")) == 64)
+        counts = m.all("kubecanary_probe_rtt_seconds_count")
+        expect(len(counts) == 4 and not any("destination_node" in l or "target" in l for l, _ in counts), "by zone: 2 probes, 2 families", counts)
+        expect(len(m.all("kubecanary_probe_sent_total")) == 64)
+        wait("answers in the zone's histogram", lambda: a.metrics().sum("kubecanary_probe_rtt_seconds_count", probe="icmp", family="IPv4") > 3)
         a.files.agent(targets=f"[{targets}]", generation=2).write()
         wait("the reload", lambda: a.report()["generation"] == 2)
         expect(a.metrics().one("kubecanary_series_limited") == 0 and a.metrics().all("kubecanary_probe_rtt_seconds_bucket"))

@@ -177,7 +177,11 @@ static void check_limit(struct fixture *f)
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &without));
     CHECK_CONTAINS(buf_text(&without), "\nkubecanary_series_limited 1\n");
     CHECK_INT(count(buf_text(&without), "\nkubecanary_probe"), export_series(prober_plan(f->prober), false));
-    CHECK(!strstr(buf_text(&without), "kubecanary_probe_rtt_seconds"));
+    CHECK_INT(count(buf_text(&without), "\nkubecanary_probe_rtt_seconds"),
+              f->files.file.spec.metrics.n_buckets + 3);
+    CHECK_CONTAINS(buf_text(&without),
+                   "\nkubecanary_probe_rtt_seconds_count{probe=\"icmp\",source_node=\"n1\","
+                   "source_zone=\"\",network=\"Pod\",destination_zone=\"z\",family=\"IPv4\"} 0\n");
 }
 
 static void limit(void)

@@ -129,7 +129,11 @@ static void test_failure_leaves_result(void)
 static const struct spec_scale *scale(size_t nodes, unsigned families)
 {
     static struct spec_scale one;
-    one = (struct spec_scale){{nodes, nodes, (uint64_t)nodes * (nodes - 1)}, families};
+    one = (struct spec_scale){.size = {.nodes = nodes,
+                                       .largest_zone = nodes,
+                                       .zones = 1,
+                                       .neighbours = (uint64_t)nodes * (nodes - 1)},
+                              .families = families};
     return &one;
 }
 
@@ -190,7 +194,7 @@ static void test_forecast_stamp(void)
     s.metrics.series_limit = 1000;
     spec_forecast(&s, scale(50, 2), &load); // past the limit flows are given up too, ways are not
     uint64_t pairs = UINT64_C(49) * 2 * 2;
-    CHECK_INT(load.series, 100 + pairs * (10 + 2));
+    CHECK_INT(load.series, 100 + pairs * (10 + 2) + 2 * 2 * 14); // two probes, two families, one zone
 }
 
 static void test_budget(void)
@@ -215,7 +219,7 @@ static void test_budget_of_topologies(void)
 {
     CLEANUP_SPEC struct spec s = {0};
     struct err e = {0};
-    struct spec_scale large = {{5000, 1700, 3 * 1667 * 1666}, 2};
+    struct spec_scale large = {{5000, 1700, 3, 3 * 1667 * 1666}, 2};
     struct spec_load load;
     CHECK_INT(parse("{mesh: {topology: {type: Sampled}, probes: [{name: i, type: ICMP}, "
                     "{name: t, type: TCP, interval: 5s}]}, "

@@ -103,6 +103,7 @@ static void test_size(void)
     CHECK_INT(size.nodes, 6);
     CHECK_INT(size.largest_zone, 3);
     CHECK_INT(size.neighbours, 3 * 2 + 2 * 1);
+    CHECK_INT(size.zones, 3);
     CHECK_INT(topo_degree(&full, &size), 5);
     CHECK_INT(topo_pairs(&full, &size), 30);
     topo_measure(zones, 1, &size);
