@@ -143,7 +143,7 @@ check: packages-build packages-lint ## the quick part: no root, no cluster
 	@test/all --quick
 
 .PHONY: e2e
-e2e: $(if $(filter command line,$(origin KUBECONFIG)),,images) ## the end-to-end test; KUBECONFIG=FILE (on the command line) runs it on a cluster that is there
+e2e: packages-test packages-cluster $(if $(filter command line,$(origin KUBECONFIG)),,images) ## the end-to-end test; KUBECONFIG=FILE (on the command line) runs it on a cluster that is there
 	@test/cluster/e2e $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG))
 
 .PHONY: bench
