@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "agent/plan_zone.h"
 #include "agent/stamp_path.h"
 #include "lib/topo.h"
 

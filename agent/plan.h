@@ -102,10 +102,6 @@ void plan_free(struct plan *p); // takes NULL
 
 // The order of pairs, over plans: < 0, 0, > 0. Equal: the same row, whatever its address, interval or zone.
 int plan_compare(const struct plan *a, size_t i, const struct plan *b, size_t j);
-// The index in zones; n_zones: there is none.
-size_t plan_zone_find(const struct plan *p, const char *zone, const char *probe, enum family f);
-// Fills zones from pairs. For the builders of plans. -ENOMEM.
-MUST_USE int plan_zone_fill(struct plan *p);
 // The heap that the plan itself holds (see engine_memory for the whole).
 size_t plan_bytes(const struct plan *p);
 

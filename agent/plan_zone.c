@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The zones of a plan's mesh pairs, by probe and family: sorted, each once.
-#include <errno.h>
-#include <string.h>
+// A list of all pairs' zones, sorted and made unique: a few entries remain of thousands.
+#include "agent/plan_zone.h"
 
-#include "agent/plan.h"
+#include <errno.h>
 
 static int compare(const void *a, const void *b)
 {

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "agent/plan_zone.h"
+
 static size_t width(size_t n_bounds)
 {
     return n_bounds + 2;

@@ -4,6 +4,7 @@
 #include "test/unit/check.h"
 
 #include "agent/engine.h"
+#include "agent/plan_zone.h"
 #include "test/unit/agent/files.h"
 
 #define PEERS 6
