@@ -8,7 +8,8 @@
 #include "agent/peer_wire.h"
 
 // How often a peer is asked: while it is new, after somebody said something of it (so many times), while it
-// leaves; and never more often than GAP. A nonce serves for so long, so that a slow answer still finds it.
+// leaves; and never more often than GAP. A nonce serves for so long, so that a slow answer still finds it;
+// but what was asked before something was heard says nothing of that.
 #define ASK_PENDING_NS (1 * NS_PER_S)
 #define ASK_HEARD_NS (250 * NS_PER_MS)
 #define ASK_HEARD_TIMES 4
@@ -26,7 +27,7 @@ struct presence_peer {
     uint64_t next_ns;  // next question; UINT64_MAX: none
     struct addr addr[FAMILIES];
     uint8_t state[FAMILIES]; // enum presence_state
-    uint8_t tries;           // questions left because something was heard
+    uint8_t tries;           // questions left because something was heard; ASK_HEARD_TIMES: not asked since
     uint32_t dest;
 };
 
@@ -258,11 +259,18 @@ void presence_count(const struct presence *ps, size_t ret[static PRESENCE_STATES
 
 // --- questions -----------------------------------------------------------------------------------
 
+// Whether something was heard that no question was about yet.
+static bool heard_since(const struct presence_peer *p)
+{
+    return p->tries == ASK_HEARD_TIMES;
+}
+
 static size_t ask(struct presence *ps, struct presence_peer *p, uint64_t now_ns,
                   struct presence_question *out)
 {
     size_t n = 0;
-    bool fresh = now_ns - p->nonce_ns >= NONCE_NS;
+    bool open = p->nonce[FAMILY_IPV4] || p->nonce[FAMILY_IPV6];
+    bool fresh = !open || now_ns - p->nonce_ns >= NONCE_NS || (heard_since(p) && !is_pending(p));
     for (unsigned f = 0; f < FAMILIES; f++) {
         if (!p->addr[f].set)
             continue;
@@ -351,7 +359,7 @@ bool presence_answered(struct presence *ps, uint64_t node, const struct addr *fr
     if (!p || nonce == 0 || p->nonce[f] != nonce || !addr_equal(&p->addr[f], from))
         return false;
     p->nonce[f] = 0;
-    p->tries = 0;
+    p->tries = heard_since(p) ? p->tries : 0;
     if (leaving)
         leaves(p, now_ns);
     else

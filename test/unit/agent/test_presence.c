@@ -284,6 +284,54 @@ static void test_replay(void)
     stop();
 }
 
+// A question that was asked before the hint came says nothing of it, whatever its answer.
+static void test_hint_after_the_question(void)
+{
+    start();
+    CHECK(all_stay());
+    now += 10 * S;
+    hear("n2", true);
+    CHECK_INT(due(), 2);
+    uint64_t before = nonce_for("198.18.0.2");
+    hear("n2", true);
+    CHECK(answer("n2", "198.18.0.2", before, false));
+    now += 250 * MS;
+    CHECK_INT(due(), 2);
+    CHECK(answer("n2", "198.18.0.2", nonce_for("198.18.0.2"), true));
+    CHECK_INT(held("n2"), BOTH);
+    stop();
+
+    start();
+    CHECK(all_stay());
+    now += 10 * S;
+    hear("n2", true);
+    CHECK_INT(due(), 2);
+    before = nonce_for("198.18.0.2");
+    now += 250 * MS;
+    hear("n2", true);
+    CHECK_INT(due(), 2);
+    CHECK(!answer("n2", "198.18.0.2", before, false)); // the slow answer, too late to be of use
+    CHECK(answer("n2", "198.18.0.2", nonce_for("198.18.0.2"), true));
+    CHECK_INT(held("n2"), BOTH);
+    stop();
+}
+
+// A nonce serves for its time, whenever it was made.
+static void test_slow_answers(void)
+{
+    start();
+    CHECK(all_stay());
+    now += 1900 * MS;
+    hear("n2", true);
+    CHECK_INT(due(), 2);
+    uint64_t first = nonce_for("198.18.0.2");
+    now += 250 * MS;
+    CHECK_INT(due(), 2);
+    CHECK(nonce_for("198.18.0.2") == first);
+    CHECK(answer("n2", "198.18.0.2", first, true));
+    stop();
+}
+
 // A thousand hints a second for a minute: no state changes, few questions, and n3 is heard all the same.
 static void test_flood(void)
 {
@@ -388,6 +436,8 @@ static const struct check_case cases[] = {
     {"silence ends", test_silence_ends},
     {"what is not believed", test_what_is_not_believed},
     {"a replay", test_replay},
+    {"a hint after the question", test_hint_after_the_question},
+    {"slow answers", test_slow_answers},
     {"a flood of hints", test_flood},
     {"a reload", test_reload},
     {"many peers", test_many},
