@@ -62,9 +62,14 @@ static size_t askers(const struct hints *h)
     return MIN(h->n_askers, (size_t)LIMIT_PEER_ASKERS);
 }
 
+bool hints_knows(const struct hints *h, const struct addr *a)
+{
+    return h->n && bsearch(a, h->list, h->n, sizeof(*a), by_address);
+}
+
 void hints_asked(struct hints *h, const struct addr *from)
 {
-    if (h->n && bsearch(from, h->list, h->n, sizeof(*from), by_address))
+    if (hints_knows(h, from))
         return;
     for (size_t i = 0; i < askers(h); i++)
         if (addr_equal(&h->askers[i], from))

@@ -27,6 +27,8 @@ void hints_release(struct hints *h);
 // The peers of new files. On failure (ENOMEM) the old ones stay.
 MUST_USE int hints_set(struct hints *h, const struct spec_agent_file *file, const struct peers *peers,
                        const char *node, enum spec_network network, struct err *e);
+// Whether it is the address of a peer that probes us by the files.
+bool hints_knows(const struct hints *h, const struct addr *a);
 // Somebody there asked us.
 void hints_asked(struct hints *h, const struct addr *from);
 

@@ -94,7 +94,8 @@ void peer_link_leave(struct peer_link *k)
 
 static void answer(struct peer_link *k, const struct peer_wire *m, const struct peer_sock_packet *p)
 {
-    if (!peer_rate_allow(&k->rate, &p->from, loop_now(k->loop))) {
+    bool known = hints_knows(&k->hints, &p->from);
+    if (!peer_rate_allow(&k->rate, &p->from, known, loop_now(k->loop))) {
         k->stats.limited++;
         return;
     }

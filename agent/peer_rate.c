@@ -14,16 +14,16 @@ void peer_rate_init(struct peer_rate *r, uint64_t key)
     r->key = key;
 }
 
-static struct peer_rate_bucket *bucket_of(struct peer_rate *r, const struct addr *from)
+static struct peer_rate_bucket *bucket_of(struct peer_rate *r, const struct addr *from, bool known)
 {
-    size_t len = from->family == FAMILY_IPV4 ? 4 : 8;
+    size_t len = from->family == FAMILY_IPV4 ? 4 : known ? 16 : 8;
     uint64_t h = base_hash(base_hash(BASE_HASH_INIT, &r->key, sizeof(r->key)), from->bytes, len);
     return &r->sources[(h ^ h >> 32) % LIMIT_PEER_SOURCES];
 }
 
-bool peer_rate_allow(struct peer_rate *r, const struct addr *from, uint64_t now_ns)
+bool peer_rate_allow(struct peer_rate *r, const struct addr *from, bool known, uint64_t now_ns)
 {
-    struct peer_rate_bucket *b = bucket_of(r, from);
+    struct peer_rate_bucket *b = bucket_of(r, from, known);
     uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS);
     // Given back since then: a second gives back all. After 49 days the clock of a bucket has come round,
     // which at worst gives back less than is due.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many questions are answered: LIMIT_PEER_ANSWERS a second to all, LIMIT_PEER_ANSWERS_EACH to one source
-// (IPv6: one /64), so that nobody can make us talk much to somebody else. A token bucket for all and one for
-// each hash of a source. Pure: time comes from the caller, ascending.
+// How many questions are answered: LIMIT_PEER_ANSWERS a second to all, LIMIT_PEER_ANSWERS_EACH to one source,
+// so that nobody can make us talk much to somebody else. A source is an address, but of IPv6 addresses that
+// nobody knows one /64, as one host can have a whole one. A token bucket for all and one for each hash of a
+// source. Pure: time comes from the caller, ascending.
 #ifndef KUBECANARY_AGENT_PEER_RATE_H
 #define KUBECANARY_AGENT_PEER_RATE_H
 
@@ -21,7 +22,8 @@ struct peer_rate {
 };
 
 void peer_rate_init(struct peer_rate *r, uint64_t key);
-// Whether a question from there may be answered now; counts it if so.
-bool peer_rate_allow(struct peer_rate *r, const struct addr *from, uint64_t now_ns);
+// Whether a question from there may be answered now; counts it if so. known: it is a peer's address (many
+// networks have all nodes in one /64).
+bool peer_rate_allow(struct peer_rate *r, const struct addr *from, bool known, uint64_t now_ns);
 
 #endif

@@ -49,6 +49,7 @@ static void test_whom(void)
     hints_asked(&h, &newcomer);
     CHECK_INT(hints_due(&h, 100, out), 0); // it does not leave
     CHECK_INT(hints_next(&h), UINT64_MAX);
+    CHECK(hints_knows(&h, &known) && !hints_knows(&h, &newcomer));
     hints_start(&h, 100);
     CHECK_INT(hints_due(&h, 100, out), 4);
     CHECK(has(4, "198.18.0.2") && has(4, "2001:db8::2") && has(4, "198.18.0.3") && has(4, "2001:db8::9"));

@@ -70,7 +70,7 @@ static unsigned allowed(const char *from, unsigned n, uint64_t *now, uint64_t ov
     struct addr a = files_addr(from);
     unsigned yes = 0;
     for (unsigned i = 0; i < n; i++, *now += over_ns / n)
-        yes += peer_rate_allow(&rate, &a, *now);
+        yes += peer_rate_allow(&rate, &a, false, *now);
     return yes;
 }
 
@@ -87,9 +87,25 @@ static void test_rate_of_one(void)
     now += NS_PER_S;
     n = allowed("192.0.2.1", 50, &now, 10 * NS_PER_S); // what a peer may ask is always answered
     CHECK_INT(n, 50);
-    // One /64 is one source.
+    // One /64 is one source, where it is not known who lives there.
     CHECK_INT(allowed("2001:db8::1", 10, &now, 0) + allowed("2001:db8::2", 10, &now, 0),
               LIMIT_PEER_ANSWERS_EACH);
+}
+
+// A hundred peers whose addresses are of one /64 ask at the same time: each is answered, for itself.
+static void test_rate_of_peers_in_one_network(void)
+{
+    uint64_t now = 1000 * NS_PER_S;
+    struct addr a = files_addr("2001:db8::");
+    unsigned n = 0;
+    peer_rate_init(&rate, 3);
+    for (a.bytes[15] = 1; a.bytes[15] <= 100; a.bytes[15]++)
+        for (unsigned k = 0; k < 3; k++)
+            n += peer_rate_allow(&rate, &a, true, now);
+    CHECK_INT(n, 300);
+    for (unsigned k = 0; k < 100; k++)
+        n += peer_rate_allow(&rate, &a, true, now);
+    CHECK(n <= 300 + LIMIT_PEER_ANSWERS_EACH);
 }
 
 static void test_rate_of_all(void)
@@ -99,14 +115,17 @@ static void test_rate_of_all(void)
     peer_rate_init(&rate, 2);
     for (unsigned i = 0; i < 60000; i++) {
         struct addr a = {.set = 1, .bytes = {10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i}};
-        n += peer_rate_allow(&rate, &a, now);
+        n += peer_rate_allow(&rate, &a, false, now);
     }
     CHECK_INT(n, LIMIT_PEER_ANSWERS);
 }
 
 static const struct check_case cases[] = {
-    {"both ways", test_both_ways},          {"these bytes", test_bytes},
-    {"what is none of ours", test_refused}, {"answers to one source", test_rate_of_one},
+    {"both ways", test_both_ways},
+    {"these bytes", test_bytes},
+    {"what is none of ours", test_refused},
+    {"answers to one source", test_rate_of_one},
+    {"answers to peers of one network", test_rate_of_peers_in_one_network},
     {"answers to all", test_rate_of_all},
 };
 CHECK_MAIN(cases)
