@@ -19,12 +19,17 @@
 #include "lib/log.h"
 #include "lib/version.h"
 
+struct listeners { // what answers the peers, each on its port
+    struct reflect *tcp;
+    struct reflect_stamp *stamp;
+    struct peer_door *door;
+};
+
 struct agent {
     const struct cli *cli;
     struct loop *loop;
     struct prober *prober;
-    struct reflect *reflect;
-    struct reflect_stamp *stamp;
+    struct listeners listeners;
     struct peer_link *link;
     struct inputs *inputs;
     struct web *web;
@@ -49,49 +54,72 @@ static void expect_sessions(struct agent *a, const struct spec_mesh *m)
     for (size_t i = 0; i < m->n_probes; i++)
         if (m->probes[i].type == SPEC_STAMP)
             flows += MAX(m->probes[i].flows, 1);
-    if (flows && reflect_stamp_expect(a->stamp, sources * flows, sources, &e) < 0)
+    if (flows && reflect_stamp_expect(a->listeners.stamp, sources * flows, sources, &e) < 0)
         log_error("the STAMP reflector has no room for more sessions", LOG_ERR(&e));
 }
 
-// The new listeners first: if a port is not to be had, the old ones stay.
-static int set_reflectors(struct agent *a, const struct inputs_files *f, struct err *e)
+// Closes those of a set that are not in the other.
+static void listeners_drop(struct agent *a, const struct listeners *l, const struct listeners *keep)
 {
-    const struct spec_ports *ports = &f->agent.ports;
-    struct reflect *tcp = a->reflect;
-    struct reflect_stamp *stamp = a->stamp;
-    if (!tcp || reflect_port(tcp) != ports->tcp)
-        tcp = reflect_new(a->loop, &a->cli->listen, ports->tcp, e);
-    if (!tcp)
-        return err_at(e, "ports.tcp");
-    if (!stamp || reflect_stamp_port(stamp) != ports->stamp)
-        stamp = reflect_stamp_new(a->loop, &a->cli->listen, ports->stamp, random_seed(), e);
-    int r = stamp ? 0 : err_at(e, "ports.stamp");
-    struct reflect *tcp_out = r == 0 ? a->reflect : tcp;
-    struct reflect_stamp *stamp_out = r == 0 ? a->stamp : stamp;
-    if (tcp != a->reflect)
-        reflect_free(tcp_out);
-    if (stamp != a->stamp)
-        reflect_stamp_free(stamp_out);
-    if (r < 0)
-        return r;
-    a->reflect = tcp;
-    a->stamp = stamp;
-    web_set_reflect(a->web, tcp, stamp);
-    return 0;
+    if (l->tcp != keep->tcp)
+        reflect_free(l->tcp);
+    if (l->stamp != keep->stamp)
+        reflect_stamp_free(l->stamp);
+    if (l->door != keep->door)
+        peer_link_close(a->link, l->door);
 }
 
+// The listeners that these files want: those that are there already, and new ones. All or none.
+static int listeners_open(struct agent *a, const struct spec_ports *ports, struct listeners *ret,
+                          struct err *e)
+{
+    const struct addr *addr = &a->cli->listen;
+    struct listeners l = a->listeners;
+    int r = 0;
+    if (!l.tcp || reflect_port(l.tcp) != ports->tcp)
+        l.tcp = reflect_new(a->loop, addr, ports->tcp, e);
+    if (!l.tcp)
+        r = err_at(e, "ports.tcp");
+    if (r == 0 && (!l.stamp || reflect_stamp_port(l.stamp) != ports->stamp)) {
+        l.stamp = reflect_stamp_new(a->loop, addr, ports->stamp, random_seed(), e);
+        r = l.stamp ? 0 : err_at(e, "ports.stamp");
+    }
+    if (r == 0 && (!l.door || peer_link_port(l.door) != ports->peer)) {
+        l.door = peer_link_open(a->link, addr, ports->peer, e);
+        r = l.door ? 0 : err_at(e, "ports.peer");
+    }
+    if (r < 0)
+        listeners_drop(a, &l, &a->listeners);
+    else
+        *ret = l;
+    return r;
+}
+
+static void listeners_use(struct agent *a, const struct listeners *l)
+{
+    peer_link_use(a->link, l->door);
+    web_set_reflect(a->web, l->tcp, l->stamp);
+    listeners_drop(a, &a->listeners, l);
+    a->listeners = *l;
+}
+
+// What can fail first: on failure the old ports, plan and peers stay together. But for the hints, which can
+// fail for want of memory only, and are tried again.
 static int on_files(const struct inputs_files *f, void *arg, struct err *e)
 {
     struct agent *a = arg;
-    int r = set_reflectors(a, f, e);
+    struct listeners l;
+    int r = listeners_open(a, &f->agent.ports, &l, e);
     if (r < 0)
         return r;
-    if (peer_link_listen(a->link, &a->cli->listen, f->agent.ports.peer, e) < 0)
-        return err_at(e, "ports.peer");
-    if ((r = peer_link_apply(a->link, &f->agent, &f->peers, e)) < 0 || a->leaving)
+    r = a->leaving ? 0 : prober_apply(a->prober, &f->agent, &f->peers, e);
+    if (r < 0) {
+        listeners_drop(a, &l, &a->listeners);
         return r;
-    r = prober_apply(a->prober, &f->agent, &f->peers, e);
-    if (r == 0)
+    }
+    listeners_use(a, &l);
+    r = peer_link_apply(a->link, &f->agent, &f->peers, e);
+    if (!a->leaving)
         expect_sessions(a, &f->agent.spec.mesh);
     peer_link_wake(a->link);
     return r;
@@ -158,8 +186,8 @@ static void release(struct agent *a)
 {
     inputs_free(a->inputs);
     web_free(a->web);
-    reflect_free(a->reflect);
-    reflect_stamp_free(a->stamp);
+    if (a->link) // before it there is no listener
+        listeners_drop(a, &a->listeners, &(struct listeners){0});
     peer_link_free(a->link);
     prober_free(a->prober);
     loop_free(a->loop);

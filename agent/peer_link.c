@@ -10,7 +10,7 @@
 #include "agent/peer_rate.h"
 #include "agent/peer_sock.h"
 
-struct door { // the open port, ours and everybody's
+struct peer_door { // the open port, ours and everybody's
     uint16_t port;
     int fd[FAMILIES]; // -1: no such family
     struct loop_fd watch[FAMILIES];
@@ -22,7 +22,7 @@ struct peer_link {
     enum spec_network network;
     const char *node_name;
     uint64_t node, fleet;
-    struct door *door; // NULL: not open yet
+    struct peer_door *door; // borrowed; NULL: none yet
     struct loop_timer timer, pause;
     bool paused, leaving;
     struct hints hints;
@@ -181,40 +181,29 @@ struct peer_link *peer_link_new(struct loop *l, const char *node, enum spec_netw
     return k;
 }
 
-static void door_free(struct peer_link *k, struct door *d)
-{
-    if (!d)
-        return;
-    for (unsigned f = 0; f < FAMILIES; f++) {
-        loop_fd_del(k->loop, &d->watch[f]);
-        base_cleanup_fd(&d->fd[f]);
-    }
-    loop_defer(k->loop, free, d);
-}
-
 void peer_link_free(struct peer_link *k)
 {
     if (!k)
         return;
-    door_free(k, k->door);
     loop_timer_cancel(k->loop, &k->timer);
     loop_timer_cancel(k->loop, &k->pause);
     hints_release(&k->hints);
     free(k);
 }
 
-// The sockets that this host allows; an error if it allows none, or refuses one for another reason than that
-// there is no such family.
-static int door_open(struct peer_link *k, struct door *d, const struct addr *addr, uint16_t port,
-                     struct err *e)
+// The sockets that this host allows. An error if it allows none, or refuses one for another reason than that
+// it has no such family.
+static int door_open(struct peer_link *k, struct peer_door *d, const struct addr *addr, struct err *e)
 {
     unsigned open = 0;
     for (unsigned f = 0; f < FAMILIES; f++) {
-        int fd = peer_sock_open((enum family)f, addr, port, e);
-        if (fd == -EAFNOSUPPORT)
+        if (addr->set && addr->family != f)
             continue;
-        if (fd < 0)
+        int fd = peer_sock_open((enum family)f, addr, d->port, e);
+        if (fd < 0 && (addr->set || (fd != -EAFNOSUPPORT && fd != -EADDRNOTAVAIL)))
             return fd;
+        if (fd < 0)
+            continue;
         d->fd[f] = fd;
         int r = loop_fd_add(k->loop, &d->watch[f], fd, EPOLLIN, on_readable, k, e);
         if (r < 0)
@@ -224,22 +213,41 @@ static int door_open(struct peer_link *k, struct door *d, const struct addr *add
     return open > 0 ? 0 : -e->code;
 }
 
-int peer_link_listen(struct peer_link *k, const struct addr *addr, uint16_t port, struct err *e)
+struct peer_door *peer_link_open(struct peer_link *k, const struct addr *addr, uint16_t port, struct err *e)
 {
-    if (k->door && k->door->port == port)
-        return 0;
-    struct door *d = calloc(1, sizeof(*d));
-    if (!d)
-        return err_set(e, ENOMEM, "no memory for the peers' sockets");
-    *d = (struct door){.port = port, .fd = {-1, -1}};
-    int r = door_open(k, d, addr, port, e);
-    if (r < 0) {
-        door_free(k, d);
-        return r;
+    struct peer_door *d = calloc(1, sizeof(*d));
+    if (!d) {
+        err_set(e, ENOMEM, "no memory for the peers' sockets");
+        return NULL;
     }
-    door_free(k, k->door);
+    *d = (struct peer_door){.port = port, .fd = {-1, -1}};
+    if (door_open(k, d, addr, e) == 0)
+        return d;
+    peer_link_close(k, d);
+    return NULL;
+}
+
+void peer_link_close(struct peer_link *k, struct peer_door *d)
+{
+    if (!d)
+        return;
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        loop_fd_del(k->loop, &d->watch[f]);
+        base_cleanup_fd(&d->fd[f]);
+    }
+    loop_defer(k->loop, free, d);
+    if (k->door == d)
+        k->door = NULL;
+}
+
+uint16_t peer_link_port(const struct peer_door *d)
+{
+    return d->port;
+}
+
+void peer_link_use(struct peer_link *k, struct peer_door *d)
+{
     k->door = d;
-    return 0;
 }
 
 int peer_link_apply(struct peer_link *k, const struct spec_agent_file *file, const struct peers *peers,

@@ -21,14 +21,19 @@ struct peer_link_stats {
     uint64_t limited;   // a question that was not answered, because too many came
 };
 
-// Without a socket until peer_link_listen. ps is borrowed. NULL on failure.
+// Without a socket until peer_link_use. ps is borrowed. NULL on failure.
 struct peer_link *peer_link_new(struct loop *l, const char *node, enum spec_network network,
                                 struct presence *ps, struct err *e);
 void peer_link_free(struct peer_link *k); // takes NULL
 
-// Opens the port, in each family that this host has, in place of the one before, which stays on failure. addr
-// not set: all addresses.
-MUST_USE int peer_link_listen(struct peer_link *k, const struct addr *addr, uint16_t port, struct err *e);
+// The open port, in each family that this host has. addr not set: all addresses. It is the caller's, and to
+// be closed before peer_link_free. NULL on failure.
+struct peer_door;
+struct peer_door *peer_link_open(struct peer_link *k, const struct addr *addr, uint16_t port, struct err *e);
+void peer_link_close(struct peer_link *k, struct peer_door *d); // takes NULL
+uint16_t peer_link_port(const struct peer_door *d);
+// From now on what is said leaves there.
+void peer_link_use(struct peer_link *k, struct peer_door *d);
 // What files say of the fleet and of who probes us. On failure (ENOMEM) it is as before.
 MUST_USE int peer_link_apply(struct peer_link *k, const struct spec_agent_file *file,
                              const struct peers *peers, struct err *e);

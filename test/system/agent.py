@@ -85,12 +85,13 @@ class Files:
         self.text = {}
         self.serial = 0
 
-    def agent(self, generation=1, probes=DEFAULT_PROBES, targets="[]", limit=50000, mesh=True, tcp=9962, stamp=9964, topology="{type: Full}"):
+    def agent(self, generation=1, probes=DEFAULT_PROBES, targets="[]", limit=50000, mesh=True, tcp=9962, stamp=9964, peer=9963, topology="{type: Full}",
+              paused=False):
         head = f"networks: [Pod]\nipFamilies: [IPv4, IPv6]\ntopology: {topology}\nprobes: {probes}\n" if mesh else ""
         self.text["agent.yaml"] = (
-            f"generation: {generation}\nfleet: mesh\n{head}targets: {targets}\n"
+            f"generation: {generation}\nfleet: mesh\npaused: {str(paused).lower()}\n{head}targets: {targets}\n"
             f"metrics: {{rttBucketsMicroseconds: [50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000, 200000, 1000000], seriesLimit: {limit}}}\n"
-            f"ports: {{http: 9961, tcp: {tcp}, stamp: {stamp}}}\n")
+            f"ports: {{http: 9961, tcp: {tcp}, peer: {peer}, stamp: {stamp}}}\n")
         return self
 
     def peers(self, nodes, slices=1, state=None, zones=None):
