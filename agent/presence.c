@@ -113,6 +113,7 @@ static void fill(struct presence_change *c, const struct plan *p)
         qsort(c->list, c->n, sizeof(*c->list), by_node);
 }
 
+// old: NULL if what was known of it is of no use.
 static void carry_over(struct presence_peer *p, const struct presence_peer *old, uint64_t now_ns)
 {
     p->next_ns = UINT64_MAX;
@@ -143,12 +144,17 @@ int presence_prepare(const struct presence *ps, const struct plan *p, uint64_t n
     CLEANUP(presence_change_release)
     struct presence_change c = {.list = calloc(p->n_dests + 1, sizeof(*c.list)),
                                 .held = calloc(p->n_dests + 1, 1),
-                                .n_dests = p->n_dests};
+                                .n_dests = p->n_dests,
+                                .paused = p->paused};
     if (!c.list || !c.held)
         return err_set(e, ENOMEM, "no memory for the presence of %zu peers", p->n_dests);
     fill(&c, p);
-    for (size_t i = 0; i < c.n; i++)
-        carry_over(&c.list[i], find(&ps->in_force, c.list[i].node), now_ns);
+    for (size_t i = 0; i < c.n; i++) {
+        if (c.paused)
+            c.list[i].next_ns = UINT64_MAX; // PRESENCE_ACTIVE is 0
+        else
+            carry_over(&c.list[i], ps->in_force.paused ? NULL : find(&ps->in_force, c.list[i].node), now_ns);
+    }
     *ret = c;
     c = (struct presence_change){0};
     return 0;
@@ -323,7 +329,7 @@ bool presence_heard(struct presence *ps, uint64_t node, bool leaving, uint64_t n
     struct presence_peer *p = find(&ps->in_force, node);
     if (!p)
         return false;
-    if (!is_pending(p) && is_leaving(p) == leaving)
+    if (ps->in_force.paused || (!is_pending(p) && is_leaving(p) == leaving))
         return true;
     p->tries = ASK_HEARD_TIMES;
     p->next_ns = MIN(p->next_ns, MAX(now_ns, p->asked_ns + GAP_NS));

@@ -10,6 +10,7 @@
 //   ACTIVE   probed.
 //   LEAVING  the peer answered a question of ours with "I leave" (then all its addresses are). It is asked
 //            again: "I stay" ends it, and so does silence for LIMIT_PEER_SILENCE_NS since its last answer.
+// While the plan is paused everybody counts as ACTIVE and nobody is asked; when the pause ends, all are new.
 // A message without our nonce changes no state: it makes us ask, at a bounded rate. A plan without the peer,
 // or with another address, ends whatever was known.
 #ifndef KUBECANARY_AGENT_PRESENCE_H
@@ -44,6 +45,7 @@ struct presence_change {
     size_t n;
     uint8_t *held;
     size_t n_dests;
+    bool paused;
 };
 MUST_USE int presence_prepare(const struct presence *ps, const struct plan *p, uint64_t now_ns,
                               struct presence_change *ret, struct err *e);

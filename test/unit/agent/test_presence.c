@@ -397,6 +397,32 @@ static void test_reload(void)
 }
 
 // The start of a large fleet: everybody is asked, soon, at a bounded rate, nobody twice before the last once.
+// While a fleet is paused nobody is asked, nobody is missed, and no patience runs out; afterwards it is as
+// after a start.
+static void test_paused(void)
+{
+    start();
+    CHECK(all_stay());
+    CHECK(n2_leaves());
+    f.file.paused = true;
+    CHECK_INT(apply(), 0);
+    CHECK_INT(held("n2"), 0);
+    CHECK(!next_due());
+    now += 300 * S;
+    CHECK_INT(held("n2"), 0);
+    CHECK_INT(presence_stats(ps)->expired[PRESENCE_LEAVING], 0);
+    size_t count[PRESENCE_STATES];
+    presence_count(ps, count);
+    CHECK_INT(count[PRESENCE_ACTIVE], 2);
+    CHECK_INT(apply(), 0); // another reload changes nothing
+    CHECK(!next_due());
+    f.file.paused = false;
+    CHECK_INT(apply(), 0);
+    CHECK_INT(held("n2"), BOTH);
+    CHECK(all_stay());
+    stop();
+}
+
 static void test_many(void)
 {
     start();
@@ -440,6 +466,7 @@ static const struct check_case cases[] = {
     {"slow answers", test_slow_answers},
     {"a flood of hints", test_flood},
     {"a reload", test_reload},
+    {"paused", test_paused},
     {"many peers", test_many},
 };
 CHECK_MAIN(cases)
