@@ -48,7 +48,7 @@ bool members_is_member(const struct store *s, const char *namespace, const char 
 static enum peer_state state_of(const struct collect *c, const struct store_pod *pod,
                                 const struct store_node *node)
 {
-    if (pod->meta.deleting)
+    if (pod->meta.deleting || (node && node->leaving))
         return PEER_LEAVING;
     if (node && !node->ready)
         return PEER_NOT_READY;

@@ -10,7 +10,8 @@
 #include "operator/store.h"
 
 // The peers of a fleet, sorted by node; release with peers_release. One peer a node: where two Pods share one
-// (a roll), the readier counts. state: Leaving (Pod is being deleted), NotReady (its Node is), Ready (Pod
+// (a roll), the readier counts. state: Leaving (the Pod is being
+// deleted, or its Node is about to be: store_node.leaving), NotReady (its Node is), Ready (Pod
 // Ready), else Pending.
 // known_only: a Pod that has never been told of its files (no annotation kubecanary.io/published) counts as
 // Pending, so that nobody begins to probe it.

@@ -152,6 +152,27 @@ static uint64_t hash_addresses(uint64_t hash, const struct addr list[static FAMI
     return hash;
 }
 
+// Whether somebody is about to take the node away: autoscalers put a taint on it before they drain it, a
+// person puts one on a node that is gone. Not being cordoned: that is also done to a node that stays, and
+// neither Karpenter nor the autoscaler before 1.34 does it. The soft taint of a mere candidate does not
+// count.
+static bool is_tainted_to_go(const json_t *spec)
+{
+    static const char *const keys[] = {"ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted",
+                                       "node.kubernetes.io/out-of-service"};
+    size_t i;
+    const json_t *taint;
+    json_array_foreach(json_object_get(spec, "taints"), i, taint)
+    {
+        if (strcmp(text_of(taint, "effect"), "PreferNoSchedule") == 0)
+            continue;
+        for (size_t k = 0; k < ARRAY_LEN(keys); k++)
+            if (strcmp(text_of(taint, "key"), keys[k]) == 0)
+                return true;
+    }
+    return false;
+}
+
 static int read_node(const json_t *object, struct store_node *n, struct err *e)
 {
     const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
@@ -164,11 +185,12 @@ static int read_node(const json_t *object, struct store_node *n, struct err *e)
             add_address(n->host, text_of(address, "address"));
     }
     n->ready = condition_true(status, "Ready");
+    n->leaving = n->meta.deleting || is_tainted_to_go(json_object_get(object, "spec"));
     n->labels = pack_labels(labels);
     if (!n->labels)
         return err_set(e, ENOMEM, "no memory for the labels of node %s", n->meta.name);
-    uint64_t hash = base_hash(BASE_HASH_INIT, &n->ready, sizeof(n->ready));
-    hash = base_hash(hash, &n->meta.deleting, sizeof(n->meta.deleting));
+    const bool flags[] = {n->ready, n->leaving};
+    uint64_t hash = base_hash(BASE_HASH_INIT, flags, sizeof(flags));
     for (const char *l = n->labels; *l; l += strlen(l) + 1)
         hash = hash_text(hash, l);
     n->meta.digest = hash_addresses(hash, n->host);

@@ -61,6 +61,7 @@ struct store_node {
     char zone[LIMIT_LABEL + 1]; // topology.kubernetes.io/zone
     struct addr host[FAMILIES]; // status.addresses InternalIP
     bool ready;                 // condition Ready = True
+    bool leaving;               // it is being deleted, or has a taint of those who are about to delete it
     char *labels;               // all of them, packed: read with store_node_label
 };
 
