@@ -35,5 +35,6 @@ MUTANTS = [
     ("a slow probe is a silent pair", ") >= 5\n", ") > 0\n", [s.probe_once_an_hour_is_no_silent_pair]),
     ("a node that nobody probes is a silent pair", "and ignoring (source_node, source_zone)\n          sum", "or ignoring (source_node, source_zone)\n          0 * sum",
      [s.node_kept_in_the_files_but_not_probed_is_silent]),
+    ("who leaves is missed", 'state=~"Pending|NotReady"', 'state=~"Pending|NotReady|Leaving"', [s.node_that_is_leaving_for_an_hour_says_nothing]),
     ("a dead target is every node's own", "> 0.5\n        )\n    for", "> 5\n        )\n    for", [s.target_lost_from_everywhere_is_the_targets_fault]),
 ]

@@ -439,6 +439,37 @@ def a_roll_of_all_agents_that_loses_a_few_probes_of_each_pair_never_fires():
 
 
 @scenario
+def a_roll_of_all_agents_that_tell_each_other_never_fires():
+    f = Fleet(FIVE, minutes(25))
+    f.born_before = False
+    turn = {n: minutes(5 + 2 * i) for i, n in enumerate(FIVE)}  # it leaves; a minute later another pod is there, and probed again half a minute after that
+    back = {n: step + minutes(1) for n, step in turn.items()}
+    f.pod_of = lambda step, n: f"mesh-pod-{n}-{'b' if step >= back[n] else 'a'}"
+    f.restarts = {(step, n) for n, step in back.items()}
+    f.exists = lambda step, n: not turn[n] <= step < back[n]
+    f.sends = lambda step, src, dst, probe: dst not in turn or not turn[dst] <= step < back[dst] + minutes(0.5)
+
+    def known(step, me):
+        leaving = sum(n != me and turn[n] <= step < back[n] for n in FIVE)
+        pending = sum(n != me and back[n] <= step < back[n] + minutes(0.5) for n in FIVE)
+        return peers(Ready=4 - leaving - pending, Leaving=leaving, Pending=pending, NotReady=0)
+
+    f.gauges = known
+    every = [m / 2 for m in range(8, 50)]  # that an agent is missing is pending for half a minute each time, and nothing else is
+    return Scenario([f], expect={m: [] for m in every}, values=[
+        *[(m, 'ALERTS{alertname!="KubecanaryAgentsMissing"}', None) for m in every], (20, "sum(pair:kubecanary_probe_lost:increase)", 0.0)])
+
+
+@scenario
+def node_that_is_leaving_for_an_hour_says_nothing():
+    f = Fleet(FIVE, minutes(75))  # tainted by an autoscaler, and drained slowly: nobody probes it, it probes the others
+    f.sends = lambda step, src, dst, probe: dst != "n5" or step < minutes(10)
+    f.gauges = lambda step, n: peers(Ready=4 if n == "n5" or step < minutes(10) else 3, Leaving=int(n != "n5" and step >= minutes(10)),
+                                     Pending=0, NotReady=0)
+    return Scenario([f], silent=(9, 11, 20, 26, 32, 59, 74))
+
+
+@scenario
 def loss_goes_on_over_a_new_pod():
     f = Fleet(THREE, minutes(20))
     f.pod_of = lambda step, n: f"mesh-pod-{n}-{'b' if step >= minutes(10) else 'a'}"
