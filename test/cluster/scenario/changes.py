@@ -246,27 +246,35 @@ def refused(ctx):
     return _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "DNS", "address": "192.0.2.1"}]}, "targets[0].type").splitlines()[0][:160]
 
 
+def _versions(ctx) -> dict:
+    return {key: child["metadata"]["resourceVersion"] for key, child in ctx.children().items()}
+
+
+def _degraded(ctx, spec: dict, repaired: dict, path: str) -> str:
+    """What the operator says of this change; until it is taken back nothing else changes."""
+    children, agents = _versions(ctx), ctx.identities()
+    ctx.change(spec)
+    try:
+        told = ctx.wait_condition("Degraded", "True", seconds=30)
+        expect(path in told["message"], f"the message does not name the field: {told}")
+        wait_sent(ctx, 6)
+        same("the agents' pods and restarts", ctx.identities(), agents)
+        same("the children", _versions(ctx), children)
+    finally:
+        generation = ctx.change(repaired)
+    ctx.wait_condition("Degraded", "False", seconds=30)
+    ctx.wait_generation(generation)
+    return f"{told['reason']}: {told['message']}"
+
+
 @step(STEPS, "what only the operator can refuse: Degraded with the field's path, and the fleet goes on as it was")
 def degraded(ctx):
-    good = {key: child["metadata"]["resourceVersion"] for key, child in ctx.children().items()}
-    before = ctx.identities()
     target = {"type": "ICMP", "address": "192.0.2.1", "interval": "1s", "timeout": "1s"}
-    ctx.change({"targets": [dict(target, name="one"), dict(target, name="two")]})
-    told = ctx.wait_condition("Degraded", "True", seconds=30)
-    expect("spec.targets[1].address" in told["message"], f"the message does not name the field: {told}")
-    wait_sent(ctx, 6)
-    same("the agents' pods and restarts", ctx.identities(), before)
-    same("the children", {key: child["metadata"]["resourceVersion"] for key, child in ctx.children().items()}, good)
-    ctx.change({"targets": []})
-    ctx.wait_condition("Degraded", "False", seconds=30)
-    ctx.change({"placement": {"priorityClassName": "not-there"}})
-    missing = ctx.wait_condition("Degraded", "True", seconds=30)
-    expect("spec.placement.priorityClassName" in missing["message"], f"the message does not name the field: {missing}")
-    same("the agents' pods and restarts", ctx.identities(), before)
-    same("the children", {key: child["metadata"]["resourceVersion"] for key, child in ctx.children().items()}, good)
-    ctx.change({"placement": {"priorityClassName": None}})
-    ctx.wait_condition("Degraded", "False", seconds=30)
-    return f"{told['reason']}: {told['message']}"
+    twice = {"targets": [dict(target, name="one"), dict(target, name="two")]}
+    told = _degraded(ctx, twice, {"targets": []}, "spec.targets[1].address")
+    missing = {"placement": {"priorityClassName": "not-there"}}
+    _degraded(ctx, missing, {"placement": {"priorityClassName": None}}, "spec.placement.priorityClassName")
+    return told
 
 
 @step(STEPS, "an image that does not exist: Degraded names it, agents go on where they are; repaired, all are ready again")
