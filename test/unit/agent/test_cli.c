@@ -4,7 +4,11 @@
 
 #include <errno.h>
 
+#include "lib/buf.h"
+#include "lib/file.h"
 #include "test/unit/check.h"
+
+#define MAN_PAGE "docs/man/kubecanary-agent.8"
 
 // args: what stands after the program's name, with '|' between.
 static int parse(const char *args, struct cli *ret, struct err *e)
@@ -96,10 +100,45 @@ static void refused(void)
     }
 }
 
+// The options that a text speaks of, each once, a line each, in the order of the alphabet.
+static void options_of(const char *text, struct buf *ret)
+{
+    char names[65][32];
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, "--")); at += strspn(at, "-abcdefghijklmnopqrstuvwxyz")) {
+        size_t len = strspn(at, "-abcdefghijklmnopqrstuvwxyz"), i = 0;
+        char name[32];
+        snprintf(name, sizeof(name), "%.*s", (int)len, at);
+        while (i < n && strcmp(names[i], name) < 0)
+            i++;
+        if (len == 2 || n + 1 == ARRAY_LEN(names) || (i < n && strcmp(names[i], name) == 0))
+            continue;
+        memmove(names[i + 1], names[i], (n - i) * sizeof(names[0]));
+        memcpy(names[i], name, sizeof(name));
+        n++;
+    }
+    for (size_t i = 0; i < n; i++)
+        buf_fmt(ret, "%s\n", names[i]);
+}
+
+// The man page and --help name the same options.
+static void man_page(void)
+{
+    CLEANUP_FREE char *page = NULL;
+    CLEANUP_BUF struct buf plain = {.max = 1u << 20}, in_page = {.max = 4096}, in_usage = {.max = 4096};
+    struct err e;
+    CHECK_INT(file_read(MAN_PAGE, 1u << 20, &page, NULL, &e), 0);
+    for (const char *c = page; *c; c++)
+        if (*c != '\\') // \- is how a page writes a hyphen that is one
+            buf_char(&plain, *c);
+    options_of(buf_text(&plain), &in_page);
+    options_of(cli_usage(), &in_usage);
+    CHECK_STR(buf_text(&in_page), buf_text(&in_usage));
+    CHECK_CONTAINS(buf_text(&in_usage), "--log-level\n");
+}
+
 static const struct check_case cases[] = {
-    {"everything", everything},
-    {"defaults", defaults},
-    {"modes", modes},
-    {"refused", refused},
+    {"everything", everything}, {"defaults", defaults}, {"modes", modes},
+    {"refused", refused},       {"man page", man_page},
 };
 CHECK_MAIN(cases)
