@@ -332,15 +332,17 @@ static int carry_pair(struct plan *p, struct carry *c, const struct plan *old, s
 
 // Until when the old plan's pair i, which p lacks, is to be kept: 0 as a live one, UINT64_MAX not at all.
 // all: nothing new was read, so that its live pairs stay live; otherwise they are gone from now on.
-static uint64_t keep_until(const struct plan *p, const struct plan_pair *o, bool all, uint64_t now_ns)
+static uint64_t keep_until(const struct plan *p, const struct plan *old, size_t i, bool all, uint64_t now_ns)
 {
+    const struct plan_pair *o = &old->pairs[i];
+    const struct plan_probe *r = &old->probes[o->probe];
     if (o->gone && o->gone_until_ns <= now_ns)
         return UINT64_MAX;
     if (all)
         return o->gone_until_ns;
     if (p->n_pairs >= LIMIT_PAIRS || p->n_probes >= UINT16_MAX)
         return UINT64_MAX; // no room: what is gone goes at once
-    return o->gone ? o->gone_until_ns : now_ns + LIMIT_GONE_NS;
+    return o->gone ? o->gone_until_ns : now_ns + r->timeout_ns + r->grace_ns + p->gone_ns;
 }
 
 static int carry_over(struct plan *p, const struct plan *old, bool all, uint64_t now_ns)
@@ -356,7 +358,7 @@ static int carry_over(struct plan *p, const struct plan *old, bool all, uint64_t
             j++;
         if (j < n_sorted && plan_compare(p, j, old, i) == 0)
             continue;
-        uint64_t until = keep_until(p, &old->pairs[i], all, now_ns);
+        uint64_t until = keep_until(p, old, i, all, now_ns);
         if (until != UINT64_MAX && carry_pair(p, &c, old, i, until) != 0)
             return -ENOMEM;
     }
@@ -387,6 +389,7 @@ static int fill(struct plan *p, const struct spec_agent_file *file, const struct
     p->paused = file->paused;
     p->network_name = spec_network_name(p->network);
     p->series_limit = file->spec.metrics.series_limit;
+    p->gone_ns = 2 * file->spec.metrics.scrape_interval_ns;
     p->n_bounds = file->spec.metrics.n_buckets;
     for (size_t i = 0; i < p->n_bounds; i++)
         p->bounds_ns[i] = file->spec.metrics.rtt_buckets_us[i] * NS_PER_US;
@@ -433,6 +436,7 @@ int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struc
     p->network = old->network;
     p->network_name = old->network_name;
     p->series_limit = old->series_limit;
+    p->gone_ns = old->gone_ns;
     p->n_bounds = old->n_bounds;
     memcpy(p->bounds_ns, old->bounds_ns, sizeof(p->bounds_ns));
     memcpy(p->peers, old->peers, sizeof(p->peers));

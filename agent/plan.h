@@ -64,6 +64,7 @@ struct plan {
     enum spec_network network;
     const char *network_name; // label `network`: "Pod", "Node"
     uint32_t series_limit;
+    uint64_t gone_ns; // metrics.scrapeInterval, twice
     size_t n_bounds;
     uint64_t bounds_ns[LIMIT_BUCKETS]; // of the RTT histogram, ascending
 
@@ -86,9 +87,9 @@ struct plan {
     struct plan_text *text; // the memory of the names
 };
 
-// Builds a plan. old (may be NULL): pairs in it that the new one has not stay as gone for LIMIT_GONE_NS from
-// now_ns; those gone before keep their time. Errors: ENOMEM, E2BIG (LIMIT_PAIRS). Peers sorted. Nothing given
-// is kept by reference.
+// Builds a plan. old (may be NULL): pairs in it that the new one has not stay as gone from now_ns until what
+// is in flight has ended and two scrapes (gone_ns) have seen it; those gone before keep their time. Errors:
+// ENOMEM, E2BIG (LIMIT_PAIRS). Peers sorted. Nothing given is kept by reference.
 MUST_USE int plan_build(const struct spec_agent_file *file, const struct peers *peers, const char *node,
                         enum spec_network network, const struct plan *old, uint64_t now_ns, struct plan **ret,
                         struct err *e);

@@ -33,6 +33,7 @@ static inline void files_init(struct files *f)
     f->file.spec.metrics.rtt_buckets_us[0] = 100;
     f->file.spec.metrics.rtt_buckets_us[1] = 1000;
     f->file.spec.metrics.series_limit = 50000;
+    f->file.spec.metrics.scrape_interval_ns = 15 * NS_PER_S;
 }
 
 static inline struct addr files_addr(const char *text)

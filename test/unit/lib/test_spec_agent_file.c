@@ -28,7 +28,7 @@ static const char whole[] =
     "targets:\n"
     "- {name: gateway, type: ICMP, address: 192.0.2.1, interval: 1s, timeout: 1s}\n"
     "- {name: web, type: TCP, address: \"2001:db8::2\", port: 443, interval: 5s, timeout: 1s}\n"
-    "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000}\n"
+    "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000, scrapeInterval: 30s}\n"
     "ports: {http: 9961, tcp: 9962, peer: 9963, stamp: 9964}\n";
 
 static void test_both_ways(void)

@@ -106,7 +106,8 @@ static void test_what_restarts(void)
     check_change("{" BASE ", targets: [{name: a, type: ICMP, address: 192.0.2.1}]}", 5, false, true);
     check_change("{" BASE ", paused: true}", 5, false, true);
     check_change("{" BASE ", metrics: {seriesLimit: 2000}}", 5, false, true);
-    check_change("{" BASE ", metrics: {scrapeInterval: 5s}, alerting: {lossPercent: 9}}", 5, false, false);
+    check_change("{" BASE ", metrics: {scrapeInterval: 5s}}", 5, false, true);
+    check_change("{" BASE ", alerting: {lossPercent: 9}}", 5, false, false);
     check_change("{" BASE ", budget: {packetsPerSecond: 1000}}", 5, false, false);
     check_change("{" BASE ", placement: {updateStrategy: {maxUnavailable: 1}}}", 5, false, false);
     check_change("{" BASE "}", 128, false, false);
