@@ -122,11 +122,9 @@ static int load(int dir, const char *name, struct doc **ret, struct err *e)
 // Puts the file's name before the error's path, apart from it: "agent.yaml: probes[0].interval".
 static int in_file(struct err *e, const char *name)
 {
-    char path[sizeof(e->path)];
-    if (base_copy(path, sizeof(path), e->path) < 0)
-        path[0] = '\0';
-    snprintf(e->path, sizeof(e->path), "%s%s%.180s", name, path[0] ? ": " : "", path);
-    return -e->code;
+    const struct err inner = *e;
+    e->path[0] = '\0';
+    return err_at(e, "%s%s%s", name, inner.path[0] ? ": " : "", inner.path);
 }
 
 static int read_agent(int dir, struct spec_agent_file *ret, struct err *e)

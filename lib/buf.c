@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/utf8.h"
+
 void buf_init(struct buf *b, size_t max)
 {
     *b = (struct buf){.max = max};
@@ -98,41 +100,18 @@ void buf_u64(struct buf *b, uint64_t value)
     buf_add(b, digits + at, sizeof(digits) - at);
 }
 
-// Length of the valid UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF), 0
-// if there is none.
-static size_t utf8_length(const unsigned char *p)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4)
-        return 0;
-    unsigned low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
-    unsigned high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++) {
-        if (p[i] < 0x80 || p[i] > 0xbf)
-            return 0;
-    }
-    return n;
-}
-
 void buf_json(struct buf *b, const char *text)
 {
-    const unsigned char *p = (const unsigned char *)text;
     buf_char(b, '"');
-    while (*p) {
-        size_t n = utf8_length(p);
-        if (*p == '"' || *p == '\\')
-            buf_fmt(b, "\\%c", *p);
-        else if (*p < 0x20)
-            buf_fmt(b, "\\u%04x", *p);
-        else if (n == 0)
-            buf_str(b, "\xef\xbf\xbd");
-        else
-            buf_add(b, p, n);
-        p += MAX(n, (size_t)1);
+    while (*text) {
+        size_t plain = 0;
+        while (text[plain] >= 0x20 && text[plain] < 0x7f && text[plain] != '"' && text[plain] != '\\')
+            plain++;
+        buf_add(b, text, plain);
+        text += plain;
+        char one[UTF8_JSON_MAX];
+        if (*text)
+            buf_add(b, one, utf8_json(&text, one));
     }
     buf_char(b, '"');
 }

@@ -28,7 +28,7 @@ void buf_u64(struct buf *b, uint64_t value); // decimal; an order of magnitude q
 // who then says with buf_grew how many there are (at most n). NULL, and failed, if there is no room.
 char *buf_room(struct buf *b, size_t n);
 void buf_grew(struct buf *b, size_t n);
-// Text as a JSON string with its quotes: control characters, quote and backslash escaped, invalid UTF-8
+// Text as a JSON string with its quotes, which YAML reads as the same text (see utf8_json): invalid UTF-8 is
 // replaced by U+FFFD.
 void buf_json(struct buf *b, const char *text);
 

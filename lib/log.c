@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "lib/limits.h"
+#include "lib/utf8.h"
 
 static enum log_level threshold = LOG_INFO;
 static int target = STDERR_FILENO;
@@ -50,17 +51,9 @@ static void put(struct line *l, const char *text, size_t len)
 static void put_string(struct line *l, const char *text)
 {
     put(l, "\"", 1);
-    for (const char *p = text; *p && l->len + 16 < sizeof(l->data); p++) {
-        unsigned char c = (unsigned char)*p;
-        char escaped[8];
-        if (c == '"' || c == '\\') {
-            put(l, (char[]){'\\', (char)c}, 2);
-        } else if (c < 0x20) {
-            int n = snprintf(escaped, sizeof(escaped), "\\u%04x", c);
-            put(l, escaped, (size_t)n);
-        } else {
-            put(l, p, 1);
-        }
+    while (*text && l->len + 16 < sizeof(l->data)) {
+        char one[UTF8_JSON_MAX];
+        put(l, one, utf8_json(&text, one));
     }
     l->data[l->len++] = '"';
 }

@@ -93,7 +93,7 @@ const struct peer *peers_find(const struct peers *p, const char *node)
 
 static int at_field(struct err *e, const char *path)
 {
-    return err_at(e, "%s", path);
+    return err_at(e, "%s", path[0] ? path : "\"\"");
 }
 
 // Text of a scalar of at most max bytes.

@@ -311,7 +311,7 @@ static int refuse_unknown(enum spec_section section, const struct doc_node *map,
                     strcmp(spec_field_name(&spec_fields[i], name), n->key) == 0;
         if (!known) {
             err_set(e, EINVAL, "unknown field");
-            return err_at(e, "%s", n->key);
+            return err_at(e, "%s", n->key[0] ? n->key : "\"\"");
         }
     }
     return 0;

@@ -157,7 +157,7 @@ bool kube_http_read_status(const json_t *status, struct kube_http_result *ret)
     snprintf(ret->reason, sizeof(ret->reason), "%s", reason ? reason : "");
     snprintf(ret->cause, sizeof(ret->cause), "%s", cause_reason ? cause_reason : "");
     if (field)
-        snprintf(ret->err.path, sizeof(ret->err.path), "%s", field);
+        err_at(&ret->err, "%s", field);
     return true;
 }
 

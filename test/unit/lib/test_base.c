@@ -52,6 +52,33 @@ static void error_paths(void)
     CHECK(strlen(e.path) < sizeof(e.path) && strlen(e.msg) < sizeof(e.msg));
 }
 
+// Whatever bytes are put in, what comes out is one line of valid UTF-8.
+static void errors_are_lines(void)
+{
+    static const char odd[] = "a\nb\tc\x7f \xc2\x85 \xe2\x80\xa8 \xff \xe2\x82 \xc3\xa9 \xf0\x9f\x98\x80";
+    static const char line[] = "a b c      ? ?? \xc3\xa9 \xf0\x9f\x98\x80";
+    struct err e;
+    char text[1024], many[512];
+    err_set(&e, EINVAL, "%s", odd);
+    CHECK_STR(e.msg, line);
+    err_at(&e, "%s", odd);
+    CHECK_STR(e.path, line);
+    err_set(&e, EINVAL, "x");
+    err_wrap(&e, "%s", odd);
+    CHECK_STR(e.msg, "a b c      ? ?? \xc3\xa9 \xf0\x9f\x98\x80: x");
+    // What is cut is cut between characters.
+    for (size_t i = 0; i + 2 < sizeof(many); i += 2)
+        memcpy(many + i, "\xc3\xa9", 3);
+    err_set(&e, EINVAL, "1%s", many);
+    CHECK_INT(strlen(e.msg), 511);
+    err_at(&e, "1%s", many);
+    CHECK_STR(e.path + 251, "\xc3\xa9\xc3\xa9");
+    err_text(&e, text, 5);
+    CHECK_STR(text, "1\xc3\xa9");
+    CHECK_INT(err_set(&e, EINVAL, "%s", "\xc3"), -EINVAL);
+    CHECK_STR(e.msg, "?");
+}
+
 static void buffer_ceiling(void)
 {
     struct buf b;
@@ -82,6 +109,12 @@ static void json_strings(void)
     buf_json(&b, "a\"b\\c\n\x01 \xc3\xa9 \xff \xed\xa0\x80 \xf0\x9f\x98\x80");
     CHECK_STR(buf_text(&b), "\"a\\\"b\\\\c\\u000a\\u0001 \xc3\xa9 \xef\xbf\xbd "
                             "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd \xf0\x9f\x98\x80\"");
+    // What YAML takes for a line's end, or not at all, as it stands.
+    buf_reset(&b);
+    buf_json(
+        &b,
+        "\x7f\xc2\x80\xc2\x85\xc2\x9f\xc2\xa0\xe2\x80\xa8\xe2\x80\xa9\xef\xbb\xbf\xef\xbf\xbe\xef\xbf\xbf");
+    CHECK_STR(buf_text(&b), "\"\\u007f\\u0080\\u0085\\u009f\xc2\xa0\\u2028\\u2029\\ufeff\\ufffe\\uffff\"");
 }
 
 static void log_lines(void)
@@ -92,7 +125,8 @@ static void log_lines(void)
     static char big[LIMIT_LOG_LINE * 2];
     memset(big, '"', sizeof(big) - 1);
     log_debug("not written");
-    log_info("a \"message\"", LOG_STR("node", "n1\n"), LOG_INT("peers", -3), LOG_STR("big", big));
+    log_info("a \"message\"", LOG_STR("node", "n1\n"), LOG_INT("peers", -3),
+             LOG_STR("odd", "\xff\xe2\x80\xa8\xc3"), LOG_STR("big", big));
     log_init(LOG_INFO, STDERR_FILENO);
     close(fds[1]);
     static char line[LIMIT_LOG_LINE * 2];
@@ -102,13 +136,17 @@ static void log_lines(void)
     CHECK(strncmp(line, "{\"time\":\"20", 11) == 0);
     CHECK_CONTAINS(
         line,
-        "\"level\":\"info\",\"msg\":\"a \\\"message\\\"\",\"node\":\"n1\\u000a\",\"peers\":-3,\"big\":\"\\\"");
+        "\"level\":\"info\",\"msg\":\"a \\\"message\\\"\",\"node\":\"n1\\u000a\",\"peers\":-3,\"odd\":\"\xef\xbf\xbd\\u2028\xef\xbf\xbd\",\"big\":\"\\\"");
     CHECK_STR(line + n - 3, "\"}\n");
 }
 
 static const struct check_case cases[] = {
-    {"numbers", numbers},           {"hash is stable", hash_is_stable},
-    {"error paths", error_paths},   {"buffer ceiling", buffer_ceiling},
-    {"json strings", json_strings}, {"log lines", log_lines},
+    {"numbers", numbers},
+    {"hash is stable", hash_is_stable},
+    {"error paths", error_paths},
+    {"errors are lines", errors_are_lines},
+    {"buffer ceiling", buffer_ceiling},
+    {"json strings", json_strings},
+    {"log lines", log_lines},
 };
 CHECK_MAIN(cases)
