@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The one Makefile; `make help` lists what it can do. It compiles in variants, one folder each: build/dev (dynamic, sanitizers), build/musl and
-# build/glibc (static). build/release holds the programs that are shipped: `make release`.
+# build/glibc (static), build/fuzz (clang, libFuzzer). build/release holds the programs that are shipped: `make release`.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
@@ -30,6 +30,14 @@ CFLAGS = $(BASE) $(GLIBC_CFLAGS)
 LDFLAGS = $(GLIBC_LDFLAGS)
 AGENT_LIBS = $(GLIBC_JEMALLOC_AGENT_LIBS)
 OPERATOR_LIBS = $(GLIBC_OPERATOR_LIBS)
+else ifeq ($(V),fuzz)
+# Warnings are the other variants' business: clang does not know all of gcc's.
+CC := clang-14
+CFLAGS := $(filter-out $(WARN),$(BASE)) -Wall -Wextra -Werror -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+          -fno-sanitize-recover=undefined
+LDFLAGS := -fsanitize=fuzzer,address,undefined
+AGENT_LIBS := -lyaml -lmicrohttpd
+OPERATOR_LIBS := -lcurl -ljansson -lyaml -lmicrohttpd
 else
 CC := gcc
 CFLAGS := $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -46,6 +54,7 @@ endif
 AGENT_SRC := $(sort $(wildcard agent/*.c))
 OPERATOR_SRC := $(sort $(wildcard operator/*.c operator/*.S))
 UNIT_SRC := $(sort $(wildcard test/unit/*/test_*.c test/sim/test_*.c))
+FUZZ_SRC := $(sort $(wildcard test/fuzz/*/*.c))
 obj = $(patsubst %,$(B)/%.o,$(1))
 LIB_A := $(B)/lib.a
 AGENT_A := $(B)/agent.a
@@ -80,7 +89,7 @@ images: release ## the container images in build/images
 	@tools/images
 
 # Whatever is compiled first on a new machine finds its headers.
-$(B)/%.c.o: %.c Makefile VERSION tools/deps/flags.mk | packages-build
+$(B)/%.c.o: %.c Makefile VERSION tools/deps/flags.mk | packages-build $(if $(filter fuzz,$(V)),packages-fuzz)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 $(B)/%.S.o: %.S Makefile
@@ -122,6 +131,15 @@ $(B)/test/unit/agent/%: $(B)/test/unit/agent/%.c.o $(AGENT_A) $(LIB_A)
 $(B)/test/sim/%: $(B)/test/sim/%.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 
+FUZZ_O := $(B)/test/fuzz/fuzz.c.o
+FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
+$(B)/test/fuzz/lib/%: $(B)/test/fuzz/lib/%.c.o $(FUZZ_O) $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
+$(B)/test/fuzz/agent/%: $(B)/test/fuzz/agent/%.c.o $(FUZZ_O) $(AGENT_A) $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+$(B)/test/fuzz/operator/%: $(B)/test/fuzz/operator/%.c.o $(FUZZ_O) $(OPERATOR_A) $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
+
 .PHONY: unit
 unit: $(UNIT_BIN) ## unit and simulation tests, under sanitizers
 	@test/run-unit $(UNIT_BIN)
@@ -129,6 +147,11 @@ unit: $(UNIT_BIN) ## unit and simulation tests, under sanitizers
 .PHONY: wire
 wire: $(B)/test/system/test_probe_icmp ## the sockets against a network of their own (root: a TUN device)
 	@test/run-unit $^
+
+.PHONY: fuzz fuzz-programs
+fuzz: ## fuzz every parser of foreign input, FUZZ_SECONDS each (60), FUZZ=NAME... only these
+	@test/fuzz/run --seconds $(or $(FUZZ_SECONDS),60) $(FUZZ)
+fuzz-programs: $(FUZZ_BIN) # with V=fuzz
 
 .PHONY: golden
 golden: build ## resources in, objects out (UPDATE=1 writes what comes out)

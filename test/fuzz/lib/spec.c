@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// A ProbeFleet's spec: errors name the field, what is accepted is within the limits, and its cost can be
+// forecast.
+#include "lib/spec.h"
+
+#include "lib/spec_check.h"
+#include "test/fuzz/fuzz.h"
+
+static void check_accepted(const struct spec *s)
+{
+    static const struct spec_scale scales[] = {
+        {.size = {.nodes = 0}, .families = 1},
+        {.size = {.nodes = 5000, .largest_zone = 2000, .neighbours = 8490000}, .families = 2},
+    };
+    FUZZ_CHECK(s->mesh.n_probes <= LIMIT_PROBES && s->n_targets <= LIMIT_TARGETS);
+    FUZZ_CHECK(s->mesh.present || s->n_targets > 0);
+    FUZZ_CHECK(s->placement.n_selector <= LIMIT_SELECTOR && s->placement.n_tolerations <= LIMIT_TOLERATIONS);
+    FUZZ_CHECK(s->agent.n_env <= LIMIT_ENV);
+    FUZZ_CHECK(s->metrics.n_buckets >= 1 && s->metrics.n_buckets <= LIMIT_BUCKETS);
+    FUZZ_CHECK(s->mesh.topology.degree <= LIMIT_DEGREE);
+    for (size_t i = 0; i < ARRAY_LEN(scales); i++) {
+        struct spec_load one, all;
+        struct err e;
+        spec_forecast(s, &scales[i], &one);
+        spec_forecast_fleet(s, &scales[i], &all);
+        FUZZ_CHECK(scales[i].size.nodes == 0 || all.pairs >= one.pairs);
+        int r = spec_check_budget(s, &scales[i], &e);
+        if (r < 0)
+            fuzz_check_err_place(r, &e, NULL);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct doc *d = fuzz_doc(data, len);
+    struct spec s = {0};
+    struct err e;
+    if (!d)
+        return 0;
+    int r = spec_parse(doc_get(doc_root(d), "spec"), &s, &e);
+    if (r < 0) {
+        fuzz_check_err(r, &e);
+        FUZZ_CHECK(strncmp(e.path, "spec", 4) == 0);
+    } else {
+        check_accepted(&s);
+    }
+    spec_release(&s);
+    doc_free(d);
+    return 0;
+}
