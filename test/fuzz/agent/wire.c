@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The formats of packets alone: ICMP payload, STAMP's two, the agents' messages. What is read and written
+// again is what was there.
+#include "agent/wire.h"
+#include "agent/peer_wire.h"
+#include "agent/stamp_wire.h"
+#include "test/fuzz/fuzz.h"
+
+static void check_icmp(const uint8_t *data, size_t len)
+{
+    struct engine_token t[2];
+    uint8_t again[WIRE_PAYLOAD];
+    bool intact = true;
+    unsigned n = wire_read(data, len, t, &intact);
+    FUZZ_CHECK(n <= 2);
+    FUZZ_CHECK(!intact || n == 1);
+    for (unsigned i = 0; i < n; i++) {
+        bool read_intact = false;
+        struct engine_token back[2];
+        wire_write(again, &t[i]);
+        FUZZ_CHECK((intact && i == 0) == (len == WIRE_PAYLOAD && memcmp(again, data, WIRE_PAYLOAD) == 0));
+        FUZZ_CHECK(wire_read(again, sizeof(again), back, &read_intact) == 1 && read_intact);
+        FUZZ_CHECK(back[0].id == t[i].id && back[0].seq == t[i].seq && back[0].cookie == t[i].cookie);
+    }
+}
+
+static void check_stamp(const uint8_t *data, size_t len)
+{
+    struct stamp_wire_query q;
+    struct stamp_wire_answer a;
+    uint8_t again[STAMP_WIRE_BYTES];
+    int r = stamp_wire_get_query(data, len, &q);
+    FUZZ_CHECK((r == 0) == (len >= STAMP_WIRE_BYTES));
+    FUZZ_CHECK(stamp_wire_get_answer(data, len, &a) == r);
+    if (r < 0)
+        return;
+    if (stamp_wire_is_query(data)) {
+        stamp_wire_put_query(again, &q);
+        FUZZ_CHECK(memcmp(again, data, sizeof(again)) == 0);
+    }
+    stamp_wire_put_answer(again, &a);
+    FUZZ_CHECK(memcmp(again, data, 38) == 0 && again[40] == data[40]); // what is left are zeros
+    FUZZ_CHECK(stamp_wire_held(&a) <= 60 * NS_PER_S);
+    uint16_t error = stamp_wire_error(q.seq & 1, q.time);
+    FUZZ_CHECK((error & 0xff) != 0 && (error >> 15) == (q.seq & 1) && !(error & 0x4000));
+}
+
+static void check_message(const uint8_t *data, size_t len)
+{
+    struct peer_wire m;
+    uint8_t again[PEER_WIRE_BYTES];
+    if (!peer_wire_read(data, len, &m))
+        return;
+    peer_wire_write(again, &m);
+    FUZZ_CHECK(len == PEER_WIRE_BYTES && memcmp(again, data, len) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    uint8_t *copy = malloc(len ? len : 1); // exactly as long
+    if (len > 0)
+        memcpy(copy, data, len);
+    check_icmp(copy, len);
+    check_stamp(copy, len);
+    check_message(copy, len);
+    free(copy);
+    return 0;
+}
