@@ -81,10 +81,11 @@ static void print_object(const json_t *object, unsigned indent, bool in_list, st
     }
 }
 
-static void print_array(const json_t *array, unsigned indent, struct buf *out)
+static void print_array(const json_t *array, unsigned indent, bool in_list, struct buf *out)
 {
     for (size_t i = 0; i < json_array_size(array); i++) {
-        pad(indent, out);
+        if (!in_list || i > 0) // as in print_object
+            pad(indent, out);
         buf_str(out, "- ");
         print(json_array_get(array, i), indent + 2, true, out);
     }
@@ -97,7 +98,7 @@ static void print(const json_t *value, unsigned indent, bool in_list, struct buf
     else if (json_is_object(value))
         print_object(value, indent, in_list, out);
     else if (json_is_array(value))
-        print_array(value, indent, out);
+        print_array(value, indent, in_list, out);
     else
         print_scalar(value, indent, out);
 }
