@@ -53,7 +53,7 @@ LIB_SRC := $(filter-out lib/fetch%.c,$(LIB_SRC))
 endif
 AGENT_SRC := $(sort $(wildcard agent/*.c))
 OPERATOR_SRC := $(sort $(wildcard operator/*.c operator/*.S))
-UNIT_SRC := $(sort $(wildcard test/unit/*/test_*.c test/sim/test_*.c))
+UNIT_SRC := $(sort $(wildcard test/unit/*/test_*.c test/sim/test_*.c test/torture/test_*.c))
 FUZZ_SRC := $(sort $(wildcard test/fuzz/*/*.c))
 obj = $(patsubst %,$(B)/%.o,$(1))
 LIB_A := $(B)/lib.a
@@ -130,6 +130,14 @@ $(B)/test/unit/agent/%: $(B)/test/unit/agent/%.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 $(B)/test/sim/%: $(B)/test/sim/%.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+
+# What allocates goes through test/torture/torture.c, in our code and in the libraries that are static here.
+TORTURE := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup,--wrap=asprintf,--wrap=vasprintf \
+           -Wl,--wrap=fdopendir
+$(B)/test/torture/test_agent: $(B)/test/torture/test_agent.c.o $(B)/test/torture/torture.c.o $(AGENT_A) $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) $(TORTURE) -Wl,--wrap=inotify_init1 -o $@ $^ -l:libyaml.a -lmicrohttpd
+$(B)/test/torture/test_operator: $(B)/test/torture/test_operator.c.o $(B)/test/torture/torture.c.o $(OPERATOR_A) $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) $(TORTURE) -o $@ $^ -l:libyaml.a -l:libjansson.a -lcurl -lmicrohttpd
 
 FUZZ_O := $(B)/test/fuzz/fuzz.c.o
 FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+// Allocation n fails, n = 1, 2, ... until none does: while files are read and put in force, by the parts and
+// by inputs, while a scrape is made. After each failure the error says ENOMEM, the last good plan is in force
+// and probes go on, and the next try succeeds. What leaks is the leak detector's to find.
+#include "test/unit/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent/export.h"
+#include "agent/inputs.h"
+#include "agent/peer_link.h"
+#include "agent/prober.h"
+#include "agent/reflect_stamp.h"
+#include "lib/log.h"
+#include "test/torture/torture.h"
+#include "test/unit/agent/netns.h"
+
+#define MOST 20000 // allocations: more means that it never ends
+
+// The files before and after: the second has everything once more, and another shape of what stays.
+static const char before_agent[] =
+    "generation: 1\nfleet: mesh\nipFamilies: [IPv4]\ntopology: {type: Sampled, degree: 2}\nprobes:\n"
+    "- {name: icmp, type: ICMP, interval: 100ms}\n- {name: udp, type: STAMP, interval: 100ms}\n"
+    "targets: [{name: old, type: ICMP, address: 127.0.0.9, interval: 100ms}]\n"
+    "metrics: {rttBucketsMicroseconds: [50, 100]}\n";
+static const char after_agent[] =
+    "generation: 2\nfleet: \"mesh\"\nipFamilies: [IPv4]\ntopology: {type: Zonal, degree: 2}\nprobes:\n"
+    "- {name: icmp, type: ICMP, interval: 100ms, timeout: 2s}\n- {name: tcp, type: TCP}\n"
+    "- {name: udp, type: STAMP, interval: 100ms, flows: 4}\n"
+    "targets: [{name: new, type: TCP, address: 127.0.0.9, port: 9, interval: 100ms}]\n"
+    "metrics: {rttBucketsMicroseconds: [50, 100, 200]}\n";
+static const char before_peers[] = "peers:\n- {node: n1, zone: a, pod: [127.0.0.1]}\n"
+                                   "- {node: n2, zone: a, pod: [127.0.0.2]}\n";
+static const char after_peers[] =
+    "peers:\n- {node: n1, zone: a, pod: [127.0.0.1]}\n"
+    "- {node: n2, zone: a, pod: [127.0.0.2]}\n- {node: n3, zone: b, pod: [127.0.0.3]}\n"
+    "- {node: n4, zone: b, pod: [127.0.0.4], state: Leaving}\n";
+
+static char dir[] = "/tmp/kubecanary-torture-XXXXXX";
+
+static void write_text(const char *name, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    FILE *f = fopen(path, "we");
+    if (!f || fputs(text, f) < 0 || fclose(f) != 0)
+        printf("    cannot write %s\n", path);
+}
+
+static void write_before(void)
+{
+    write_text("agent.yaml", before_agent);
+    write_text("peers-00.yaml", before_peers);
+}
+
+static void write_after(void)
+{
+    write_text("agent.yaml", after_agent);
+    write_text("peers-00.yaml", after_peers);
+}
+
+// --- an agent ------------------------------------------------------------------------------------
+
+struct agent {
+    struct loop *loop;
+    struct prober *prober;
+    struct peer_link *link;
+};
+
+static void agent_release(struct agent *a)
+{
+    peer_link_free(a->link);
+    prober_free(a->prober);
+    loop_free(a->loop);
+    *a = (struct agent){0};
+}
+
+static int agent_init(struct agent *a, struct err *e)
+{
+    *a = (struct agent){.loop = loop_new(e)};
+    a->prober = a->loop ? prober_new(a->loop, "n1", SPEC_NETWORK_POD, NULL, e) : NULL;
+    a->link =
+        a->prober ? peer_link_new(a->loop, "n1", SPEC_NETWORK_POD, prober_presence(a->prober), e) : NULL;
+    return a->link ? 0 : -e->code;
+}
+
+static int apply(const struct inputs_files *f, void *arg, struct err *e)
+{
+    struct agent *a = arg;
+    int r = peer_link_apply(a->link, &f->agent, &f->peers, e);
+    return r < 0 ? r : prober_apply(a->prober, &f->agent, &f->peers, e);
+}
+
+// As main does it: what the directory has, read and put in force.
+static int reload(struct agent *a, struct err *e)
+{
+    CLEANUP_INPUTS_FILES struct inputs_files files = {0};
+    int r = inputs_read(dir, &files, e);
+    return r < 0 ? r : apply(&files, a, e);
+}
+
+static uint64_t sent(const struct agent *a)
+{
+    const struct plan *p = prober_plan(a->prober);
+    uint64_t n = 0;
+    for (size_t i = 0; i < p->n_pairs; i++)
+        n += engine_stats(prober_engine(a->prober), i)->sent;
+    return n;
+}
+
+// The counters hold, pair by pair; with `wait`, until something more was sent.
+static bool goes_on(struct agent *a, bool wait)
+{
+    struct err e;
+    uint64_t begun = sent(a);
+    do {
+        for (size_t i = 0; i < prober_plan(a->prober)->n_pairs; i++)
+            if (!stats_consistent(engine_stats(prober_engine(a->prober), i)))
+                return false;
+        if (wait && loop_once(a->loop, NS_PER_S, &e) < 0)
+            return false;
+    } while (wait && sent(a) == begun);
+    return true;
+}
+
+// --- what is done while memory fails -------------------------------------------------------------
+
+static bool is_no_memory(int r, const struct err *e)
+{
+    if (r == -ENOMEM && e->code == ENOMEM && e->msg[0])
+        return true;
+    printf("    %d: %d %s: %s\n", r, e->code, e->path, e->msg);
+    return false;
+}
+
+// One reload with allocation n failing. *ret_hit: it did.
+static bool one_reload(enum torture_mode mode, size_t n, bool *ret_hit)
+{
+    struct agent a;
+    struct err e = {0};
+    write_before();
+    bool ok = agent_init(&a, &e) == 0 && reload(&a, &e) == 0;
+    write_after();
+    const struct plan *old = ok ? prober_plan(a.prober) : NULL;
+    size_t pairs = old ? old->n_pairs : 0;
+    torture_begin(mode, n);
+    int r = ok ? reload(&a, &e) : 0;
+    *ret_hit = torture_end();
+    if (ok && r < 0)
+        ok = *ret_hit && is_no_memory(r, &e) && prober_plan(a.prober) == old && old->n_pairs == pairs &&
+             old->generation == 1 && goes_on(&a, n % 16 == 0) && reload(&a, &e) == 0;
+    ok = ok && prober_plan(a.prober)->generation == 2 && goes_on(&a, false);
+    agent_release(&a);
+    return ok;
+}
+
+static void reloads(void)
+{
+    for (unsigned mode = 0; mode < TORTURE_MODES; mode++) {
+        bool hit = true;
+        size_t n = 0;
+        while (hit && ++n < MOST)
+            if (!one_reload(mode, n, &hit)) {
+                CHECK_INT(n, 0);
+            }
+        CHECK(n > 100 && n < MOST);
+    }
+}
+
+static void beginnings(void)
+{
+    for (unsigned mode = 0; mode < TORTURE_MODES; mode++) {
+        bool hit = true;
+        size_t n = 0;
+        while (hit && ++n < MOST) {
+            struct agent a;
+            struct err e = {0};
+            torture_begin(mode, n);
+            int r = agent_init(&a, &e);
+            hit = torture_end();
+            agent_release(&a);
+            if (r < 0)
+                CHECK(hit && is_no_memory(r, &e));
+        }
+        CHECK(n > 5 && n < MOST);
+    }
+}
+
+// By inputs: what failed for want of memory is tried again without a change of the files.
+static bool one_input(enum torture_mode mode, size_t n, bool *ret_hit)
+{
+    struct agent a;
+    struct err e = {0};
+    write_before();
+    bool ok = agent_init(&a, &e) == 0;
+    struct inputs *in = ok ? inputs_new(a.loop, dir, NS_PER_MS, apply, &a, &e) : NULL;
+    const struct inputs_state *s = in ? inputs_state(in) : NULL;
+    ok = s && s->loaded && s->last_ok;
+    write_after();
+    torture_begin(mode, n);
+    while (ok && s->loads == 1 && s->failures == 0)
+        ok = loop_once(a.loop, NS_PER_S, &e) == 0;
+    *ret_hit = torture_end();
+    if (ok && s->failures)
+        ok = *ret_hit && !s->last_ok && s->err.code == ENOMEM && s->generation == 1 &&
+             prober_plan(a.prober)->generation == 1;
+    while (ok && s->generation == 1)
+        ok = loop_once(a.loop, NS_PER_S, &e) == 0;
+    ok = ok && s->last_ok && prober_plan(a.prober)->generation == 2;
+    inputs_free(in);
+    agent_release(&a);
+    return ok;
+}
+
+static void inputs(void)
+{
+    bool hit = true;
+    size_t n = 0;
+    while (hit && ++n < MOST)
+        if (!one_input(TORTURE_ONE, n, &hit)) {
+            CHECK_INT(n, 0);
+        }
+    CHECK(n > 100 && n < MOST);
+}
+
+static ssize_t scrape(const struct agent *a, enum metric_format format, struct buf *out)
+{
+    struct export_sources from = {.prober = a->prober, .link = a->link};
+    struct export_scrape *x = export_new(&from, format);
+    static char piece[4096];
+    ssize_t n = -1;
+    while (x && (n = export_read(x, piece, sizeof(piece))) > 0)
+        buf_add(out, piece, (size_t)n);
+    export_free(x);
+    return n;
+}
+
+static void scrapes(void)
+{
+    struct agent a;
+    struct err e;
+    static char text[1 << 20];
+    write_after();
+    CHECK_INT(agent_init(&a, &e), 0);
+    CHECK_INT(reload(&a, &e), 0);
+    for (unsigned mode = 0; mode < TORTURE_MODES; mode++) {
+        bool hit = true;
+        size_t n = 0;
+        while (hit && ++n < MOST) {
+            struct buf out = {.data = text, .cap = sizeof(text), .max = sizeof(text) - 1};
+            torture_begin(mode, n);
+            ssize_t r = scrape(&a, METRIC_OPENMETRICS_1_0, &out);
+            hit = torture_end();
+            // Cut short is told from whole: by the return value, and by the end that is missing.
+            CHECK(r == 0 || (r < 0 && hit));
+            CHECK(!out.failed);
+            CHECK((r == 0) == (out.len > 6 && strcmp(text + out.len - 6, "# EOF\n") == 0));
+        }
+        CHECK(n > 5 && n < MOST);
+    }
+    agent_release(&a);
+}
+
+static void reflectors(void)
+{
+    const struct addr any = {0};
+    bool hit = true;
+    for (size_t n = 1; hit && n < MOST; n++) {
+        struct err e = {0};
+        struct reflect_stamp_stats stats;
+        struct loop *l = loop_new(&e);
+        torture_begin(TORTURE_ONE, n);
+        struct reflect_stamp *s = reflect_stamp_new(l, &any, 0, 1, &e);
+        int r = s ? reflect_stamp_expect(s, 4096, 512, &e) : -e.code;
+        hit = torture_end();
+        if (r < 0)
+            CHECK(hit && is_no_memory(r, &e));
+        if (s)
+            reflect_stamp_stats(s, &stats);
+        if (s && r < 0)
+            CHECK_INT(reflect_stamp_expect(s, 4096, 512, &e), 0);
+        reflect_stamp_free(s);
+        loop_free(l);
+    }
+}
+
+static const struct check_case cases[] = {
+    {"beginnings", beginnings}, {"reloads", reloads},       {"by inputs", inputs},
+    {"scrapes", scrapes},       {"reflectors", reflectors},
+};
+
+int __wrap_inotify_init1(int flags);
+int __wrap_inotify_init1(int flags) // so that files are polled for, and no event makes it wait for more
+{
+    (void)flags;
+    errno = EMFILE;
+    return -1;
+}
+
+int main(void)
+{
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC), passed = 0, failed = 0;
+    log_init(LOG_ERROR, null);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (null < 0 || !netns_enter() || !mkdtemp(dir))
+        return 1;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        check_failed = false;
+        cases[i].fn();
+        if (check_failed)
+            printf("not ok %s\n", cases[i].name);
+        check_failed ? failed++ : passed++;
+    }
+    char path[128];
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/%s", dir, i ? "peers-00.yaml" : "agent.yaml");
+        unlink(path);
+    }
+    rmdir(dir);
+    printf("%d passed, %d failed\n", passed, failed);
+    return failed != 0;
+}
