@@ -27,11 +27,32 @@ void render_set_release(struct render_set *s)
 }
 #define CLEANUP_SET CLEANUP(render_set_release)
 
+// Removes members that are null, which stand for what an object does not have.
+static void drop_nulls(json_t *value)
+{
+    const char *key;
+    void *next;
+    json_t *member;
+    size_t i;
+    json_object_foreach_safe(value, next, key, member)
+    {
+        if (json_is_null(member))
+            json_object_del(value, key);
+        else
+            drop_nulls(member);
+    }
+    json_array_foreach(value, i, member)
+    {
+        drop_nulls(member);
+    }
+}
+
 // Takes body over; NULL: no memory.
 static int add(struct render_set *s, enum store_kind kind, const char *name, json_t *body, struct err *e)
 {
     if (!body)
         return err_set(e, ENOMEM, "no memory for %s %s", store_kinds[kind].kind, name);
+    drop_nulls(body);
     struct render_object *o = &s->list[s->n++];
     *o = (struct render_object){.kind = kind, .body = body};
     snprintf(o->name, sizeof(o->name), "%s", name);

@@ -32,19 +32,21 @@ static bool append(json_t *list, json_t *value)
     return json_array_append_new(list, value) == 0;
 }
 
-// {name: value, ...} of pairs that are not empty; NULL if none is (json_pack's "o*" leaves it out).
+// {name: value, ...} of pairs that are not empty; null if none is.
 static json_t *quantities(const char *cpu, const char *memory)
 {
     if (!cpu[0] && !memory[0])
-        return NULL;
-    return json_pack("{s:s*, s:s*}", "cpu", cpu[0] ? cpu : NULL, "memory", memory[0] ? memory : NULL);
+        return json_null();
+    return json_pack("{s:s?, s:s?}", "cpu", cpu[0] ? cpu : NULL, "memory", memory[0] ? memory : NULL);
 }
 
 static json_t *resources(const struct spec_agent *a)
 {
     json_t *limits = quantities(a->cpu_limit, a->memory_limit);
     json_t *requests = quantities(a->cpu_request, a->memory_request);
-    return limits || requests ? json_pack("{s:o*, s:o*}", "limits", limits, "requests", requests) : NULL;
+    if (json_is_null(limits) && json_is_null(requests))
+        return json_null();
+    return json_pack("{s:o, s:o}", "limits", limits, "requests", requests);
 }
 
 // jemalloc's options: "narenas:1,tcache:false". False: there are none.
@@ -116,7 +118,7 @@ static json_t *container(const struct render_input *in, enum spec_network networ
 {
     json_t *security = json_pack("{s:b, s:b, s:{s:[s]}}", "allowPrivilegeEscalation", 0,
                                  "readOnlyRootFilesystem", 1, "capabilities", "drop", "ALL");
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o*, s:o, s:[{s:s, s:s, s:b}]}", "name",
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[{s:s, s:s, s:b}]}", "name",
                      "agent", "image", image(in), "imagePullPolicy", in->config->image_pull_policy, "args",
                      arguments(network), "env", environment(&in->spec->agent), "ports", ports(),
                      "livenessProbe", http_probe("/healthz", 10, 5), "readinessProbe",
@@ -129,9 +131,9 @@ static json_t *container(const struct render_input *in, enum spec_network networ
 static json_t *source(const struct render_input *in, const char *suffix, const char *key, bool optional)
 {
     char name[LIMIT_NAME + 1];
-    return json_pack("{s:{s:s, s:[{s:s, s:s}], s:o*}}", "configMap", "name",
+    return json_pack("{s:{s:s, s:[{s:s, s:s}], s:o}}", "configMap", "name",
                      render_part_name(in, suffix, name), "items", "key", key, "path", key, "optional",
-                     optional ? json_true() : NULL);
+                     optional ? json_true() : json_null());
 }
 
 // One volume of all ConfigMaps, so that the agent sees one directory that changes at once.
@@ -162,31 +164,30 @@ static json_t *node_selector(const struct spec_placement *p)
     return NULL;
 }
 
-// Stays NULL in *ret when there are none. False: no memory.
-static bool tolerations(const struct spec_placement *p, json_t **ret)
+// null when there are none.
+static json_t *tolerations(const struct spec_placement *p)
 {
-    json_t *list = p->n_tolerations ? json_array() : NULL;
-    bool ok = list != NULL || p->n_tolerations == 0;
-    for (size_t i = 0; ok && i < p->n_tolerations; i++) {
+    json_t *list = p->n_tolerations ? json_array() : json_null();
+    for (size_t i = 0; list && i < p->n_tolerations; i++) {
         const struct spec_toleration *t = &p->tolerations[i];
-        ok = append(list, json_pack("{s:s*, s:s*, s:s*, s:s*}", "key", t->key, "operator", t->op, "value",
-                                    t->value, "effect", t->effect));
+        if (!append(list, json_pack("{s:s?, s:s?, s:s?, s:s?}", "key", t->key, "operator", t->op, "value",
+                                    t->value, "effect", t->effect))) {
+            json_decref(list);
+            return NULL;
+        }
     }
-    if (!ok)
-        json_decref(list);
-    *ret = ok ? list : NULL;
-    return ok;
+    return list;
 }
 
 // With hostNetwork (network Node) the kubelet refuses every net.* sysctl.
 static json_t *pod_security(enum spec_network network)
 {
     char range[32];
-    json_t *sysctls = NULL;
+    json_t *sysctls = json_null();
     snprintf(range, sizeof(range), "%d %d", AGENT_ID, AGENT_ID);
     if (network == SPEC_NETWORK_POD)
         sysctls = json_pack("[{s:s, s:s}]", "name", "net.ipv4.ping_group_range", "value", range);
-    return json_pack("{s:b, s:i, s:i, s:{s:s}, s:o*}", "runAsNonRoot", 1, "runAsUser", AGENT_ID, "runAsGroup",
+    return json_pack("{s:b, s:i, s:i, s:{s:s}, s:o}", "runAsNonRoot", 1, "runAsUser", AGENT_ID, "runAsGroup",
                      AGENT_ID, "seccompProfile", "type", "RuntimeDefault", "sysctls", sysctls);
 }
 
@@ -194,14 +195,11 @@ static json_t *pod_spec(const struct render_input *in, enum spec_network network
 {
     char account[LIMIT_NAME + 1];
     const struct spec_placement *p = &in->spec->placement;
-    json_t *tolerated;
-    if (!tolerations(p, &tolerated))
-        return NULL;
-    return json_pack("{s:s, s:b, s:b, s:i, s:s*, s:o, s:o*, s:o, s:[o], s:[o]}", "serviceAccountName",
+    return json_pack("{s:s, s:b, s:b, s:i, s:s?, s:o, s:o, s:o, s:[o], s:[o]}", "serviceAccountName",
                      render_part_name(in, "-agent", account), "automountServiceAccountToken", 0,
                      "enableServiceLinks", 0, "terminationGracePeriodSeconds", GRACE_SECONDS,
                      "priorityClassName", p->priority_class[0] ? p->priority_class : NULL, "nodeSelector",
-                     node_selector(p), "tolerations", tolerated, "securityContext", pod_security(network),
+                     node_selector(p), "tolerations", tolerations(p), "securityContext", pod_security(network),
                      "containers", container(in, network), "volumes", volume(in));
 }
 

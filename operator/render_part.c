@@ -20,7 +20,7 @@ void render_part_slice(unsigned slice, char suffix[static 24], char key[static 2
 
 json_t *render_part_labels(const struct render_input *in, const char *network, bool version)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*, s:s, s:s*}", "app.kubernetes.io/name",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:s, s:s?}", "app.kubernetes.io/name",
                      "kubecanary-agent", "app.kubernetes.io/instance", in->fleet,
                      "app.kubernetes.io/component", "agent", "app.kubernetes.io/part-of", "kubecanary",
                      "app.kubernetes.io/managed-by", "kubecanary-operator", "app.kubernetes.io/version",
@@ -48,6 +48,6 @@ json_t *render_part_metadata(const struct render_input *in, const char *name, co
 
 json_t *render_part_selector(const struct render_input *in, const char *network)
 {
-    return json_pack("{s:{s:s, s:s*}}", "matchLabels", RENDER_LABEL_FLEET, in->fleet, RENDER_LABEL_NETWORK,
+    return json_pack("{s:{s:s, s:s?}}", "matchLabels", RENDER_LABEL_FLEET, in->fleet, RENDER_LABEL_NETWORK,
                      network);
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pieces that every rendered object has: names, labels, metadata. Pure; NULL means no memory.
+// Pieces that every rendered object has: names, labels, metadata. Pure; NULL means no memory. What an object
+// does not have is null in its pieces until render.c drops it: json_pack's own way ("s*", "o*") would also
+// leave out what memory ran out for.
 #ifndef KUBECANARY_OPERATOR_RENDER_PART_H
 #define KUBECANARY_OPERATOR_RENDER_PART_H
 
