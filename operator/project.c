@@ -308,18 +308,9 @@ uint64_t project_digest(const json_t *object)
 {
     static const char *const kept[] = {"labels", "annotations", "ownerReferences", "finalizers"};
     static const char *const dropped[] = {"apiVersion", "kind", "status", "metadata"};
-    const json_t *meta = json_object_get(object, "metadata");
-    json_t *rest = json_copy((json_t *)(uintptr_t)object);
-    json_t *small = json_object();
-    for (size_t i = 0; i < ARRAY_LEN(dropped); i++)
-        json_object_del(rest, dropped[i]);
-    for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
-        json_t *value = json_object_get(meta, kept[i]);
-        if (value)
-            json_object_set(small, kept[i], value);
-    }
-    uint64_t parts[] = {tree_hash(rest), tree_hash(small)};
-    json_decref(rest);
-    json_decref(small);
+    uint64_t parts[] = {
+        tree_hash_members(object, dropped, ARRAY_LEN(dropped), false),
+        tree_hash_members(json_object_get(object, "metadata"), kept, ARRAY_LEN(kept), true),
+    };
     return base_hash(BASE_HASH_INIT, parts, sizeof(parts));
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON to document tree and back, and a canonical hash.
+// JSON to document tree and back, and a hash of values.
 #include "operator/tree.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -96,16 +95,68 @@ json_t *tree_to_json(const struct doc_node *node)
     return out;
 }
 
-static int hash_piece(const char *text, size_t len, void *arg)
+// Each value with its type in front, each text with its NUL behind, so that no two values read the same.
+static uint64_t hash_value(uint64_t hash, const json_t *value);
+
+// The sum of the members' hashes: their order does not count.
+static uint64_t hash_members(const json_t *object, const char *const *keys, size_t n, bool only)
 {
-    uint64_t *hash = arg;
-    *hash = base_hash(*hash, text, len);
-    return 0;
+    uint64_t sum = 0;
+    const char *key;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)object, key, member)
+    {
+        bool named = false;
+        for (size_t i = 0; i < n; i++)
+            named = named || strcmp(keys[i], key) == 0;
+        if (named == only)
+            sum += hash_value(base_hash(BASE_HASH_INIT, key, strlen(key) + 1), member);
+    }
+    return sum;
+}
+
+static uint64_t hash_bytes(uint64_t hash, json_type type, const void *data, size_t len)
+{
+    char tag = (char)('a' + type);
+    return base_hash(base_hash(hash, &tag, 1), data, len);
+}
+
+static uint64_t hash_value(uint64_t hash, const json_t *value)
+{
+    uint64_t sum;
+    size_t i, n = json_array_size(value);
+    json_t *item;
+    json_int_t integer = json_integer_value(value);
+    double real = json_real_value(value);
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        sum = hash_members(value, NULL, 0, false);
+        return hash_bytes(hash, JSON_OBJECT, &sum, sizeof(sum));
+    case JSON_ARRAY:
+        hash = hash_bytes(hash, JSON_ARRAY, &n, sizeof(n));
+        json_array_foreach(value, i, item)
+        {
+            hash = hash_value(hash, item);
+        }
+        return hash;
+    case JSON_STRING:
+        return hash_bytes(hash, JSON_STRING, json_string_value(value), json_string_length(value) + 1);
+    case JSON_INTEGER: return hash_bytes(hash, JSON_INTEGER, &integer, sizeof(integer));
+    case JSON_REAL: return hash_bytes(hash, JSON_REAL, &real, sizeof(real));
+    case JSON_TRUE:
+    case JSON_FALSE:
+    case JSON_NULL: break;
+    }
+    return hash_bytes(hash, json_typeof(value), NULL, 0);
 }
 
 uint64_t tree_hash(const json_t *value)
 {
-    uint64_t hash = BASE_HASH_INIT;
-    json_dump_callback(value, hash_piece, &hash, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
-    return hash;
+    return value ? hash_value(BASE_HASH_INIT, value) : BASE_HASH_INIT;
+}
+
+uint64_t tree_hash_members(const json_t *object, const char *const *keys, size_t n, bool only)
+{
+    uint64_t sum = hash_members(object, keys, n, only);
+    return hash_bytes(BASE_HASH_INIT, JSON_OBJECT, &sum, sizeof(sum));
 }
