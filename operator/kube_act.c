@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "operator/jsonread.h"
 #include "operator/kube_path.h"
 
 #define MANAGER "kubecanary"
@@ -148,7 +149,7 @@ static void on_done(const struct kube_http_result *r, void *arg)
     if (r->err.code != 0 && is_success(a->verb, r)) {
         result.err = (struct err){0};
     } else if (r->err.code == 0 && (a->verb == ACTION_APPLY || a->verb == ACTION_STATUS)) {
-        object = json_loadb(r->body, r->len, JSON_ALLOW_NUL, NULL);
+        object = jsonread_text(r->body, r->len, NULL);
         result.object = object;
         if (!json_is_object(object))
             err_set(&result.err, EPROTO, "the answer to an apply is no object");
@@ -188,7 +189,7 @@ static void fail(struct kube_act *a, int status, int retry_after_s, const char *
 static bool is_ours(const char *body, size_t len, const json_t *wanted)
 {
     static const char label[] = "kubecanary.io/fleet";
-    json_t *object = json_loadb(body, len, JSON_ALLOW_NUL, NULL);
+    json_t *object = jsonread_text(body, len, NULL);
     const json_t *have =
         json_object_get(json_object_get(json_object_get(object, "metadata"), "labels"), label);
     const json_t *want =

@@ -9,6 +9,8 @@
 
 #include "lib/buf.h"
 #include "lib/log.h"
+#include "lib/utf8.h"
+#include "operator/jsonread.h"
 
 #define ERROR_TEXT_MAX 200
 
@@ -136,6 +138,14 @@ static int send_request(struct kube_http_req *r, struct err *e)
     return r->req ? 0 : -e->code;
 }
 
+// What fits of a word of the server's, as a line.
+static void copy_word(char *dst, size_t size, const char *src)
+{
+    if (snprintf(dst, size, "%s", src ? src : "") >= (int)size)
+        utf8_cut(dst);
+    utf8_line(dst);
+}
+
 bool kube_http_read_status(const json_t *status, struct kube_http_result *ret)
 {
     const char *kind = json_string_value(json_object_get(status, "kind"));
@@ -154,8 +164,8 @@ bool kube_http_read_status(const json_t *status, struct kube_http_result *ret)
     if (retry > 0 && ret->retry_after_s < 0)
         ret->retry_after_s = (int)MIN(retry, (json_int_t)86400);
     err_set(&ret->err, EPROTO, "%s", message && message[0] ? message : "the API server gave no message");
-    snprintf(ret->reason, sizeof(ret->reason), "%s", reason ? reason : "");
-    snprintf(ret->cause, sizeof(ret->cause), "%s", cause_reason ? cause_reason : "");
+    copy_word(ret->reason, sizeof(ret->reason), reason);
+    copy_word(ret->cause, sizeof(ret->cause), cause_reason);
     if (field)
         err_at(&ret->err, "%s", field);
     return true;
@@ -175,7 +185,7 @@ static void read_foreign_error(const char *body, struct kube_http_result *ret)
 static void read_error(const struct kube_http_req *r, struct kube_http_result *ret)
 {
     int http_status = ret->status;
-    json_t *body = json_loadb(buf_text(&r->body), r->body.len, JSON_ALLOW_NUL, NULL);
+    json_t *body = jsonread_text(buf_text(&r->body), r->body.len, NULL);
     if (!kube_http_read_status(body, ret))
         read_foreign_error(buf_text(&r->body), ret);
     ret->status = http_status;

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "operator/jsonread.h"
+
 // Items stand at this depth: the list's object, its array, the item's own bracket.
 #define ITEMS_DEPTH 2
 
@@ -24,11 +26,10 @@ void kube_items_release(struct kube_items *k)
 
 static int item_complete(struct kube_items *k, struct err *e)
 {
-    json_error_t je;
-    json_t *item = json_loadb(buf_text(&k->item), k->item.len, JSON_ALLOW_NUL, &je);
+    json_t *item = jsonread_text(buf_text(&k->item), k->item.len, e);
     buf_reset(&k->item);
     if (!item)
-        return err_set(e, EINVAL, "a list's item is not JSON: %s", je.text);
+        return err_wrap(e, "a list's item");
     int r = json_is_object(item) ? k->fn(item, k->arg) : err_set(e, EINVAL, "a list's item is no object");
     json_decref(item);
     return r;
@@ -163,11 +164,12 @@ int kube_items_feed(struct kube_items *k, const char *data, size_t len, struct e
 
 int kube_items_finish(struct kube_items *k, json_t **ret, struct err *e)
 {
-    json_error_t je;
-    json_t *rest = json_loadb(buf_text(&k->rest), k->rest.len, JSON_ALLOW_NUL, &je);
+    json_t *rest = jsonread_text(buf_text(&k->rest), k->rest.len, e);
+    if (!rest)
+        return err_wrap(e, "a list");
     if (!json_is_object(rest)) {
         json_decref(rest);
-        return err_set(e, EINVAL, "a list is not JSON: %s", rest ? "no object" : je.text);
+        return err_set(e, EINVAL, "a list is no object");
     }
     *ret = rest;
     return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/log.h"
+#include "operator/jsonread.h"
 #include "operator/kube_lines.h"
 #include "operator/kube_path.h"
 #include "operator/project.h"
@@ -251,8 +252,7 @@ static int on_event(struct kube_watch *w, const char *type, const json_t *object
 static int on_line(const char *line, size_t len, void *arg)
 {
     struct kube_watch *w = arg;
-    json_error_t je;
-    json_t *event = json_loadb(line, len, JSON_ALLOW_NUL, &je);
+    json_t *event = jsonread_text(line, len, NULL);
     const char *type = json_string_value(json_object_get(event, "type"));
     const json_t *object = json_object_get(event, "object");
     int r = type && json_is_object(object) ? on_event(w, type, object)

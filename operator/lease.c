@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "lib/log.h"
+#include "operator/jsonread.h"
 #include "operator/kube_path.h"
 #include "operator/tree.h"
 
@@ -109,7 +110,7 @@ static void complain(struct lease *l, const char *what, const struct kube_http_r
 // Remembers the Lease, and when its record last changed.
 static bool see(struct lease *l, const struct kube_http_result *r)
 {
-    json_t *object = json_loadb(r->body, r->len, JSON_ALLOW_NUL, NULL);
+    json_t *object = jsonread_text(r->body, r->len, NULL);
     if (!json_is_object(object) || !json_is_object(json_object_get(object, "metadata"))) {
         json_decref(object);
         return false;

@@ -2,6 +2,7 @@
 // What arrives from the API server as text, cut at every byte: watch lines, lists. Paths to it.
 #include <errno.h>
 
+#include "operator/kube_http.h"
 #include "operator/kube_items.h"
 #include "operator/kube_lines.h"
 #include "operator/kube_path.h"
@@ -258,6 +259,23 @@ static void paths(void)
     CHECK_STR(buf_text(&b), "/api/v1/pods?labelSelector=a%20in%20%28b%2Cc%29&continue=e30%3D");
 }
 
+// What a server says goes into logs and conditions.
+static void status_is_lines(void)
+{
+    struct kube_http_result r = {.retry_after_s = -1};
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:{s:[{s:s, s:s}]}}", "kind", "Status", "reason", "a\x7f\xe2\x80\xa8z",
+                  "message", "b\nc", "details", "causes", "field", "d\te", "reason",
+                  "012345678901234567890123456789012345678901234567890123456789\xf0\x9f\x98\x80");
+    bool is = kube_http_read_status(j, &r);
+    json_decref(j);
+    CHECK(is);
+    CHECK_STR(r.reason, "a  z");
+    CHECK_STR(r.err.msg, "b c");
+    CHECK_STR(r.err.path, "d e");
+    CHECK_STR(r.cause, "012345678901234567890123456789012345678901234567890123456789");
+}
+
 static const struct check_case cases[] = {
     {"lines_split_at_every_byte", lines_split_at_every_byte},
     {"complete_lines_come_at_once", complete_lines_come_at_once},
@@ -267,5 +285,6 @@ static const struct check_case cases[] = {
     {"lists_that_are_none", lists_that_are_none},
     {"agrees_with_jansson_on_broken_lists", agrees_with_jansson_on_broken_lists},
     {"paths", paths},
+    {"status_is_lines", status_is_lines},
 };
 CHECK_MAIN(cases)
