@@ -199,8 +199,8 @@ static json_t *pod_spec(const struct render_input *in, enum spec_network network
                      render_part_name(in, "-agent", account), "automountServiceAccountToken", 0,
                      "enableServiceLinks", 0, "terminationGracePeriodSeconds", GRACE_SECONDS,
                      "priorityClassName", p->priority_class[0] ? p->priority_class : NULL, "nodeSelector",
-                     node_selector(p), "tolerations", tolerations(p), "securityContext", pod_security(network),
-                     "containers", container(in, network), "volumes", volume(in));
+                     node_selector(p), "tolerations", tolerations(p), "securityContext",
+                     pod_security(network), "containers", container(in, network), "volumes", volume(in));
 }
 
 // enable-ds-eviction: an autoscaler that removes the node lets the agent say that it leaves.

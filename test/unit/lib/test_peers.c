@@ -68,6 +68,8 @@ static void test_refused(void)
         {"{peers: [], slices: 129}", "slices"},
         {"{peers: [], slices: \"1\"}", "slices"},
         {"{peers: [], more: 1}", "more"},
+        {"{peers: [], \"\": 1}", "\"\""},
+        {"{peers: [], \"a\\nb\": 1}", "a b"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         CLEANUP_PEERS struct peers p = {0};
