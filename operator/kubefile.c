@@ -82,8 +82,7 @@ bool kubefile_has_pem(const char *text, const char *kind)
     const char *begin = strstr(text, "-----BEGIN ");
     while (begin) {
         const char *end = strstr(begin + 11, "-----");
-        const char *found = strstr(begin, kind);
-        if (end && found && found < end)
+        if (end && memmem(begin, (size_t)(end - begin), kind, strlen(kind)))
             return true;
         begin = strstr(begin + 11, "-----BEGIN ");
     }
