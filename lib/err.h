@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one error contract: `int f(..., T *ret, struct err *e)` returns 0, or a negative errno and fills *e.
 // *e is touched only on failure, *ret only on success. A struct err is a plain value in the caller's frame;
-// nothing to free. Whatever bytes are put into a message or path, each is one line of valid UTF-8 (utf8_line),
-// cut between characters where it is too long.
+// nothing to free. Whatever bytes are put into a message or path, each is one line of valid UTF-8
+// (utf8_line), cut between characters where it is too long.
 #ifndef KUBECANARY_LIB_ERR_H
 #define KUBECANARY_LIB_ERR_H
 

@@ -187,6 +187,21 @@ static void beginnings(void)
     }
 }
 
+// Runs the loop until inputs has read something, or failed to.
+static bool runs_on(struct agent *a, const struct inputs_state *s, uint64_t loads, uint64_t failures)
+{
+    struct err e;
+    while (s->loads == loads && s->failures == failures)
+        if (loop_once(a->loop, NS_PER_S, &e) < 0)
+            return false;
+    return true;
+}
+
+static bool is_in_force(const struct agent *a, const struct inputs_state *s, uint64_t generation)
+{
+    return s->generation == generation && prober_plan(a->prober)->generation == generation;
+}
+
 // By inputs: what failed for want of memory is tried again without a change of the files.
 static bool one_input(enum torture_mode mode, size_t n, bool *ret_hit)
 {
@@ -196,18 +211,15 @@ static bool one_input(enum torture_mode mode, size_t n, bool *ret_hit)
     bool ok = agent_init(&a, &e) == 0;
     struct inputs *in = ok ? inputs_new(a.loop, dir, NS_PER_MS, apply, &a, &e) : NULL;
     const struct inputs_state *s = in ? inputs_state(in) : NULL;
-    ok = s && s->loaded && s->last_ok;
+    ok = s && s->last_ok && is_in_force(&a, s, 1);
     write_after();
     torture_begin(mode, n);
-    while (ok && s->loads == 1 && s->failures == 0)
-        ok = loop_once(a.loop, NS_PER_S, &e) == 0;
+    ok = ok && runs_on(&a, s, 1, 0);
     *ret_hit = torture_end();
     if (ok && s->failures)
-        ok = *ret_hit && !s->last_ok && s->err.code == ENOMEM && s->generation == 1 &&
-             prober_plan(a.prober)->generation == 1;
-    while (ok && s->generation == 1)
-        ok = loop_once(a.loop, NS_PER_S, &e) == 0;
-    ok = ok && s->last_ok && prober_plan(a.prober)->generation == 2;
+        ok = *ret_hit && !s->last_ok && s->err.code == ENOMEM && is_in_force(&a, s, 1) &&
+             runs_on(&a, s, 1, s->failures);
+    ok = ok && s->last_ok && is_in_force(&a, s, 2);
     inputs_free(in);
     agent_release(&a);
     return ok;

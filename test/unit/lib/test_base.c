@@ -134,9 +134,8 @@ static void log_lines(void)
     close(fds[0]);
     CHECK(n > 0 && n <= LIMIT_LOG_LINE);
     CHECK(strncmp(line, "{\"time\":\"20", 11) == 0);
-    CHECK_CONTAINS(
-        line,
-        "\"level\":\"info\",\"msg\":\"a \\\"message\\\"\",\"node\":\"n1\\u000a\",\"peers\":-3,\"odd\":\"\xef\xbf\xbd\\u2028\xef\xbf\xbd\",\"big\":\"\\\"");
+    CHECK_CONTAINS(line, "\"level\":\"info\",\"msg\":\"a \\\"message\\\"\",\"node\":\"n1\\u000a\","
+                         "\"peers\":-3,\"odd\":\"\xef\xbf\xbd\\u2028\xef\xbf\xbd\",\"big\":\"\\\"");
     CHECK_STR(line + n - 3, "\"}\n");
 }
 
