@@ -23,10 +23,10 @@ void buf_release(struct buf *b)
 // Makes room for `more` bytes and the NUL. False (and failed) when that is over the ceiling or memory is out.
 static bool reserve(struct buf *b, size_t more)
 {
-    if (b->failed || more > b->max - b->len) {
-        b->failed = true;
+    if (!b->failed && more > b->max - b->len)
+        b->failed = b->over = true;
+    if (b->failed)
         return false;
-    }
     size_t need = b->len + more + 1;
     if (need <= b->cap)
         return true;
@@ -127,7 +127,7 @@ void buf_shift(struct buf *b, size_t n)
 void buf_reset(struct buf *b)
 {
     b->len = 0;
-    b->failed = false;
+    b->failed = b->over = false;
     if (b->data)
         b->data[0] = '\0';
 }

@@ -13,6 +13,7 @@ struct buf {
     size_t cap;  // bytes allocated
     size_t max;  // ceiling of len
     bool failed; // an append did not fit or memory ran out
+    bool over;   // failed: it did not fit
 };
 
 void buf_init(struct buf *b, size_t max);

@@ -25,7 +25,7 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len, struct 
         if (n == 0)
             break;
         buf_add(&b, piece, (size_t)n);
-        if (b.failed && b.len + (size_t)n > max)
+        if (b.over)
             return err_set(e, E2BIG, "%s: larger than %zu bytes", path, max);
         if (b.failed)
             return err_set(e, ENOMEM, "%s: no memory", path);

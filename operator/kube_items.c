@@ -96,11 +96,16 @@ static bool inside_item(const struct kube_items *k)
     return k->in_items && k->depth > ITEMS_DEPTH;
 }
 
+static int too_long(const struct buf *b, const char *what, struct err *e)
+{
+    return b->over ? err_set(e, E2BIG, "%s is too long", what) : err_set(e, ENOMEM, "no memory for %s", what);
+}
+
 static int keep(struct kube_items *k, bool in_item, char c, struct err *e)
 {
     struct buf *to = in_item ? &k->item : &k->rest;
     buf_char(to, c);
-    return to->failed ? err_set(e, E2BIG, "%s is too long", in_item ? "a list's item" : "a list's head") : 0;
+    return to->failed ? too_long(to, in_item ? "a list's item" : "a list's head", e) : 0;
 }
 
 static int take(struct kube_items *k, char c, struct err *e)
@@ -150,7 +155,7 @@ int kube_items_feed(struct kube_items *k, const char *data, size_t len, struct e
             buf_add(&k->item, data + i, run);
             i += run;
             if (k->item.failed)
-                return err_set(e, E2BIG, "a list's item is too long");
+                return too_long(&k->item, "a list's item", e);
             continue;
         }
         if (data[i] == '\0')

@@ -22,7 +22,7 @@ int kubefile_read(const char *path, size_t max, char **ret, struct err *e)
         if (memchr(piece, '\0', (size_t)n))
             return err_set(e, EINVAL, "%s: is not a text file", path);
         buf_add(&b, piece, (size_t)n);
-        if (b.failed)
+        if (b.over)
             return err_set(e, E2BIG, "%s: more than %zu bytes", path, max);
     }
     if (n < 0)

@@ -83,9 +83,10 @@ static int add_service_account(const struct render_input *in, struct render_set 
 static int add_configmap(const struct render_input *in, const char *name, const char *key,
                          const struct buf *text, struct render_set *s, struct err *e)
 {
+    if (text->over)
+        return err_set(e, E2BIG, "%s of ConfigMap %s has more than %zu bytes", key, name, text->max);
     if (text->failed)
-        return err_set(e, E2BIG, "%s of ConfigMap %s has more than %zu bytes, or memory is out", key, name,
-                       text->max);
+        return err_set(e, ENOMEM, "no memory for ConfigMap %s", name);
     return add(s, STORE_CONFIGMAP, name,
                json_pack("{s:s, s:s, s:o, s:{s:s}}", "apiVersion", store_kinds[STORE_CONFIGMAP].api_version,
                          "kind", store_kinds[STORE_CONFIGMAP].kind, "metadata",
