@@ -34,7 +34,7 @@ void spec_agent_file_release(struct spec_agent_file *f); // takes a zeroed struc
 #define CLEANUP_SPEC_AGENT_FILE CLEANUP(spec_agent_file_release)
 
 // The inverse: appends the text of agent.yaml. Same input, same bytes; what is written parses to the same
-// values, metrics.scrapeInterval aside, which no agent needs.
+// values.
 void spec_agent_file_render(const struct spec_agent_file *f, struct buf *out);
 
 #endif

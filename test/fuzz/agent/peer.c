@@ -140,12 +140,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     FUZZ_CHECK(presence_prepare(ps, p, loop_now(l), &c, &e) == 0);
     presence_commit(ps, &c);
     FUZZ_CHECK(peer_link_apply(k, &f.file, &f.peers, &e) == 0);
-    FUZZ_CHECK(peer_link_listen(k, &(struct addr){0}, 9963, &e) == 0);
+    struct peer_door *door = peer_link_open(k, &(struct addr){0}, 9963, &e);
+    FUZZ_CHECK(door);
+    peer_link_use(k, door);
     peer_link_wake(k);
     while (net.in.len > 0) {
         FUZZ_CHECK(loop_once(l, NS_PER_S, &e) == 0);
         check(k, ps);
     }
+    peer_link_close(k, door);
     peer_link_free(k);
     presence_free(ps);
     plan_free(p);

@@ -31,6 +31,7 @@ static void compare(const struct spec_agent_file *a, const struct spec_agent_fil
         FUZZ_CHECK(same_target(&s->targets[i], &t->targets[i]));
     FUZZ_CHECK(s->metrics.n_buckets == t->metrics.n_buckets);
     FUZZ_CHECK(s->metrics.series_limit == t->metrics.series_limit);
+    FUZZ_CHECK(s->metrics.scrape_interval_ns == t->metrics.scrape_interval_ns);
     for (size_t i = 0; i < s->metrics.n_buckets; i++)
         FUZZ_CHECK(s->metrics.rtt_buckets_us[i] == t->metrics.rtt_buckets_us[i]);
 }
