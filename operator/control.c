@@ -12,6 +12,11 @@
 struct fleet_entry {
     LIST_ENTRY(fleet_entry) link;
     struct work_record record;
+    // The fleet as it last was a reason to work: status is not in it.
+    char uid[LIMIT_UID + 1];
+    uint64_t digest;
+    int64_t generation;
+    bool deleting;
 };
 
 struct control {
@@ -106,6 +111,19 @@ static void announce_sync(struct control *c)
     enqueue_all(c, 0);
 }
 
+// Whether anything but its status has changed since the last time. (Our own writes of it come back here.)
+static bool is_news(struct fleet_entry *at, const struct store_meta *meta)
+{
+    if (strcmp(at->uid, meta->uid) == 0 && at->digest == meta->digest && at->generation == meta->generation &&
+        at->deleting == meta->deleting)
+        return false;
+    memcpy(at->uid, meta->uid, sizeof(at->uid));
+    at->digest = meta->digest;
+    at->generation = meta->generation;
+    at->deleting = meta->deleting;
+    return true;
+}
+
 static void on_key(const char *namespace, const char *name, void *arg)
 {
     struct control *c = arg;
@@ -123,7 +141,15 @@ static void on_key(const char *namespace, const char *name, void *arg)
         queue_done(c->queue, namespace, name, true, 0);
         return;
     }
+    is_news(at, &fleet->meta); // what this round is about
     work_start(&c->env, &at->record, on_round_done, c);
+}
+
+static void on_fleet(struct control *c, enum store_change change, const struct store_meta *meta)
+{
+    struct fleet_entry *at = find(c, meta->namespace, meta->name);
+    if (change == STORE_DELETED || !at || is_news(at, meta))
+        enqueue(c, meta->namespace, meta->name, 0);
 }
 
 static void on_change(enum store_kind kind, enum store_change change, const struct store_meta *meta,
@@ -131,7 +157,7 @@ static void on_change(enum store_kind kind, enum store_change change, const stru
 {
     struct control *c = arg;
     if (kind == STORE_FLEET && change != STORE_API) {
-        enqueue(c, meta->namespace, meta->name, 0);
+        on_fleet(c, change, meta);
         return;
     }
     if (kind == STORE_NODE || kind == STORE_PRIORITYCLASS || change == STORE_API) {

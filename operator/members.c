@@ -13,7 +13,7 @@ struct collect {
     struct candidate *list; // Pods of the fleet that have a node
     size_t n;
     struct members_trouble *trouble;
-    bool known_only;
+    const struct members_known *known; // NULL: everybody is
 };
 
 struct candidate {
@@ -45,6 +45,42 @@ bool members_is_member(const struct store *s, const char *namespace, const char 
     return belongs(&c, pod);
 }
 
+static uint64_t hash_of(const char *node)
+{
+    return base_hash(BASE_HASH_INIT, node, strlen(node));
+}
+
+static int compare_hashes(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+int members_known_set(struct members_known *k, const struct peers *p)
+{
+    uint64_t *hashes = calloc(p->n + 1, sizeof(*hashes));
+    if (!hashes)
+        return -ENOMEM;
+    for (size_t i = 0; i < p->n; i++)
+        hashes[i] = hash_of(p->list[i].node);
+    qsort(hashes, p->n, sizeof(*hashes), compare_hashes);
+    free(k->hashes);
+    *k = (struct members_known){p->n, hashes};
+    return 0;
+}
+
+void members_known_release(struct members_known *k)
+{
+    free(k->hashes);
+    *k = (struct members_known){0};
+}
+
+bool members_is_known(const struct members_known *k, const struct store_pod *pod)
+{
+    uint64_t hash = hash_of(pod->node);
+    return !k || pod->published[0] || (k->n && bsearch(&hash, k->hashes, k->n, sizeof(hash), compare_hashes));
+}
+
 static enum peer_state state_of(const struct collect *c, const struct store_pod *pod,
                                 const struct store_node *node)
 {
@@ -52,7 +88,7 @@ static enum peer_state state_of(const struct collect *c, const struct store_pod 
         return PEER_LEAVING;
     if (node && !node->ready)
         return PEER_NOT_READY;
-    return pod->ready && (pod->published[0] || !c->known_only) ? PEER_READY : PEER_PENDING;
+    return pod->ready && members_is_known(c->known, pod) ? PEER_READY : PEER_PENDING;
 }
 
 static int rank(enum peer_state s)
@@ -94,13 +130,12 @@ static int add_peer(struct peers *peers, const struct candidate *at, struct err 
     return peers_add(peers, &peer, e);
 }
 
-int members_collect(const struct store *s, const char *namespace, const char *fleet, bool known_only,
-                    struct peers *ret, struct err *e)
+int members_collect(const struct store *s, const char *namespace, const char *fleet,
+                    const struct members_known *known, struct peers *ret, struct err *e)
 {
     CLEANUP_PEERS struct peers peers = {0};
     CLEANUP_FREE struct candidate *list = calloc(store_count(s, STORE_POD) + 1, sizeof(*list));
-    struct collect c = {
-        .store = s, .namespace = namespace, .fleet = fleet, .list = list, .known_only = known_only};
+    struct collect c = {.store = s, .namespace = namespace, .fleet = fleet, .list = list, .known = known};
     if (!list)
         return err_set(e, ENOMEM, "no memory for the members of fleet %s", fleet);
     store_each(s, STORE_POD, collect_pod, &c);

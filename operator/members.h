@@ -9,14 +9,25 @@
 #include "lib/topo.h"
 #include "operator/store.h"
 
+// Nodes that agents have been told to probe. Zero-initialised.
+struct members_known {
+    size_t n;
+    uint64_t *hashes; // of their names, sorted
+};
+// The nodes of these peers. On failure (-ENOMEM) as before.
+MUST_USE int members_known_set(struct members_known *k, const struct peers *p);
+void members_known_release(struct members_known *k);
+// Whether the node of this Pod is one of them, or the Pod has been told of its files (annotation
+// kubecanary.io/published): an operator that has just begun knows nothing else. k NULL: true.
+bool members_is_known(const struct members_known *k, const struct store_pod *pod);
+
 // The peers of a fleet, sorted by node; release with peers_release. One peer a node: where two Pods share one
 // (a roll), the readier counts. state: Leaving (the Pod is being
 // deleted, or its Node is about to be: store_node.leaving), NotReady (its Node is), Ready (Pod
 // Ready), else Pending.
-// known_only: a Pod that has never been told of its files (no annotation kubecanary.io/published) counts as
-// Pending, so that nobody begins to probe it.
-MUST_USE int members_collect(const struct store *s, const char *namespace, const char *fleet, bool known_only,
-                             struct peers *ret, struct err *e);
+// known: who is not (members_is_known) is Pending instead of Ready, so that nobody begins to probe it.
+MUST_USE int members_collect(const struct store *s, const char *namespace, const char *fleet,
+                             const struct members_known *known, struct peers *ret, struct err *e);
 
 // Whether a Pod is one of the fleet's agents: by label and by its controller.
 bool members_is_member(const struct store *s, const char *namespace, const char *fleet,

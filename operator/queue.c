@@ -17,6 +17,7 @@ struct entry {
     char namespace[LIMIT_NAMESPACE + 1];
     char name[LIMIT_NAME + 1];
     uint64_t due_ns;   // NEVER: not waiting
+    uint64_t least_ns; // not before: what a server asked for
     unsigned failures; // in a row
     bool active;
 };
@@ -118,7 +119,7 @@ int queue_add(struct queue *q, const char *namespace, const char *name, uint64_t
         LIST_INSERT_HEAD(&q->entries, at, link);
     }
     q->adds++;
-    at->due_ns = MIN(at->due_ns, loop_now(q->loop) + delay_ns);
+    at->due_ns = MAX(MIN(at->due_ns, loop_now(q->loop) + delay_ns), at->least_ns);
     arm(q);
     return 0;
 }
@@ -143,10 +144,12 @@ void queue_done(struct queue *q, const char *namespace, const char *name, bool f
     if (failed) {
         at->failures++;
         q->retries++;
-        uint64_t wait = MAX(backoff(at->failures), least_ns);
-        at->due_ns = least_ns ? loop_now(q->loop) + wait : MIN(at->due_ns, loop_now(q->loop) + wait);
+        uint64_t now = loop_now(q->loop);
+        at->least_ns = now + least_ns;
+        at->due_ns = MAX(MIN(at->due_ns, now + backoff(at->failures)), at->least_ns);
     } else {
         at->failures = 0;
+        at->least_ns = 0;
         if (at->due_ns == NEVER) {
             LIST_REMOVE(at, link);
             free(at);

@@ -32,8 +32,8 @@ void queue_free(struct queue *q); // takes NULL
 
 // Work on the key after delay_ns (0: at the next wake-up). -ENOMEM is the only failure.
 MUST_USE int queue_add(struct queue *q, const char *namespace, const char *name, uint64_t delay_ns);
-// The work on a key is done. failed: comes again after its back-off, but not before least_ns (what a server
-// asked for); else the back-off is forgotten.
+// The work on a key is done. failed: comes again after its back-off, or sooner if it was added meanwhile or
+// is added later, but in no case before least_ns (what a server asked for); else the back-off is forgotten.
 void queue_done(struct queue *q, const char *namespace, const char *name, bool failed, uint64_t least_ns);
 struct queue_stats queue_stats(const struct queue *q);
 

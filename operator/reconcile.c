@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "operator/members.h"
 #include "operator/project.h"
+#include "operator/render_part.h"
 #include "operator/tree.h"
 
 void action_list_release(struct action_list *l)
@@ -91,9 +91,16 @@ static int add_apply(const struct reconcile_input *in, const struct render_objec
     return 0;
 }
 
-static bool foreign(const struct store_child *live, const struct store_fleet *fleet)
+// 0, or what makes that object none of ours.
+static int check_owner(const struct store_child *live, const struct store_fleet *fleet,
+                       const struct render_object *o, struct err *e)
 {
-    return live && strcmp(live->meta.owner_uid, fleet->meta.uid) != 0 && live->meta.owner_uid[0];
+    const char *kind = store_kinds[o->kind].kind;
+    if (!live || !live->meta.owner_uid[0] || strcmp(live->meta.owner_uid, fleet->meta.uid) == 0)
+        return 0;
+    if (strcmp(live->meta.fleet, fleet->meta.name) == 0)
+        return err_set(e, EAGAIN, "%s %s is left of a fleet of this name that was deleted", kind, o->name);
+    return err_set(e, EEXIST, "%s %s belongs to another owner", kind, o->name);
 }
 
 struct prune {
@@ -130,29 +137,38 @@ static int prune_child(const void *object, void *arg)
     return 0;
 }
 
+// blocked: something that was wanted before it is not to be had.
+static int plan_child(const struct reconcile_input *in, const struct render_object *o, bool blocked,
+                      struct action_list *ret, struct err *e)
+{
+    const struct store_child *live = store_child(in->store, o->kind, in->fleet->meta.namespace, o->name);
+    int r = check_owner(live, in->fleet, o, e);
+    if (r < 0 || !needs_apply(in, o, live) || (blocked && o->kind == STORE_DAEMONSET))
+        return r;
+    if (!may_apply(in, o))
+        return err_set(e, ELOOP, "%s %s is changed back again and again by somebody else",
+                       store_kinds[o->kind].kind, o->name);
+    return add_apply(in, o, !live && !find_mark(in->marks, o->kind, o->name), ret, e);
+}
+
 int reconcile_children(const struct reconcile_input *in, struct action_list *ret, struct err *e)
 {
-    int result = 0;
+    struct err first = {0}; // what stands in the way
     for (size_t i = 0; i < in->wanted->n; i++) {
-        const struct render_object *o = &in->wanted->list[i];
-        const struct store_child *live = store_child(in->store, o->kind, in->fleet->meta.namespace, o->name);
-        if (foreign(live, in->fleet))
-            return err_set(e, EEXIST, "%s %s belongs to another owner", store_kinds[o->kind].kind, o->name);
-        if (!needs_apply(in, o, live))
-            continue;
-        int r = may_apply(in, o)
-                    ? add_apply(in, o, !live && !find_mark(in->marks, o->kind, o->name), ret, e)
-                    : (result = err_set(e, ELOOP, "%s %s is changed back again and again by somebody else",
-                                        store_kinds[o->kind].kind, o->name));
+        int r = plan_child(in, &in->wanted->list[i], first.code != 0, ret, e);
         if (r == -ENOMEM)
             return r;
+        if (r < 0 && !first.code)
+            first = *e;
     }
     struct prune prune = {.in = in, .ret = ret};
-    for (enum store_kind k = STORE_DAEMONSET; in->complete && k < STORE_KINDS; k++) {
+    for (enum store_kind k = STORE_DAEMONSET; in->complete && !first.code && k < STORE_KINDS; k++) {
         if (store_each(in->store, k, prune_child, &prune) < 0)
             return err_set(e, ENOMEM, "no memory for the actions");
     }
-    return result;
+    if (first.code)
+        *e = first;
+    return -first.code;
 }
 
 // Whether the store has the very object that an apply returned: the apply changed nothing, or the watch was
@@ -179,6 +195,7 @@ int reconcile_applied(struct reconcile_marks *m, const struct action *a, const j
     }
     mark->wanted = tree_hash(a->body);
     mark->settled = project_digest(object);
+    mark->generation = json_integer_value(json_object_get(json_object_get(object, "metadata"), "generation"));
     mark->pending_until_ns = is_shown(live, object) ? 0 : now_ns + RECONCILE_PENDING_NS;
     mark->applies++;
     return 0;
@@ -191,21 +208,34 @@ void reconcile_seen(struct reconcile_marks *m, enum store_kind kind, const char 
         mark->pending_until_ns = 0;
 }
 
-void reconcile_published(const struct render_set *wanted, char out[static 17])
+bool reconcile_is_shown(const struct reconcile_marks *m, const struct store_child *live, enum store_kind kind,
+                        const char *name)
+{
+    const struct reconcile_mark *mark = find_mark(m, kind, name);
+    return !mark || (live && live->meta.generation >= mark->generation);
+}
+
+void reconcile_published(const struct render_set *wanted, uint64_t *agent_file, char out[static 17])
 {
     uint64_t hash = BASE_HASH_INIT;
     for (size_t i = 0; i < wanted->n; i++) {
+        const json_t *data = json_object_get(wanted->list[i].body, "data");
         if (wanted->list[i].kind != STORE_CONFIGMAP)
             continue;
-        uint64_t part = tree_hash(json_object_get(wanted->list[i].body, "data"));
-        hash = base_hash(hash, &part, sizeof(part));
+        uint64_t part = tree_hash(data);
+        if (json_object_get(data, RENDER_PART_AGENT_KEY))
+            *agent_file = part;
+        else
+            hash = base_hash(hash, &part, sizeof(part));
     }
+    hash = base_hash(hash, agent_file, sizeof(*agent_file));
     snprintf(out, 17, "%016" PRIx64, hash);
 }
 
 struct poke {
     const struct store *store;
     const struct store_fleet *fleet;
+    const struct members_known *known;
     const char *published;
     struct action_list *ret; // NULL: only count
     size_t stale;            // Pods that lag, seen so far
@@ -230,6 +260,7 @@ static int poke_pod(const void *object, void *arg)
     struct poke *p = arg;
     const struct store_pod *pod = object;
     if (!pod->running || pod->meta.deleting || strcmp(pod->published, p->published) == 0 ||
+        !members_is_known(p->known, pod) ||
         !members_is_member(p->store, p->fleet->meta.namespace, p->fleet->meta.name, pod))
         return 0;
     size_t number = p->stale++;
@@ -237,10 +268,10 @@ static int poke_pod(const void *object, void *arg)
     return turn ? add_poke(pod, p->published, p->ret) : 0;
 }
 
-int reconcile_pokes(const struct store *s, const struct store_fleet *fleet, const char *published,
-                    size_t turn, struct action_list *ret)
+int reconcile_pokes(const struct store *s, const struct store_fleet *fleet, const struct members_known *known,
+                    const char *published, size_t turn, struct action_list *ret)
 {
-    struct poke count = {.store = s, .fleet = fleet, .published = published};
+    struct poke count = {.store = s, .fleet = fleet, .known = known, .published = published};
     store_each(s, STORE_POD, poke_pod, &count);
     if (count.stale == 0)
         return 0;

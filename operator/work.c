@@ -14,7 +14,7 @@
 #include "operator/queue.h"
 #include "operator/slices.h"
 
-enum stage { STAGE_CHILDREN, STAGE_POKES, STAGE_STATUS, STAGE_DONE };
+enum stage { STAGE_CHILDREN, STAGE_STATUS, STAGE_POKES, STAGE_DONE };
 
 struct work_job {
     const struct work_env *env;
@@ -26,8 +26,8 @@ struct work_job {
     size_t next;
     struct status_problem problem;
     struct admit admit;
-    char published[17]; // "" if nothing was rendered
-    bool applied_all;   // every wanted child was applied or needed nothing
+    const struct members_known *known; // over budget: whom the agents may probe; NULL: everybody
+    bool applied_all;                  // every wanted child was applied or needed nothing
     struct work_outcome outcome;
 };
 
@@ -42,6 +42,23 @@ static void set_problem(struct work_job *j, const char *reason, const struct err
         return; // the first is the cause
     j->problem.reason = reason;
     err_text(e, j->problem.message, sizeof(j->problem.message));
+}
+
+static void come_again(struct work_job *j, uint64_t in_ns)
+{
+    struct work_outcome *o = &j->outcome;
+    o->again_in_ns = o->again_in_ns ? MIN(o->again_in_ns, in_ns) : in_ns;
+}
+
+static void set_published(struct work_job *j, const struct render_set *set)
+{
+    struct work_record *r = j->record;
+    char published[sizeof(r->published)];
+    reconcile_published(set, &r->agent_file, published);
+    if (strcmp(published, r->published) == 0)
+        return;
+    memcpy(r->published, published, sizeof(published));
+    r->published_ns = loop_now(j->env->loop);
 }
 
 static int render_and_compare(struct work_job *j, const struct store_fleet *fleet, const struct peers *peers,
@@ -76,8 +93,7 @@ static int render_and_compare(struct work_job *j, const struct store_fleet *flee
                                   .marks = &j->record->marks,
                                   .now_ns = loop_now(j->env->loop)};
     r = reconcile_children(&rec, &j->actions, e);
-    if (whole)
-        reconcile_published(&set, j->published);
+    set_published(j, &set);
     render_set_release(&set);
     return r;
 }
@@ -87,27 +103,39 @@ static int plan_children(struct work_job *j, const struct store_fleet *fleet, st
 {
     CLEANUP_PEERS struct peers peers = {0};
     const char *namespace = fleet->meta.namespace, *name = fleet->meta.name;
-    int r = members_collect(j->env->store, namespace, name, false, &peers, e);
+    int r = members_collect(j->env->store, namespace, name, NULL, &peers, e);
     if (r < 0)
         return r;
     struct err bad;
-    if (admit_fleet(j->env->store, fleet, &peers, &j->admit, &bad) == 0)
+    if (admit_fleet(j->env->store, fleet, &peers, &j->admit, &bad) == 0) {
+        if (members_known_set(&j->record->known, &peers) < 0)
+            return err_set(e, ENOMEM, "no memory for the members of fleet %s", name);
         return render_and_compare(j, fleet, &peers, e);
+    }
     set_problem(j, bad.code == EDQUOT ? "BudgetExceeded" : "InvalidSpec", &bad);
     if (bad.code == EDQUOT) { // what is on the wire goes on; nobody is added to it
         peers_release(&peers);
-        r = members_collect(j->env->store, namespace, name, true, &peers, e);
+        j->known = &j->record->known;
+        r = members_collect(j->env->store, namespace, name, j->known, &peers, e);
     }
     return r < 0 ? r : render_and_compare(j, fleet, &peers, e);
 }
 
 static void plan_pokes(struct work_job *j, const struct store_fleet *fleet)
 {
-    if (!j->published[0] || !j->applied_all)
+    struct work_record *r = j->record;
+    uint64_t now = loop_now(j->env->loop);
+    if (!r->published[0] || !j->applied_all || now - r->published_ns >= RECONCILE_POKE_WORTH_NS)
         return;
-    int left = reconcile_pokes(j->env->store, fleet, j->published, j->record->poke_turn++, &j->actions);
+    if (now < r->poke_ns) {
+        come_again(j, r->poke_ns - now);
+        return;
+    }
+    int left = reconcile_pokes(j->env->store, fleet, j->known, r->published, r->poke_turn++, &j->actions);
+    if (j->actions.n > 0)
+        r->poke_ns = now + RECONCILE_POKE_PAUSE_NS;
     if (left != 0)
-        j->outcome.again_in_ns = RECONCILE_POKE_PAUSE_NS;
+        come_again(j, RECONCILE_POKE_PAUSE_NS);
 }
 
 static void now_text(char out[static 32])
@@ -140,15 +168,17 @@ static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
     now_text(now);
     members_trouble(j->env->store, fleet->meta.namespace, fleet->meta.name, &trouble);
     snprintf(daemonset, sizeof(daemonset), "%s-pod", fleet->meta.name);
+    const struct store_child *set =
+        store_child(j->env->store, STORE_DAEMONSET, fleet->meta.namespace, daemonset);
     struct status_input in = {
         .fleet = fleet,
         .problem = &j->problem,
         .trouble = &trouble,
-        .daemonset = store_child(j->env->store, STORE_DAEMONSET, fleet->meta.namespace, daemonset),
+        .daemonset = set,
         .spec = j->admit.have_spec ? &j->admit.spec : NULL,
         .load = j->admit.have_spec ? &j->admit.load : NULL,
         .load_nodes = j->admit.scale.size.nodes,
-        .settled = j->applied_all,
+        .settled = j->applied_all && reconcile_is_shown(&j->record->marks, set, STORE_DAEMONSET, daemonset),
         .now = now,
     };
     return status_build(&in);
@@ -195,8 +225,7 @@ static void plan_status(struct work_job *j, const struct store_fleet *fleet)
         j->outcome.failed |= write_status(j, fleet, status) < 0;
         j->record->status_written_ns = now;
     } else if (!json_equal(status, fleet->status)) {
-        j->outcome.again_in_ns =
-            j->outcome.again_in_ns ? MIN(j->outcome.again_in_ns, again - now) : again - now;
+        come_again(j, again - now);
     }
     json_decref(status);
 }
@@ -226,9 +255,23 @@ static void finish(struct work_job *j)
 
 static void step(struct work_job *j);
 
-// An apply that failed ends its stage: what comes after it in the list may depend on it.
+// What still can be done without the child whose apply has just failed: the peers, so that nobody probes who
+// is gone, but no DaemonSet that may need it, and no delete of what the old one uses.
+static void skip_dependents(struct work_job *j)
+{
+    while (j->next < j->actions.n) {
+        const struct action *a = &j->actions.list[j->next];
+        if (a->verb == ACTION_APPLY && a->kind != STORE_DAEMONSET)
+            return;
+        j->next++;
+    }
+}
+
+// Without an answer, or with one that asks for patience, the stage is over.
 static void apply_failed(struct work_job *j, const struct action *a, const struct action_result *result)
 {
+    bool refused = result->status >= 400 && result->retry_after_s <= 0;
+
     struct err e;
     const struct store_kind_info *info = &store_kinds[a->kind];
     err_set(&e, EPROTO, "%s %s: %s", info->kind, a->name, result->err.msg);
@@ -237,7 +280,18 @@ static void apply_failed(struct work_job *j, const struct action *a, const struc
     set_problem(j, result->err.code == EEXIST ? "NameCollision" : "ApplyFailed", &e);
     j->applied_all = false;
     j->outcome.failed = true;
-    j->next = j->actions.n;
+    if (!refused)
+        j->next = j->actions.n;
+}
+
+// Only these are told again and again by the server in a row: the first is enough for a round.
+static void write_failed(struct work_job *j, const struct action *a, const struct action_result *result)
+{
+    log_warn("write failed", LOG_STR("kind", store_kinds[a->kind].kind), LOG_STR("name", a->name),
+             LOG_INT("status", result->status), LOG_ERR(&result->err));
+    j->outcome.failed = true;
+    if (a->verb == ACTION_POKE || a->verb == ACTION_STATUS) // no event of a status that was not taken
+        j->next = j->actions.n;
 }
 
 static void on_result(const struct action_result *result, void *arg)
@@ -256,15 +310,15 @@ static void on_result(const struct action_result *result, void *arg)
                  LOG_STR("name", a->name), LOG_INT("status", result->status));
     } else if (a->verb == ACTION_APPLY) {
         apply_failed(j, a, result);
-    } else if (a->verb == ACTION_STATUS && result->status == 404) {
-        // the fleet was deleted meanwhile
+    } else if (!ok && result->status == 404 && (a->verb == ACTION_STATUS || a->verb == ACTION_POKE)) {
+        // the fleet, or the Pod, was deleted meanwhile
     } else if (!ok && a->verb == ACTION_EVENT) {
         log_debug("an event was not taken", LOG_STR("fleet", a->name), LOG_ERR(&result->err));
     } else if (!ok) {
-        log_warn("write failed", LOG_STR("kind", store_kinds[a->kind].kind), LOG_STR("name", a->name),
-                 LOG_INT("status", result->status), LOG_ERR(&result->err));
-        j->outcome.failed = true;
+        write_failed(j, a, result);
     }
+    if (!j->applied_all && j->stage == STAGE_CHILDREN)
+        skip_dependents(j);
     step(j);
 }
 
@@ -276,10 +330,10 @@ static void next_stage(struct work_job *j)
     j->stage++;
     if (!fleet || strcmp(fleet->meta.uid, j->record->uid) != 0)
         j->stage = STAGE_DONE; // deleted meanwhile
-    else if (j->stage == STAGE_POKES)
-        plan_pokes(j, fleet);
     else if (j->stage == STAGE_STATUS)
         plan_status(j, fleet);
+    else if (j->stage == STAGE_POKES)
+        plan_pokes(j, fleet);
 }
 
 static void step(struct work_job *j)
@@ -302,6 +356,25 @@ static void step(struct work_job *j)
     finish(j);
 }
 
+static void not_planned(struct work_job *j, const struct err *e)
+{
+    struct work_record *r = j->record;
+    uint64_t now = loop_now(j->env->loop);
+    j->applied_all = false;
+    if (e->code == EAGAIN && !r->leftovers_ns)
+        r->leftovers_ns = now;
+    if (e->code == EAGAIN && now - r->leftovers_ns < WORK_LEFTOVERS_NS) {
+        come_again(j, WORK_LEFTOVERS_PAUSE_NS);
+        return;
+    }
+    set_problem(j,
+                e->code == EEXIST || e->code == EAGAIN ? "NameCollision"
+                : e->code == ELOOP                     ? "ApplyConflictLoop"
+                                                       : "RenderFailed",
+                e);
+    j->outcome.failed = true;
+}
+
 void work_start(const struct work_env *env, struct work_record *r, work_done_fn *done, void *arg)
 {
     const struct store_fleet *fleet = store_fleet(env->store, r->namespace, r->name);
@@ -314,19 +387,17 @@ void work_start(const struct work_env *env, struct work_record *r, work_done_fn 
     r->job = j;
     if (strcmp(r->uid, fleet->meta.uid) != 0) { // new, or deleted and made again
         reconcile_marks_release(&r->marks);
+        members_known_release(&r->known);
         r->slices = 0;
+        r->leftovers_ns = 0;
         memcpy(r->uid, fleet->meta.uid, sizeof(r->uid));
     }
-    struct err e;
-    if (plan_children(j, fleet, &e) < 0) {
-        set_problem(j,
-                    e.code == EEXIST  ? "NameCollision"
-                    : e.code == ELOOP ? "ApplyConflictLoop"
-                                      : "RenderFailed",
-                    &e);
-        j->outcome.failed = true;
-        j->applied_all = false;
-    }
+    struct err e = {0};
+    int result = plan_children(j, fleet, &e);
+    if (result < 0)
+        not_planned(j, &e);
+    if (result != -EAGAIN)
+        r->leftovers_ns = 0;
     step(j);
 }
 
@@ -335,4 +406,5 @@ void work_record_release(struct work_record *r)
     job_free(r->job);
     r->job = NULL;
     reconcile_marks_release(&r->marks);
+    members_known_release(&r->known);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One round of work on one fleet: spec -> peers -> render -> reconcile -> actions, one after another -> pokes
-// -> status. Started by the controller when the queue hands out the fleet's key; reports once when the round
+// One round of work on one fleet: spec -> peers -> render -> reconcile -> actions, one after another ->
+// status
+// -> pokes. Started by the controller when the queue hands out the fleet's key; reports once when the round
 // is over.
 #ifndef KUBECANARY_OPERATOR_WORK_H
 #define KUBECANARY_OPERATOR_WORK_H
@@ -12,6 +13,10 @@
 
 // A status of which only numbers changed is written at most so often; a changed condition at once.
 #define WORK_STATUS_PAUSE_NS (5 * NS_PER_S)
+// Children of a fleet that was deleted and made again go with the garbage collector, within seconds. Until
+// then they are looked for each second; after so long they are a collision.
+#define WORK_LEFTOVERS_PAUSE_NS (1 * NS_PER_S)
+#define WORK_LEFTOVERS_NS (60 * NS_PER_S)
 
 struct work_env { // what every round shares; borrowed
     struct loop *loop;
@@ -29,10 +34,16 @@ struct work_record { // what the operator remembers of a fleet between rounds; a
     char uid[LIMIT_UID + 1];
     struct reconcile_marks marks;
     uint64_t status_written_ns;
-    unsigned slices;      // of the peers, as last rendered; 0: not yet
-    size_t poke_turn;     // rounds of pokes so far
-    char problem[768];    // the one last logged
-    struct work_job *job; // NULL between rounds
+    unsigned slices;            // of the peers, as last rendered; 0: not yet
+    struct members_known known; // the nodes when the fleet last was within its budget
+    uint64_t agent_file;        // hash of agent.yaml, as last rendered
+    char published[17];         // what the Pods' annotation shall be
+    uint64_t published_ns;      // since when
+    uint64_t poke_ns;           // no pokes before
+    size_t poke_turn;           // rounds of pokes so far
+    uint64_t leftovers_ns; // since when children of a fleet of this name that is gone are in the way; 0: not
+    char problem[768];     // the one last logged
+    struct work_job *job;  // NULL between rounds
     uint64_t rounds, failures, applies;
 };
 

@@ -46,7 +46,7 @@ static const char *state(const struct store *s)
     struct peers peers;
     struct err e;
     const char *name = "none";
-    if (members_collect(s, "ns", "mesh", false, &peers, &e) < 0)
+    if (members_collect(s, "ns", "mesh", NULL, &peers, &e) < 0)
         return "none, for an error";
     if (peers.n == 1)
         name = peer_state_name(peers.list[0].state);

@@ -136,7 +136,15 @@ static void foreign_object_is_left_alone(void)
 {
     struct world w;
     CHECK(setup(&w));
-    CHECK(put(&w, STORE_CONFIGMAP, configmap("mesh-agent", "somebody", "10", "theirs")));
+    json_t *theirs = configmap("mesh-agent", "somebody", "10", "theirs");
+    CHECK(put(&w, STORE_CONFIGMAP, json_deep_copy(theirs)));
+    CHECK_INT(plan(&w, true, S), -EAGAIN); // of a fleet of that name
+    CHECK_INT(w.actions.n, 0);
+    json_object_set_new(json_object_get(json_object_get(theirs, "metadata"), "labels"), "kubecanary.io/fleet",
+                        json_string("other"));
+    json_object_set_new(json_object_get(theirs, "metadata"), "resourceVersion", json_string("11"));
+    CHECK(put(&w, STORE_CONFIGMAP, theirs));
+    w.set.n = 2; // the DaemonSet too, which needs it
     CHECK_INT(plan(&w, true, S), -EEXIST);
     CHECK_CONTAINS(w.err.msg, "ConfigMap mesh-agent belongs to another owner");
     CHECK_INT(w.actions.n, 0);
@@ -211,19 +219,20 @@ static void pokes_are_bounded_and_leave_nobody_out(void)
     struct world w;
     CHECK(setup(&w) && put_daemonset(&w));
     char published[17], other[17];
-    reconcile_published(&w.set, published);
+    uint64_t agent_file = 0;
+    reconcile_published(&w.set, &agent_file, published);
     for (int i = 0; i < RECONCILE_POKES + 5; i++)
         CHECK(put_pod(&w, i, i < 2 ? published : "old", "set-uid"));
     const struct store_fleet *fleet = store_fleet(w.store, "ns", "mesh");
-    CHECK_INT(reconcile_pokes(w.store, fleet, published, 0, &w.actions), 3);
+    CHECK_INT(reconcile_pokes(w.store, fleet, NULL, published, 0, &w.actions), 3);
     CHECK_INT(w.actions.n, RECONCILE_POKES);
     CHECK_STR(w.actions.list[0].value, published);
-    CHECK_INT(reconcile_pokes(w.store, fleet, published, 1, &w.actions), RECONCILE_POKES);
+    CHECK_INT(reconcile_pokes(w.store, fleet, NULL, published, 1, &w.actions), RECONCILE_POKES);
     CHECK_INT(w.actions.n, RECONCILE_POKES + 3);
     for (size_t i = 0; i < RECONCILE_POKES; i++) // the second turn takes those that the first left over
         CHECK(strcmp(w.actions.list[i].name, w.actions.list[RECONCILE_POKES].name) != 0);
     json_object_set_new(json_object_get(w.wanted[0].body, "data"), "agent.yaml", json_string("new"));
-    reconcile_published(&w.set, other);
+    reconcile_published(&w.set, &agent_file, other);
     CHECK(strcmp(published, other) != 0);
     teardown(&w);
 }
@@ -234,7 +243,7 @@ static void a_label_alone_makes_no_member(void)
     CHECK(setup(&w) && put_daemonset(&w));
     CHECK(put_pod(&w, 1, "old", "somebody") && put_pod(&w, 2, "old", "set-uid"));
     const struct store_fleet *fleet = store_fleet(w.store, "ns", "mesh");
-    CHECK_INT(reconcile_pokes(w.store, fleet, "new", 0, &w.actions), 0);
+    CHECK_INT(reconcile_pokes(w.store, fleet, NULL, "new", 0, &w.actions), 0);
     CHECK_INT(w.actions.n, 1);
     CHECK_STR(w.actions.list[0].name, "mesh-pod-2");
     teardown(&w);
