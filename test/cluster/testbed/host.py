@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the cluster changes on the machine itself: a few sysctls that the kubelet sets for the whole machine, one cgroup in
-each hierarchy, two directories. It notes what was there before, and the last cluster to go puts it back."""
+each hierarchy (in v2 with the controllers switched on from the root down), two directories. It notes what was there before,
+and the last cluster to go puts it back."""
+import errno
 import fcntl
 import json
 import os
@@ -35,6 +37,11 @@ def _unified() -> bool:
     return (CGROUPS / "cgroup.controllers").exists()
 
 
+def switched_on() -> list:
+    """The controllers that the root cgroup hands down to those below it; [] where there is no v2."""
+    return (CGROUPS / "cgroup.subtree_control").read_text(encoding="ascii").split() if _unified() else []
+
+
 @contextmanager
 def _register():
     """Holds the register of the clusters on this machine, and gives a function that lists them. One whose state directory is
@@ -51,6 +58,29 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="ascii")
 
 
+def _switch_off(controllers) -> None:
+    for controller in sorted(controllers):
+        try:
+            _write(CGROUPS / "cgroup.subtree_control", f"-{controller}")
+        except OSError as e:
+            if e.errno != errno.EBUSY:
+                raise
+            # somebody hands it on below: it was switched on for them, too, since
+
+
+def _switch_on(folder: Path) -> None:
+    """Hands all controllers that a v2 cgroup has, of those that the kubelet wants, down to the cgroups in it."""
+    there = (folder / "cgroup.controllers").read_text(encoding="ascii").split()
+    for controller in [c for c in V2_CONTROLLERS if c in there]:
+        try:
+            _write(folder / "cgroup.subtree_control", f"+{controller}")
+        except OSError as e:
+            if e.errno not in (errno.EBUSY, errno.EOPNOTSUPP):
+                raise
+            raise Failure(f"the cgroup {folder} hands no controllers down, as processes are in it (the root of a container's "
+                          "cgroup namespace): move them into a cgroup below it first, and start the cluster again") from e
+
+
 class Host:
     def __init__(self, state: Path, name: str):
         self.state, self.name = state, name
@@ -60,7 +90,8 @@ class Host:
             if not members():
                 before = {s: Path("/proc/sys", s).read_text(encoding="ascii").strip() for s in SYSCTLS}
                 made = [d for d in DIRECTORIES if not os.path.isdir(d)]
-                (REGISTER / BEFORE).write_text(json.dumps({"sysctls": before, "directories": made}), encoding="ascii")
+                note = {"sysctls": before, "directories": made, "controllers": switched_on()}
+                (REGISTER / BEFORE).write_text(json.dumps(note), encoding="ascii")
             (REGISTER / self.name).write_text(str(self.state), encoding="utf-8")
         instances = Path("/proc/sys/fs/inotify/max_user_instances")
         if int(instances.read_text(encoding="ascii")) < INOTIFY_INSTANCES:
@@ -81,6 +112,7 @@ class Host:
                 _write(Path("/proc/sys", sysctl), value)
             for directory in note["directories"]:
                 os.rmdir(directory)
+            _switch_off(set(switched_on()) - set(note["controllers"]))
             (REGISTER / BEFORE).unlink()
 
     def make_cgroup(self, node: str) -> str:
@@ -96,10 +128,7 @@ class Host:
         group = CGROUPS / self.name
         (group / node).mkdir(parents=True, exist_ok=True)
         for folder in [CGROUPS, group, group / node]:
-            there = (folder / "cgroup.controllers").read_text(encoding="ascii").split()
-            for controller in V2_CONTROLLERS:
-                if controller in there:
-                    _write(folder / "cgroup.subtree_control", f"+{controller}")
+            _switch_on(folder)
 
     def _make_v1(self, hierarchy: Path, node: str) -> None:
         if not hierarchy.is_dir():
