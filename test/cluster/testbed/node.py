@@ -38,6 +38,8 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.tracing.processor
 [plugins."io.containerd.cri.v1.runtime"]
   # Without CAP_SYS_RESOURCE, as in many containers and small machines, a lower score than our own is refused.
   restrict_oom_score_adj = true
+  # Its profile would be loaded into the kernel of the machine, and stay there.
+  disable_apparmor = true
   [plugins."io.containerd.cri.v1.runtime".cni]
     bin_dirs = ["{CNI_PROGRAMS}"]
     conf_dir = "{node.folder}/cni"
@@ -110,7 +112,8 @@ class Machine:
 
     def _run(self, name: str, *argv) -> None:
         env_path = f"{tools.program('containerd').parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        self.processes.start(f"{self.node.name}-{name}", [*self.inside(), "env", f"PATH={env_path}", *argv])
+        # Nothing of the caller's environment: XDG_RUNTIME_DIR, of a user who is logged in, is no directory of the node.
+        self.processes.start(f"{self.node.name}-{name}", [*self.inside(), "env", "-i", f"PATH={env_path}", *argv])
 
     def _connect(self) -> None:
         node, control = self.node, self.plan.control_netns
