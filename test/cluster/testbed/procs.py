@@ -97,7 +97,7 @@ def reap(pid: int) -> bool:
 def of_container(container: str) -> list:
     """The pids of a container, by its id in the names of their cgroups (containerID of a pod's status)."""
     wanted, found = container.rpartition("/")[2], []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for folder in Path("/proc").glob("[0-9]*") if wanted else ():  # one that was not made yet has no id
         try:
             if wanted in (folder / "cgroup").read_text(encoding="ascii", errors="replace"):
                 found.append(int(folder.name))
