@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // libmicrohttpd under our loop: its epoll descriptor is watched, its next deadline is one of our timers. It
-// makes no thread. Requests come in as struct serve_request, answers go out as struct serve_response; what a
-// path means is the handler's.
+// makes no thread and accepts no connection: at its limit it stops listening, and begins again only when
+// something else wakes it, so serve_door lets them in. Requests come in as struct serve_request, answers go
+// out as struct serve_response; what a path means is the handler's.
 #include "lib/serve.h"
 
 #include <errno.h>
@@ -9,12 +10,14 @@
 
 #include "lib/limits.h"
 #include "lib/listen.h"
+#include "lib/serve_door.h"
 
 struct serve {
     struct loop *loop;
     struct MHD_Daemon *daemon;
     struct loop_fd epoll;
     struct loop_timer timer;
+    struct serve_door *door;
     serve_fn *fn;
     void *arg;
     uint16_t port;
@@ -78,6 +81,39 @@ static struct MHD_Response *make_response(const struct serve_response *r)
     return m;
 }
 
+static struct serve_place *place_of(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void on_connection(void *arg, struct MHD_Connection *c, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct serve *s = arg;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        serve_door_leave(s->door, *context);
+        *context = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *context = info ? serve_door_enter(s->door, info->connect_fd) : NULL;
+}
+
+static void take(int fd, const struct sockaddr *from, socklen_t len, void *arg)
+{
+    struct serve *s = arg;
+    if (MHD_add_connection(s->daemon, fd, from, len) == MHD_YES)
+        pump(s); // otherwise it closed it: too many of that address
+}
+
+static void move(void *arg)
+{
+    pump(arg);
+}
+
+static const struct serve_door_fns door_fns = {take, move};
+
 // A body is answered without being read, so what follows on that connection is not a request.
 static bool has_body(struct MHD_Connection *c)
 {
@@ -118,6 +154,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     struct serve_response r = {.status = MHD_HTTP_OK};
     if (!request)
         return MHD_NO;
+    serve_door_answering(s->door, place_of(c), true);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
         refuse(&r, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
         return answer(c, &r, true);
@@ -150,10 +187,12 @@ static void *on_uri(void *arg UNUSED, const char *uri, struct MHD_Connection *c 
     return request;
 }
 
-static void on_completed(void *arg UNUSED, struct MHD_Connection *c UNUSED, void **context,
+static void on_completed(void *arg, struct MHD_Connection *c, void **context,
                          enum MHD_RequestTerminationCode code UNUSED)
 {
+    struct serve *s = arg;
     struct request *request = *context;
+    serve_door_answering(s->door, place_of(c), false);
     if (request)
         free(request->query);
     free(request);
@@ -199,14 +238,13 @@ struct serve *serve_new(struct loop *l, const struct addr *addr, uint16_t port, 
         return NULL;
     }
     *s = (struct serve){.loop = l, .fn = fn, .arg = arg, .port = bound};
-    s->daemon = MHD_start_daemon(MHD_USE_EPOLL, s->port, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET,
-                                 fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_CONNECTIONS,
-                                 MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_PER_IP,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)LIMIT_SERVE_IDLE_S,
-                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_SERVE_MEMORY,
-                                 MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
-                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
-    (void)TAKE_FD(fd); // the daemon closes it, also when it fails to start
+    s->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, s, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_CONNECTIONS,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_PER_IP, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)LIMIT_SERVE_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_SERVE_MEMORY,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         s->daemon ? MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
@@ -218,6 +256,12 @@ struct serve *serve_new(struct loop *l, const struct addr *addr, uint16_t port, 
         serve_free(s);
         return NULL;
     }
+    s->door = serve_door_new(l, fd, &door_fns, s, e);
+    if (!s->door) {
+        serve_free(s);
+        return NULL;
+    }
+    (void)TAKE_FD(fd);
     return s;
 }
 
@@ -234,5 +278,6 @@ void serve_free(struct serve *s)
     loop_timer_cancel(s->loop, &s->timer);
     if (s->daemon)
         MHD_stop_daemon(s->daemon);
+    serve_door_free(s->door);
     free(s);
 }

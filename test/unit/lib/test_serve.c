@@ -2,7 +2,6 @@
 // The HTTP server over real sockets on loopback, client and server in one thread: answers, streams, limits,
 // and requests that are none.
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 
 #include "lib/buf.h"
@@ -32,6 +31,12 @@ static ssize_t read_stream(void *arg, char *out, size_t max)
     return (ssize_t)n;
 }
 
+static ssize_t read_endless(void *arg UNUSED, char *out, size_t max)
+{
+    memset(out, 'x', max);
+    return (ssize_t)max;
+}
+
 static void done_stream(void *arg)
 {
     struct fixture *f = arg;
@@ -46,6 +51,12 @@ static int handle(const struct serve_request *q, struct serve_response *r, void 
     if (strcmp(q->path, "/stream") == 0) {
         f->stream_left = STREAM_BYTES;
         r->read = read_stream;
+        r->done = done_stream;
+        r->arg = f;
+        return 0;
+    }
+    if (strcmp(q->path, "/endless") == 0) {
+        r->read = read_endless;
         r->done = done_stream;
         r->arg = f;
         return 0;
@@ -76,20 +87,30 @@ static void tear_down(struct fixture *f)
     loop_free(f->loop);
 }
 
-static int dial(const struct fixture *f)
+// From 127.0.0.`last`.
+static int dial_from(const struct fixture *f, unsigned last)
 {
-    struct addr a;
+    struct addr a, self;
     struct sockaddr_storage sa;
-    if (addr_parse("127.0.0.1", &a) < 0)
+    char text[16];
+    snprintf(text, sizeof(text), "127.0.0.%u", last);
+    if (addr_parse("127.0.0.1", &a) < 0 || addr_parse(text, &self) < 0)
         return -1;
     socklen_t len = addr_sockaddr(&a, serve_port(f->serve), &sa);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, (struct sockaddr *)&sa, len) < 0) {
-        close(fd);
-        return -1;
-    }
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_storage from;
+    socklen_t from_len = addr_sockaddr(&self, 0, &from);
+    // A connection that waits for its place is one, too.
+    if (bind(fd, (struct sockaddr *)&from, from_len) == 0 &&
+        (connect(fd, (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int dial(const struct fixture *f)
+{
+    return dial_from(f, 1);
 }
 
 // Sends text and turns the loop until the server closes the connection, the answer holds `until`, or nothing
@@ -322,6 +343,84 @@ static void limits(void)
     tear_down(&f);
 }
 
+static void turn(struct fixture *f, int times)
+{
+    struct err e;
+    for (int i = 0; i < times; i++)
+        CHECK_INT(loop_once(f->loop, NS_PER_MS, &e), 0);
+}
+
+// So many connections from several addresses, which ask or do not, and are closed together or stay.
+static void check_crowd(struct fixture *f, unsigned n, bool ask_too, bool stay)
+{
+    static const char request[] = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
+    int fds[2 * LIMIT_SERVE_CONNECTIONS];
+    for (unsigned i = 0; i < n; i++) {
+        fds[i] = dial_from(f, 2 + i / 8);
+        CHECK(fds[i] >= 0);
+        if (ask_too)
+            CHECK(send(fds[i], request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request));
+        turn(f, 2);
+    }
+    turn(f, 10);
+    for (unsigned i = 0; i < n && !stay; i++)
+        close(fds[i]);
+    for (int again = 0; again < 3; again++) {
+        CLEANUP_BUF struct buf a = {0};
+        ask(f, "GET /x HTTP/1.0\r\n\r\n", &a);
+        CHECK_CONTAINS(buf_text(&a), " 200 ");
+    }
+    for (unsigned i = 0; i < n && stay; i++)
+        close(fds[i]);
+    turn(f, 10);
+}
+
+// Whoever comes after a crowd that filled the server is answered, whether the crowd has gone or sits there.
+static void crowds(void)
+{
+    for (unsigned n = LIMIT_SERVE_CONNECTIONS - 1; n <= 2 * LIMIT_SERVE_CONNECTIONS;
+         n += n < LIMIT_SERVE_CONNECTIONS + 1 ? 1 : 31) {
+        struct fixture f;
+        CHECK(set_up(&f));
+        for (int kind = 0; kind < 4; kind++)
+            check_crowd(&f, n, kind & 1, kind & 2);
+        tear_down(&f);
+    }
+}
+
+// Who is being answered keeps the place: then the next one waits, and comes in when somebody has left.
+static void check_busy(struct fixture *f)
+{
+    static const char request[] = "GET /endless HTTP/1.1\r\nHost: h\r\n\r\n",
+                      plain[] = "GET /x HTTP/1.0\r\n\r\n";
+    int fds[LIMIT_SERVE_CONNECTIONS];
+    CLEANUP_BUF struct buf a = {0};
+    buf_init(&a, 4096);
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = dial_from(f, 2 + i / 8);
+        CHECK(fds[i] >= 0 && send(fds[i], request, strlen(request), MSG_NOSIGNAL) > 0);
+        turn(f, 4);
+    }
+    CLEANUP_FD int late = dial(f);
+    CHECK(late >= 0);
+    talk(f, late, plain, strlen(plain), NULL, &a);
+    CHECK_STR(buf_text(&a), "");
+    close(fds[0]);
+    talk(f, late, "", 0, " 200 ", &a);
+    CHECK_CONTAINS(buf_text(&a), " 200 ");
+    for (unsigned i = 1; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    turn(f, 10);
+}
+
+static void busy(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_busy(&f);
+    tear_down(&f);
+}
+
 static void check_pipeline(struct fixture *f)
 {
     CLEANUP_FD int fd = dial(f);
@@ -359,7 +458,8 @@ static void bad_address(void)
 }
 
 static const struct check_case cases[] = {
-    {"answers", answers}, {"refusals", refusals}, {"streams", streams},       {"gone", gone},
-    {"garbage", garbage}, {"limits", limits},     {"keep alive", keep_alive}, {"bad address", bad_address},
+    {"answers", answers},       {"refusals", refusals},       {"streams", streams}, {"gone", gone},
+    {"garbage", garbage},       {"limits", limits},           {"crowds", crowds},   {"busy", busy},
+    {"keep alive", keep_alive}, {"bad address", bad_address},
 };
 CHECK_MAIN(cases)

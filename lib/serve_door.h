@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is let in to the HTTP server: accepts connections, hands them on, and knows those that are there. When
+// all places are taken, the one that has waited longest for a whole request gives way to who comes next, so
+// that idle clients keep nobody out; while all are being answered, who comes next waits in the kernel.
+#ifndef KUBECANARY_LIB_SERVE_DOOR_H
+#define KUBECANARY_LIB_SERVE_DOOR_H
+
+#include <sys/socket.h>
+
+#include "lib/err.h"
+#include "lib/loop.h"
+
+struct serve_door;
+struct serve_place; // of one connection
+
+struct serve_door_fns {
+    // Takes the descriptor over, in any case; serve_door_enter says that the connection is there.
+    void (*take)(int fd, const struct sockaddr *from, socklen_t len, void *arg);
+    // Lets all connections move: one that was shut down is to leave now, if it can.
+    void (*move)(void *arg);
+};
+
+// listener: listening, not blocking; taken over on success. NULL on failure.
+struct serve_door *serve_door_new(struct loop *l, int listener, const struct serve_door_fns *fns, void *arg,
+                                  struct err *e);
+// Takes NULL. No connection may be left.
+void serve_door_free(struct serve_door *d);
+
+// A connection is there. NULL: there is no place.
+struct serve_place *serve_door_enter(struct serve_door *d, int fd);
+void serve_door_leave(struct serve_door *d, struct serve_place *p); // takes NULL
+// Whether its request is being answered: until it is, the place is kept.
+void serve_door_answering(struct serve_door *d, struct serve_place *p, bool answering); // takes p NULL
+
+#endif
