@@ -141,21 +141,29 @@ static const struct {
 };
 #define SERIES_WITHOUT_HISTOGRAM (1 + STATS_RESULTS + 1 + 1 + 1)
 
-uint64_t export_series(const struct plan *p, bool detail)
+static uint64_t series_of(const struct plan *p, bool detail, bool gone_too)
 {
-    uint64_t n = p->n_pairs * SERIES_WITHOUT_HISTOGRAM;
-    n += (detail ? p->n_pairs : p->n_zones) * (p->n_bounds + 3);
+    uint64_t n = detail ? 0 : p->n_zones * (p->n_bounds + 3);
     for (size_t i = 0; i < p->n_pairs; i++) {
         const struct plan_probe *r = &p->probes[p->pairs[i].probe];
+        if (p->pairs[i].gone && !gone_too)
+            continue;
+        n += SERIES_WITHOUT_HISTOGRAM + (detail ? p->n_bounds + 3 : 0);
         n += r->type == SPEC_STAMP ? STAMP_PATH_WAYS : 0;
         n += detail && r->flows > 1 ? r->flows : 0;
     }
     return n;
 }
 
+uint64_t export_series(const struct plan *p, bool detail)
+{
+    return series_of(p, detail, true);
+}
+
+// By what is probed: nodes that are replaced must not make histograms come and go.
 bool export_limited(const struct plan *p)
 {
-    return export_series(p, true) > p->series_limit;
+    return series_of(p, true, false) > p->series_limit;
 }
 
 static void begin_labels(struct export_scrape *x, const char *probe)

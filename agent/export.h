@@ -32,7 +32,8 @@ ssize_t export_read(void *scrape, char *out, size_t max);
 // Sample lines of a scrape that go with the pairs of a plan. detail: with histograms of each pair and loss by
 // flow; otherwise with histograms by zone, and none of targets.
 uint64_t export_series(const struct plan *p, bool detail);
-// Whether the plan's series would exceed its series_limit with that detail: it is given up then.
+// Whether the series of what is probed would exceed the plan's series_limit with that detail: it is given up
+// then. Pairs that are gone are shown for two scrapes more, in the same detail.
 bool export_limited(const struct plan *p);
 
 #endif

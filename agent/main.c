@@ -103,13 +103,25 @@ static void listeners_use(struct agent *a, const struct listeners *l)
     a->listeners = *l;
 }
 
+// The command line says where /metrics is, before any file is read; files that say otherwise are not meant
+// for this agent.
+static int check_http_port(const struct spec_ports *ports, uint16_t port, struct err *e)
+{
+    if (ports->http == port)
+        return 0;
+    err_set(e, EINVAL, "is %u, but this agent serves at %u: --listen says so", ports->http, port);
+    return err_at(e, "ports.http");
+}
+
 // What can fail first: on failure the old ports, plan and peers stay together. But for the hints, which can
 // fail for want of memory only, and are tried again.
 static int on_files(const struct inputs_files *f, void *arg, struct err *e)
 {
     struct agent *a = arg;
     struct listeners l;
-    int r = listeners_open(a, &f->agent.ports, &l, e);
+    int r = check_http_port(&f->agent.ports, web_port(a->web), e);
+    if (r == 0)
+        r = listeners_open(a, &f->agent.ports, &l, e);
     if (r < 0)
         return r;
     r = a->leaving ? 0 : prober_apply(a->prober, &f->agent, &f->peers, e);
@@ -198,6 +210,7 @@ static int run(const struct cli *c)
     struct agent a = {.cli = c};
     struct err e;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); // files are read when they change; a terminal that goes is no reason to go
     runtime_start_time();
     int r = start(&a, &e);
     if (r == 0)
@@ -217,7 +230,7 @@ static int check(const struct cli *c)
     struct plan *plan = NULL;
     struct err e;
     char text[sizeof(e)];
-    if (inputs_read(c->config, &files, &e) < 0 ||
+    if (inputs_read(c->config, &files, &e) < 0 || check_http_port(&files.agent.ports, c->port, &e) < 0 ||
         plan_build(&files.agent, &files.peers, c->node, c->network, NULL, 0, &plan, &e) < 0) {
         fprintf(stderr, "%s: %s\n", c->config, err_text(&e, text, sizeof(text)));
         return 1;

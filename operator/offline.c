@@ -9,6 +9,7 @@
 #include "lib/buf.h"
 #include "lib/file.h"
 #include "lib/spec_check.h"
+#include "lib/yamlout.h"
 #include "operator/members.h"
 #include "operator/render.h"
 
@@ -19,7 +20,7 @@ static int read_doc(const char *path, struct doc **ret, struct err *e)
 {
     CLEANUP_FREE char *text = NULL;
     size_t len;
-    int r = file_read(path, LIMIT_DOC_BYTES, &text, &len, e);
+    int r = file_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, LIMIT_DOC_BYTES, &text, &len, e);
     if (r < 0)
         return r;
     r = doc_parse(text, len, ret, e);
@@ -31,7 +32,10 @@ static int copy_text(const struct doc_node *meta, const char *key, const char *f
                      size_t size, struct err *e)
 {
     const struct doc_node *n = doc_get(meta, key);
-    const char *text = n && n->kind == DOC_SCALAR ? n->text : n ? "" : fallback;
+    bool is_text = n && n->kind == DOC_SCALAR && (n->quoted || !yamlout_resolves(n->text));
+    const char *text = is_text ? n->text : n ? "" : fallback;
+    if (!n && !text)
+        return err_set(e, EINVAL, "is required"), err_at(e, "metadata.%s", key);
     if (!text || !text[0])
         return err_set(e, EINVAL, "a text is wanted"), err_at(e, "metadata.%s", key);
     if (base_copy(out, size, text) < 0)
@@ -53,9 +57,44 @@ static int check_field(const struct doc_node *root, const char *key, const char 
     return err_at(e, "%s", key);
 }
 
+// The keys of an object as a person writes it or as `kubectl get -o yaml` prints it.
+static const char *const root_keys[] = {"apiVersion", "kind", "metadata", "spec", "status", NULL};
+static const char *const meta_keys[] = {"name",
+                                        "namespace",
+                                        "labels",
+                                        "annotations",
+                                        "uid",
+                                        "resourceVersion",
+                                        "generation",
+                                        "creationTimestamp",
+                                        "deletionTimestamp",
+                                        "deletionGracePeriodSeconds",
+                                        "ownerReferences",
+                                        "finalizers",
+                                        "managedFields",
+                                        NULL};
+
+static int check_keys(const struct doc_node *map, const char *const *known, const char *path, struct err *e)
+{
+    if (map && map->kind != DOC_MAP)
+        return err_set(e, EINVAL, "must be a map"), err_at(e, "%s", path);
+    for (const struct doc_node *n = map ? map->first : NULL; n; n = n->next) {
+        const char *const *k = known;
+        while (*k && strcmp(*k, n->key) != 0)
+            k++;
+        if (!*k)
+            return err_set(e, EINVAL, "unknown field"), err_at(e, "%s%s%s", path, *path ? "." : "", n->key);
+    }
+    return 0;
+}
+
 static int check_top(const struct doc_node *root, struct offline_fleet *f, struct err *e)
 {
-    int r = check_field(root, "apiVersion", "kubecanary.io/v1alpha1", e);
+    int r = check_keys(root, root_keys, "", e);
+    if (r == 0)
+        r = check_keys(doc_get(root, "metadata"), meta_keys, "metadata", e);
+    if (r == 0)
+        r = check_field(root, "apiVersion", "kubecanary.io/v1alpha1", e);
     if (r == 0)
         r = check_field(root, "kind", "ProbeFleet", e);
     const struct doc_node *meta = doc_get(root, "metadata");

@@ -17,6 +17,17 @@ def never_less(before, after):
             expect(name == "in_flight" or after[key][name] >= value, key, name, "went from", value, "to", after[key][name])
 
 
+def case_files_for_another_port_are_not_taken(binary):
+    with Net("n1") as net, Agent(binary, net["n1"]) as a:
+        a.files.agent(generation=2).peers([net["n1"]]).write()
+        a.start()
+        a.files.agent(generation=3)
+        a.files.text["agent.yaml"] = a.files.text["agent.yaml"].replace("http: 9961", "http: 9971")
+        a.files.write()
+        wait("it is refused", lambda: "ports.http" in str(a.report()["reloadError"]))
+        expect(a.report()["generation"] == 2 and a.get("/readyz")[0] == 200, a.report())
+
+
 def case_reload_keeps_counters(binary):
     with Net("n1", "n2") as net, Agent(binary, net["n1"]) as a, Agent(binary, net["n2"]) as b:
         nodes = [net["n1"], net["n2"]]

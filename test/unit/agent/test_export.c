@@ -195,6 +195,24 @@ static void limit(void)
     tear_down(&f);
 }
 
+// A node that is replaced: its old series stay for a while, and do not count.
+static void gone_do_not_count(void)
+{
+    struct fixture f;
+    char a[] = "a", b[] = "b", c[] = "c", zone[] = "z";
+    CHECK(set_up(&f));
+    CHECK(add_peer(&f, a, zone) && add_peer(&f, b, zone));
+    CHECK(put_in_force(&f));
+    f.files.file.spec.metrics.series_limit = (uint32_t)export_series(prober_plan(f.prober), true);
+    peers_release(&f.files.peers);
+    f.files.peers = (struct peers){0};
+    CHECK(add_peer(&f, a, zone) && add_peer(&f, c, zone));
+    CHECK(put_in_force(&f));
+    CHECK_INT(prober_plan(f.prober)->n_pairs, 3);
+    CHECK(!export_limited(prober_plan(f.prober)));
+    tear_down(&f);
+}
+
 // Series of ways with STAMP only, of flows with several of them only; past the limit no flows.
 static void check_stamp(struct fixture *f)
 {
@@ -297,8 +315,8 @@ static void report(void)
 }
 
 static const struct check_case cases[] = {
-    {"pace", pace},          {"hostile names", hostile_names},
-    {"series limit", limit}, {"empty", empty},
-    {"report", report},      {"STAMP", stamp},
+    {"pace", pace},   {"hostile names", hostile_names},         {"series limit", limit},
+    {"empty", empty}, {"gone do not count", gone_do_not_count}, {"report", report},
+    {"STAMP", stamp},
 };
 CHECK_MAIN(cases)
