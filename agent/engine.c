@@ -199,6 +199,15 @@ static struct flight_slot *find(const struct engine *en, const struct engine_tok
     return flight_find(*ret, t->seq, t->cookie);
 }
 
+bool engine_find(const struct engine *en, const struct engine_token *t, size_t *ret_pair)
+{
+    struct flight *f;
+    if (!find(en, t, &f))
+        return false;
+    *ret_pair = f->index;
+    return true;
+}
+
 void engine_rename(struct engine *en, struct engine_token *t, uint64_t cookie)
 {
     struct flight *f;
@@ -273,6 +282,10 @@ static void answered(struct engine *en, struct flight *f, struct flight_slot *s,
         f->seq_high = seq;
     f->high = true;
     s->state = FLIGHT_ANSWERED;
+    if (reply->unexpected) {
+        stats_end(st, STATS_UNEXPECTED);
+        return;
+    }
     if (reply->held_ns <= rtt_ns) // otherwise it is not to be believed
         rtt_ns -= reply->held_ns;
     if (rtt_ns <= r->timeout_ns)

@@ -41,6 +41,7 @@ struct engine_reply {
     uint64_t rtt_ns;  // measured by the kernel itself (TCP); 0: not
     uint64_t held_ns; // how long the far end kept it, by its own word: no part of the RTT; 0: not said
     bool corrupt;     // the bytes around the token are not ours
+    bool unexpected;  // it is whole, and not what was to be expected; its time is not counted
 };
 
 // Fills out[n] with random bits: getrandom, or a test's generator.
@@ -70,12 +71,14 @@ const struct stats_agent *engine_agent_stats(const struct engine *en);
 // The bytes that a plan and the engine's part of it take from the heap, counters and probes in flight
 // included, the allocator's overhead aside. A pair of the mesh with b bounds takes 16 (plan) + 32 (engine) +
 // 32 + 24 * slots + stats_size(b) bytes, where slots is the power of two that holds (timeout + grace) /
-// interval + 2 probes: 464 with 24 bounds, 360 with 11, at 1 s and 1 s. A STAMP pair takes 32 + 28 * flows +
+// interval + 2 probes: 472 with 24 bounds, 368 with 11, at 1 s and 1 s. A STAMP pair takes 32 + 28 * flows +
 // 8
 // * slots more, rounded up to 8. A destination takes 56 and its names,
 // which stand in chunks of 2 KiB; a zone, by probe and family, 24 + 8 * (b + 2). Published in the docs, held
 // by a test.
 size_t engine_memory(const struct plan *p);
+// Whether a probe is remembered, in flight or ended; *ret_pair: the index of its pair in the engine's plan.
+bool engine_find(const struct engine *en, const struct engine_token *t, size_t *ret_pair);
 // Probes in flight over all pairs.
 uint64_t engine_in_flight(const struct engine *en);
 // No probe is begun any more; those in flight end as they will.

@@ -41,10 +41,23 @@ static void write_sent(struct export_scrape *x, const char *name, const struct s
     metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->sent);
 }
 
+static const struct plan_probe *probe_of(const struct export_scrape *x)
+{
+    return &x->plan->probes[x->plan->pairs[x->row].probe];
+}
+
+// Whether probes of this kind can end so at all: what cannot be is no series.
+static bool is_possible(const struct plan_probe *r UNUSED, enum stats_result result)
+{
+    return result != STATS_UNEXPECTED;
+}
+
 static void write_results(struct export_scrape *x, const char *name, const struct stats *s)
 {
     size_t len = x->labels.len;
     for (enum stats_result r = 0; r < STATS_RESULTS; r++) {
+        if (!is_possible(probe_of(x), r))
+            continue;
         metric_label(&x->labels, "result", stats_result_name(r));
         metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->results[r]);
         x->labels.len = len; // the next one overwrites it
@@ -70,11 +83,6 @@ static void write_rtt(struct export_scrape *x, const char *name, const struct st
 {
     metric_histogram(&x->text, name, buf_text(&x->labels), x->bounds, s->buckets, x->plan->n_bounds,
                      s->rtt_sum_ns);
-}
-
-static const struct plan_probe *probe_of(const struct export_scrape *x)
-{
-    return &x->plan->probes[x->plan->pairs[x->row].probe];
 }
 
 static const uint64_t *stamp_of(const struct export_scrape *x, const struct stats *s)
@@ -139,7 +147,7 @@ static const struct {
      "Round-trip time of the probes received, from the kernel's timestamps of sending and receipt where it gives them.",
      write_rtt, HISTOGRAM},
 };
-#define SERIES_WITHOUT_HISTOGRAM (1 + STATS_RESULTS + 1 + 1 + 1)
+#define SERIES_OTHERS 4 // sent, in flight, duplicates, reordered
 
 static uint64_t series_of(const struct plan *p, bool detail, bool gone_too)
 {
@@ -148,7 +156,9 @@ static uint64_t series_of(const struct plan *p, bool detail, bool gone_too)
         const struct plan_probe *r = &p->probes[p->pairs[i].probe];
         if (p->pairs[i].gone && !gone_too)
             continue;
-        n += SERIES_WITHOUT_HISTOGRAM + (detail ? p->n_bounds + 3 : 0);
+        n += SERIES_OTHERS + (detail ? p->n_bounds + 3 : 0);
+        for (enum stats_result k = 0; k < STATS_RESULTS; k++)
+            n += is_possible(r, k);
         n += r->type == SPEC_STAMP ? STAMP_PATH_WAYS : 0;
         n += detail && r->flows > 1 ? r->flows : 0;
     }

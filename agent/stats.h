@@ -15,12 +15,14 @@ enum stats_result {
     STATS_CORRUPT,     // answered with other bytes than were sent
     STATS_UNREACHABLE, // the network or the destination refused: ICMP unreachable, TCP reset
     STATS_SEND_ERROR,  // never left this host: no route, no buffer, no descriptor
+    // Of targets that are asked for something only:
+    STATS_UNEXPECTED, // answered, whole, with something else than was to be expected
 };
-#define STATS_RESULTS 6
+#define STATS_RESULTS 7
 const char *stats_result_name(enum stats_result r); // "received", "late" ..., the value of the label `result`
 
-// One pair's counters. Memory: stats_size(b) = 88 + 8 * (b + 1) bytes for b bucket bounds (11 bounds: 184,
-// 24: 288).
+// One pair's counters. Memory: stats_size(b) = 96 + 8 * (b + 1) bytes for b bucket bounds (11 bounds: 192,
+// 24: 296).
 struct stats {
     uint64_t sent;
     uint64_t results[STATS_RESULTS];

@@ -114,10 +114,24 @@ static void test_outcomes(void)
     t = next_probe();
     r.corrupt = true;
     CHECK(engine_reply(en, &t, &r));
+    t = next_probe();
+    r = after(70 * NS_PER_US);
+    r.unexpected = true;
+    CHECK(engine_reply(en, &t, &r));
+    CHECK(engine_reply(en, &t, &r));
+    CHECK_INT(st()->duplicates, 2);
+    CHECK_INT(st()->results[STATS_UNEXPECTED], 1);
+    CHECK_INT(stats_rtt_count(st()), 2); // of what was to be expected only
+    t = next_probe();
+    r = after(2 * S + 1);
+    r.unexpected = true;
+    CHECK(engine_reply(en, &t, &r));
+    CHECK_INT(st()->results[STATS_UNEXPECTED], 1); // so late, nothing is to be expected
+    CHECK_INT(st()->results[STATS_LOST], 2);
     CHECK_INT(st()->results[STATS_UNREACHABLE], 1);
     CHECK_INT(st()->results[STATS_SEND_ERROR], 1);
     CHECK_INT(st()->results[STATS_CORRUPT], 1);
-    CHECK_INT(st()->sent, 7);
+    CHECK_INT(st()->sent, 9);
     CHECK(stats_consistent(st()));
     stop();
 }
