@@ -28,6 +28,11 @@
 #define LIMIT_SELECTOR 32
 #define LIMIT_IMAGE 512
 #define LIMIT_ALLOCATOR_CONF 512
+// A DNS name has at most 253 bytes as text, and a dot at its end. Records that must be in an answer: those of
+// a service's backends, each as long as one string of a TXT record.
+#define LIMIT_DNS_NAME 254
+#define LIMIT_DNS_ANSWERS 16
+#define LIMIT_DNS_ANSWER 255
 
 // Peers of a node in a mesh that is not Full: the full mesh of a thousand nodes is as dear, and of a larger
 // fleet a sample of a thousand says no more than one of a hundred.
@@ -43,6 +48,10 @@
 #define LIMIT_PAIRS 65536
 #define LIMIT_GRACE_NS (5 * NS_PER_S)
 #define LIMIT_TCP_IN_FLIGHT 900
+// DNS queries in flight, one descriptor each: every target of one that may be, once. Together with the TCP
+// probes that is more than the 1,024 of a poor default; the agent raises it as far as it may.
+#define LIMIT_DNS_IN_FLIGHT 256
+#define LIMIT_DESCRIPTORS 2048
 #define LIMIT_BURST 2048
 // Packets read from one socket in one tick: more is a flood, and may not keep us from sending.
 #define LIMIT_DRAIN 16384
