@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 
 #include "agent/sock.h"
+#include "agent/sock_tcp.h"
 
 struct connecting {
     struct engine_token token;
@@ -48,29 +49,11 @@ size_t probe_tcp_open(const struct probe_tcp *p)
     return p->n;
 }
 
-// What connect or SO_ERROR says when somebody out there refused: a reset, or an ICMP message about our SYN.
-static bool is_refusal(int err)
-{
-    return err == ECONNREFUSED || err == ECONNRESET || err == EHOSTUNREACH || err == ENETUNREACH ||
-           err == EHOSTDOWN || err == ENOPROTOOPT || err == EPROTO || err == EACCES || err == EOPNOTSUPP ||
-           err == ENONET;
-}
-
 // --- out -----------------------------------------------------------------------------------------
-
-static int open_socket(enum family f)
-{
-    CLEANUP_FD int fd =
-        socket(f == FAMILY_IPV4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) != 0)
-        return -errno;
-    return TAKE_FD(fd);
-}
 
 static void send_one(struct probe_tcp *p, const struct engine_send *s)
 {
-    CLEANUP_FD int fd = p->n < LIMIT_TCP_IN_FLIGHT ? open_socket((enum family)s->to.family) : -EMFILE;
+    CLEANUP_FD int fd = p->n < LIMIT_TCP_IN_FLIGHT ? sock_tcp_open((enum family)s->to.family) : -EMFILE;
     struct sockaddr_storage to;
     socklen_t len = addr_sockaddr(&s->to, s->port, &to);
     engine_sent(p->en, &s->token, sock_now());
@@ -114,13 +97,10 @@ static uint64_t handshake_ns(int fd)
 
 static void finished(struct probe_tcp *p, const struct connecting *c, int fd, uint64_t now_ns)
 {
-    int err = 0;
-    socklen_t len = sizeof(err);
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
-        err = errno;
+    int err = sock_tcp_error(fd);
     if (err == 0)
         engine_reply(p->en, &c->token, &(struct engine_reply){.now_ns = now_ns, .rtt_ns = handshake_ns(fd)});
-    else if (is_refusal(err))
+    else if (sock_tcp_refused(err))
         engine_unreachable(p->en, &c->token);
     else if (err != ETIMEDOUT) // the kernel gave up before us: the engine will, in time
         engine_send_failed(p->en, &c->token);

@@ -265,7 +265,7 @@ static void hand_error(struct mmsghdr *m, const uint8_t *data, sock_error_fn *er
         error(&p, arg);
 }
 
-static void drain_errors(int fd, size_t max, sock_error_fn *error, void *arg)
+void sock_drain_errors(int fd, size_t max, sock_error_fn *error, void *arg)
 {
     struct batch b;
     for (size_t done = 0; done < max;) {
@@ -283,11 +283,27 @@ size_t sock_drain(int fd, size_t max, sock_packet_fn *packet, sock_error_fn *err
     struct batch b;
     for (size_t done = 0;;) {
         size_t n = batch_read(fd, &b, 0);
-        drain_errors(fd, max, error, arg);
+        sock_drain_errors(fd, max, error, arg);
         for (size_t i = 0; i < n; i++)
             hand_packet(&b.m[i], b.data[i], packet, arg);
         done += n;
         if (n < BATCH || done >= max)
             return done;
     }
+}
+
+ssize_t sock_recv(int fd, uint8_t *data, size_t size, int flags, uint64_t *ret_real_ns)
+{
+    _Alignas(struct cmsghdr) uint8_t control[CONTROL];
+    struct iovec iov = {data, size};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | flags);
+    if (n < 0)
+        return -errno;
+    *ret_real_ns = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPING)
+            *ret_real_ns = stamp_of(c);
+    return n;
 }

@@ -82,4 +82,12 @@ void sock_send(int fd, struct sock_out *out, size_t n, bool one_by_one);
 // always known before its answer is handed up. Bounded by max packets; returns how many there were.
 size_t sock_drain(int fd, size_t max, sock_packet_fn *packet, sock_error_fn *error, void *arg);
 
+// One datagram, or what a stream holds, for sockets that expect a single answer. *ret_real_ns: the stamp of
+// its receipt, real time; 0: none. Returns the bytes, of a datagram at most `size` of them; 0 at a stream's
+// end; -EAGAIN: nothing is there; another errno.
+ssize_t sock_recv(int fd, uint8_t *data, size_t size, int flags, uint64_t *ret_real_ns);
+// The error queue alone, at most max messages: to be read before the datagram that was just received is
+// handed on, as its query's stamp of sending may be there.
+void sock_drain_errors(int fd, size_t max, sock_error_fn *error, void *arg);
+
 #endif
