@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "agent/export_agent.h"
+#include "agent/probe_dns.h"
 #include "agent/probe_stamp.h"
 #include "lib/limits.h"
 
@@ -19,10 +20,11 @@ struct export_scrape {
     enum metric_format format;
     struct export_agent agent; // copied when the scrape begins
     struct plan *plan;         // held; NULL: no pairs
-    uint8_t *counters;         // plan->n_pairs blocks of `stride` bytes: stats, then uint64_t ways and flows
+    uint8_t *counters; // plan->n_pairs blocks of `stride` bytes: stats, then uint64_t of the probe's type
     size_t stride;
-    size_t n_flows; // of the pair that has most; 0: there is no STAMP pair, and nothing behind the stats
-    bool limited;   // histograms by zone
+    size_t n_flows;        // of the STAMP pair that has most; 0: there is none
+    bool dns;              // there is a DNS target
+    bool limited;          // histograms by zone
     struct zone_rtt zones; // of the plan, if limited
     struct metric_bound bounds[LIMIT_BUCKETS];
 
@@ -47,9 +49,9 @@ static const struct plan_probe *probe_of(const struct export_scrape *x)
 }
 
 // Whether probes of this kind can end so at all: what cannot be is no series.
-static bool is_possible(const struct plan_probe *r UNUSED, enum stats_result result)
+static bool is_possible(const struct plan_probe *r, enum stats_result result)
 {
-    return result != STATS_UNEXPECTED;
+    return result != STATS_UNEXPECTED || r->type == SPEC_DNS;
 }
 
 static void write_results(struct export_scrape *x, const char *name, const struct stats *s)
@@ -85,7 +87,8 @@ static void write_rtt(struct export_scrape *x, const char *name, const struct st
                      s->rtt_sum_ns);
 }
 
-static const uint64_t *stamp_of(const struct export_scrape *x, const struct stats *s)
+// The type's own counters of a pair: STAMP's ways and flows, or struct dns_counts.
+static const uint64_t *own_of(const struct export_scrape *x, const struct stats *s)
 {
     return (const uint64_t *)(const void *)((const uint8_t *)s + stats_size(x->plan->n_bounds));
 }
@@ -95,7 +98,7 @@ static void write_ways(struct export_scrape *x, const char *name, const struct s
     size_t len = x->labels.len;
     for (enum stamp_path_way w = 0; w < STAMP_PATH_WAYS && probe_of(x)->type == SPEC_STAMP; w++) {
         metric_label(&x->labels, "direction", stamp_path_way_name(w));
-        metric_u64(&x->text, name, "_total", buf_text(&x->labels), stamp_of(x, s)[w]);
+        metric_u64(&x->text, name, "_total", buf_text(&x->labels), own_of(x, s)[w]);
         x->labels.len = len;
     }
 }
@@ -108,12 +111,42 @@ static void write_flows(struct export_scrape *x, const char *name, const struct 
         char number[12];
         snprintf(number, sizeof(number), "%u", f);
         metric_label(&x->labels, "flow", number);
-        metric_u64(&x->text, name, "_total", buf_text(&x->labels), stamp_of(x, s)[STAMP_PATH_WAYS + f]);
+        metric_u64(&x->text, name, "_total", buf_text(&x->labels), own_of(x, s)[STAMP_PATH_WAYS + f]);
         x->labels.len = len;
     }
 }
 
-enum pair_needs { ALWAYS, HISTOGRAM, STAMP, FLOWS }; // when a family is there, and what its rows are
+static const struct dns_counts *dns_of(const struct export_scrape *x, const struct stats *s)
+{
+    return probe_of(x)->type == SPEC_DNS ? (const struct dns_counts *)(const void *)own_of(x, s) : NULL;
+}
+
+static void write_replies(struct export_scrape *x, const char *name, const struct stats *s)
+{
+    const struct dns_counts *c = dns_of(x, s);
+    size_t len = x->labels.len;
+    for (unsigned i = 0; c && i < ARRAY_LEN(c->replies); i++) {
+        metric_label(&x->labels, "rcode", dns_text_rcode(i));
+        metric_u64(&x->text, name, "_total", buf_text(&x->labels), c->replies[i]);
+        x->labels.len = len;
+    }
+}
+
+static void write_mismatches(struct export_scrape *x, const char *name, const struct stats *s)
+{
+    const struct dns_counts *c = dns_of(x, s);
+    if (c)
+        metric_u64(&x->text, name, "_total", buf_text(&x->labels), c->mismatches);
+}
+
+static void write_truncated(struct export_scrape *x, const char *name, const struct stats *s)
+{
+    const struct dns_counts *c = dns_of(x, s);
+    if (c)
+        metric_u64(&x->text, name, "_total", buf_text(&x->labels), c->truncated);
+}
+
+enum pair_needs { ALWAYS, HISTOGRAM, STAMP, FLOWS, DNS }; // when a family is there, and what its rows are
 
 static const struct {
     enum metric_type type;
@@ -128,7 +161,7 @@ static const struct {
      write_sent, ALWAYS},
     {METRIC_COUNTER, "kubecanary_probe_results", NULL,
      "Probes ended: received (within the timeout), late (after it), lost, corrupt (wrong bytes), unreachable (refused "
-     "by network or destination), send_error (never left this host).",
+     "by network or destination), send_error (never left this host), unexpected (answered with something else).",
      write_results, ALWAYS},
     {METRIC_GAUGE, "kubecanary_probes_in_flight", NULL,
      "Probes that have neither been answered nor given up.", write_in_flight, ALWAYS},
@@ -143,6 +176,13 @@ static const struct {
     {METRIC_COUNTER, "kubecanary_probe_flow_lost", NULL,
      "STAMP probes lost, by flow (source port); each flow of a pair has the same share of its probes.",
      write_flows, FLOWS},
+    {METRIC_COUNTER, "kubecanary_dns_replies", NULL,
+     "Whole answers of DNS servers to our questions by response code, in time or late.", write_replies, DNS},
+    {METRIC_COUNTER, "kubecanary_dns_mismatches", NULL,
+     "Answers of DNS servers with code NoError that lacked a record that was expected.", write_mismatches,
+     DNS},
+    {METRIC_COUNTER, "kubecanary_dns_truncated", NULL,
+     "Answers of DNS servers over UDP that were cut, and asked for again over TCP.", write_truncated, DNS},
     {METRIC_HISTOGRAM, "kubecanary_probe_rtt_seconds", "seconds",
      "Round-trip time of the probes received, from the kernel's timestamps of sending and receipt where it gives them.",
      write_rtt, HISTOGRAM},
@@ -159,7 +199,7 @@ static uint64_t series_of(const struct plan *p, bool detail, bool gone_too)
         n += SERIES_OTHERS + (detail ? p->n_bounds + 3 : 0);
         for (enum stats_result k = 0; k < STATS_RESULTS; k++)
             n += is_possible(r, k);
-        n += r->type == SPEC_STAMP ? STAMP_PATH_WAYS : 0;
+        n += r->type == SPEC_STAMP ? STAMP_PATH_WAYS : r->type == SPEC_DNS ? DNS_COUNTS_WORDS : 0;
         n += detail && r->flows > 1 ? r->flows : 0;
     }
     return n;
@@ -220,6 +260,7 @@ static size_t rows_of(const struct export_scrape *x, enum pair_needs needs)
     case HISTOGRAM: return x->limited ? x->plan->n_zones : x->plan->n_pairs;
     case STAMP: return x->n_flows > 0 ? x->plan->n_pairs : 0;
     case FLOWS: return x->n_flows > 1 && !x->limited ? x->plan->n_pairs : 0;
+    case DNS: return x->dns ? x->plan->n_pairs : 0;
     }
     return 0;
 }
@@ -301,10 +342,13 @@ static int copy_counters(struct export_scrape *x, const struct prober *p)
     struct plan *plan = p ? prober_plan(p) : NULL;
     if (!plan)
         return 0;
-    for (size_t i = 0; i < plan->n_probes; i++)
+    for (size_t i = 0; i < plan->n_probes; i++) {
         x->n_flows = MAX(x->n_flows, (size_t)plan->probes[i].flows);
+        x->dns = x->dns || plan->probes[i].type == SPEC_DNS;
+    }
     size_t size = stats_size(plan->n_bounds);
-    x->stride = size + (x->n_flows ? (STAMP_PATH_WAYS + x->n_flows) * sizeof(uint64_t) : 0);
+    size_t words = MAX(x->n_flows ? STAMP_PATH_WAYS + x->n_flows : 0, x->dns ? DNS_COUNTS_WORDS : 0);
+    x->stride = size + words * sizeof(uint64_t);
     x->counters = malloc(plan->n_pairs * x->stride + 1);
     if (!x->counters)
         return -ENOMEM;
@@ -313,6 +357,9 @@ static int copy_counters(struct export_scrape *x, const struct prober *p)
         memcpy(to, engine_stats(prober_engine(p), i), size);
         if (x->n_flows)
             copy_stamp(prober_engine(p), i, x->n_flows, (uint64_t *)(void *)(to + size));
+        const struct dns_counts *dns = probe_dns_counts(prober_engine(p), i);
+        if (dns)
+            memcpy(to + size, dns, sizeof(*dns));
     }
     x->plan = plan_hold(plan);
     x->limited = export_limited(plan);

@@ -212,6 +212,7 @@ static int run(const struct cli *c)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); // files are read when they change; a terminal that goes is no reason to go
     runtime_start_time();
+    runtime_raise_descriptors();
     int r = start(&a, &e);
     if (r == 0)
         r = loop_run(a.loop, &e);

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "agent/dns_counts.h"
 #include "agent/plan_zone.h"
 #include "agent/stamp_path.h"
 #include "lib/topo.h"
@@ -72,6 +73,7 @@ void plan_free(struct plan *p)
     free(p->dests);
     free(p->probes);
     free(p->zones);
+    free(p->answers);
     free(p);
 }
 
@@ -100,7 +102,8 @@ int plan_compare(const struct plan *a, size_t i, const struct plan *b, size_t j)
 size_t plan_bytes(const struct plan *p)
 {
     size_t bytes = sizeof(*p) + (p->n_pairs + 1) * sizeof(*p->pairs) + (p->n_dests + 1) * sizeof(*p->dests) +
-                   (p->n_probes + 1) * sizeof(*p->probes) + (p->n_zones + 1) * sizeof(*p->zones);
+                   (p->n_probes + 1) * sizeof(*p->probes) + (p->n_zones + 1) * sizeof(*p->zones) +
+                   (p->n_answers + 1) * sizeof(*p->answers);
     for (const struct plan_text *t = p->text; t; t = t->next)
         bytes += sizeof(*t);
     return bytes;
@@ -119,7 +122,7 @@ static int no_memory(struct err *e)
 }
 
 // An empty plan with room for so much. Names may be NULL for "".
-static struct plan *plan_alloc(size_t pairs, size_t dests, size_t probes)
+static struct plan *plan_alloc(size_t pairs, size_t dests, size_t probes, size_t answers)
 {
     struct plan *p = calloc(1, sizeof(*p));
     if (!p)
@@ -129,7 +132,8 @@ static struct plan *plan_alloc(size_t pairs, size_t dests, size_t probes)
     p->pairs = calloc(pairs + 1, sizeof(*p->pairs));
     p->dests = calloc(dests + 1, sizeof(*p->dests));
     p->probes = calloc(probes + 1, sizeof(*p->probes));
-    if (!p->pairs || !p->dests || !p->probes) {
+    p->answers = calloc(answers + 1, sizeof(*p->answers));
+    if (!p->pairs || !p->dests || !p->probes || !p->answers) {
         plan_free(p);
         return NULL;
     }
@@ -150,11 +154,20 @@ static int add_probe(struct plan *p, const char *name, const struct plan_probe *
     struct plan_probe *r = &p->probes[p->n_probes];
     *r = *as;
     r->grace_ns = MIN(r->timeout_ns, LIMIT_GRACE_NS);
-    r->own_fixed = r->type == SPEC_STAMP ? (uint16_t)stamp_path_fixed(r->flows) : 0;
+    r->own_fixed = r->type == SPEC_STAMP ? (uint16_t)stamp_path_fixed(r->flows)
+                   : r->type == SPEC_DNS ? sizeof(struct dns_counts)
+                                         : 0;
     r->own_slot = r->type == SPEC_STAMP ? STAMP_PATH_SLOT : 0;
     r->name = text_add(p, name);
-    if (!r->name)
+    r->query = as->query ? text_add(p, as->query) : NULL;
+    r->answers = p->answers + p->n_answers;
+    if (!r->name || (as->query && !r->query))
         return -ENOMEM;
+    for (unsigned i = 0; i < as->n_answers; i++) {
+        p->answers[p->n_answers] = text_add(p, as->answers[i]);
+        if (!p->answers[p->n_answers++])
+            return -ENOMEM;
+    }
     p->n_probes++;
     return 0;
 }
@@ -168,24 +181,15 @@ static struct plan_dest *add_dest(struct plan *p, const char *name, const char *
     return &p->dests[p->n_dests++];
 }
 
-// As spec_forecast counts them.
-static uint64_t packets_of(enum spec_probe_type type)
-{
-    switch (type) {
-    case SPEC_ICMP: return 1;
-    case SPEC_TCP: return 3;
-    case SPEC_STAMP: return 2;
-    }
-    return 1;
-}
-
 static void add_pair(struct plan *p, size_t dest, size_t probe, enum family f)
 {
     const struct plan_probe *r = &p->probes[probe];
     p->pairs[p->n_pairs++] =
         (struct plan_pair){.dest = (uint32_t)dest, .probe = (uint16_t)probe, .family = (uint8_t)f};
     p->n_live++;
-    p->packets_per_ks += 1000 * NS_PER_S * packets_of(r->type) / r->interval_ns;
+    p->packets_per_ks += 1000 * NS_PER_S *
+                         spec_probe_packets(r->type, r->tcp ? SPEC_TRANSPORT_TCP : SPEC_TRANSPORT_UDP) /
+                         r->interval_ns;
     if (p->min_interval_ns == 0 || r->interval_ns < p->min_interval_ns)
         p->min_interval_ns = r->interval_ns;
 }
@@ -281,10 +285,19 @@ static int add_targets(struct plan *p, const struct spec *s)
                                 .target = true,
                                 .interval_ns = t->interval_ns,
                                 .timeout_ns = t->timeout_ns};
+        const struct addr *to = spec_target_address(t);
+        if (t->type == SPEC_DNS) {
+            as.tcp = t->transport == SPEC_TRANSPORT_TCP;
+            as.rcodes = (uint8_t)t->expect.rcodes;
+            as.record = t->record_type;
+            as.query = t->query;
+            as.n_answers = (uint8_t)t->expect.n_answers;
+            as.answers = (const char *const *)t->expect.answers;
+        }
         if (!d || add_probe(p, spec_probe_type_label(t->type), &as) != 0)
             return -ENOMEM;
-        d->addr[t->address.family] = t->address;
-        add_pair(p, p->n_dests - 1, p->n_probes - 1, t->address.family);
+        d->addr[to->family] = *to;
+        add_pair(p, p->n_dests - 1, p->n_probes - 1, (enum family)to->family);
     }
     return 0;
 }
@@ -402,7 +415,9 @@ int plan_build(const struct spec_agent_file *file, const struct peers *peers, co
                enum spec_network network, const struct plan *old, uint64_t now_ns, struct plan **ret,
                struct err *e)
 {
-    size_t n_targets = file->spec.n_targets, n_probes = file->spec.mesh.n_probes;
+    size_t n_targets = file->spec.n_targets, n_probes = file->spec.mesh.n_probes, n_answers = 0;
+    for (size_t i = 0; i < n_targets; i++)
+        n_answers += file->spec.targets[i].expect.n_answers;
     CLEANUP(mesh_release) struct mesh mesh = {0};
     int r = mesh_init(&mesh, &file->spec.mesh, peers, node, network, e);
     if (r < 0)
@@ -411,7 +426,7 @@ int plan_build(const struct spec_agent_file *file, const struct peers *peers, co
     CLEANUP(plan_cleanup)
     struct plan *p =
         plan_alloc(n_pairs + (old ? old->n_pairs : 0), mesh.n_probed + n_targets + (old ? old->n_dests : 0),
-                   n_probes + n_targets + (old ? old->n_probes : 0));
+                   n_probes + n_targets + (old ? old->n_probes : 0), n_answers + (old ? old->n_answers : 0));
     if (!p)
         return no_memory(e);
     p->network = network;
@@ -428,7 +443,8 @@ int plan_build(const struct spec_agent_file *file, const struct peers *peers, co
 
 int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struct err *e)
 {
-    CLEANUP(plan_cleanup) struct plan *p = plan_alloc(old->n_pairs, old->n_dests, old->n_probes);
+    CLEANUP(plan_cleanup)
+    struct plan *p = plan_alloc(old->n_pairs, old->n_dests, old->n_probes, old->n_answers);
     if (!p || set_names(p, old->fleet, old->node, old->zone) != 0)
         return no_memory(e);
     p->generation = old->generation;

@@ -7,6 +7,7 @@
 #define KUBECANARY_AGENT_PLAN_H
 
 #include "lib/addr.h"
+#include "lib/dns_text.h"
 #include "lib/err.h"
 #include "lib/peers.h"
 #include "lib/spec_agent_file.h"
@@ -15,11 +16,17 @@
 struct plan_probe {
     const char *name; // mesh: the probe's name; target: its type in lower case ("icmp"). Label `probe`
     enum spec_probe_type type;
-    uint16_t port; // TCP, STAMP
+    uint16_t port; // TCP, STAMP, DNS
     uint8_t flows; // STAMP: source ports that a pair's probes take turns over
     uint8_t dscp;  // STAMP
     bool target;
-    uint16_t own_fixed; // bytes of each pair that are the type's own (engine_own), and for each slot
+    bool tcp;                   // DNS: by TCP from the start
+    uint8_t rcodes;             // DNS: bits 1 << enum dns_rcode of the answers that are expected
+    uint8_t n_answers;          // DNS
+    enum dns_type record;       // DNS
+    const char *query;          // DNS: the name asked for
+    const char *const *answers; // DNS: records that an answer must have (dns_text_record)
+    uint16_t own_fixed;         // bytes of each pair that are the type's own (engine_own), and for each slot
     uint16_t own_slot;
     uint64_t interval_ns;
     uint64_t timeout_ns; // answered within: received
@@ -76,12 +83,14 @@ struct plan {
     struct plan_probe *probes;
     size_t n_zones; // sorted
     struct plan_zone *zones;
+    size_t n_answers; // of all probes
+    const char **answers;
 
     size_t n_live;             // pairs that are not gone
     uint64_t gone_until_ns;    // when to call plan_prune; UINT64_MAX: nothing is gone
     size_t peers[PEER_STATES]; // peers but ourselves, by state: kubecanary_peers
     size_t coverage;           // Ready peers that probe this node: kubecanary_coverage_peers
-    uint64_t packets_per_ks;   // that this agent sends in 1,000 s (ICMP 1, TCP 3, STAMP 2)
+    uint64_t packets_per_ks;   // that this agent sends in 1,000 s (spec_probe_packets)
     uint64_t min_interval_ns;  // the shortest of the live pairs; 0 without any
 
     struct plan_text *text; // the memory of the names

@@ -7,6 +7,7 @@
 
 #include <sys/random.h>
 
+#include "agent/probe_dns.h"
 #include "agent/probe_icmp.h"
 #include "agent/probe_stamp.h"
 #include "agent/probe_tcp.h"
@@ -23,6 +24,7 @@ struct prober {
     struct probe_icmp *icmp;
     struct probe_tcp *tcp;
     struct probe_stamp *stamp;
+    struct probe_dns *dns;
     struct sock_clock clock;
     struct engine_send *due; // burst entries
     size_t burst;
@@ -51,6 +53,8 @@ static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, st
     int r = presence_prepare(p->presence, plan, now_ns, &c, e);
     if (r == 0)
         r = probe_stamp_reserve(p->stamp, plan, p->burst, e);
+    if (r == 0)
+        r = probe_dns_reserve(p->dns, plan, e);
     if (r == 0)
         r = engine_apply(p->engine, plan, now_ns, e);
     if (r == 0) {
@@ -83,12 +87,14 @@ static void on_tick(struct loop_timer *t, void *arg)
     probe_icmp_drain(p->icmp, &p->clock, now);
     probe_stamp_drain(p->stamp, &p->clock, now);
     probe_tcp_drain(p->tcp, now);
+    probe_dns_drain(p->dns, &p->clock, now);
     if (presence_settle(p->presence, now))
         engine_hold(p->engine, presence_held(p->presence), now);
     size_t n = engine_due(p->engine, now, p->due, MIN(p->burst, engine_burst(p->engine)));
     probe_icmp_send(p->icmp, p->due, n);
     probe_stamp_send(p->stamp, p->due, n);
     probe_tcp_send(p->tcp, p->due, n);
+    probe_dns_send(p->dns, p->due, n);
     prune(p, now);
 
     // On a fixed grid; what was missed is missed.
@@ -117,7 +123,8 @@ struct prober *prober_new(struct loop *l, const char *node, enum spec_network ne
     p->icmp = p->presence ? probe_icmp_new(p->engine, o ? o : &plain, e) : NULL;
     p->stamp = p->icmp ? probe_stamp_new(p->engine, o ? o : &plain, e) : NULL;
     p->tcp = p->stamp ? probe_tcp_new(p->engine, e) : NULL;
-    if (!p->tcp || loop_timer_set(l, &p->timer, loop_now(l), on_tick, p, e) != 0) {
+    p->dns = p->tcp ? probe_dns_new(l, p->engine, o ? o : &plain, e) : NULL;
+    if (!p->dns || loop_timer_set(l, &p->timer, loop_now(l), on_tick, p, e) != 0) {
         prober_free(p);
         return NULL;
     }
@@ -129,6 +136,7 @@ void prober_free(struct prober *p)
     if (!p)
         return;
     loop_timer_cancel(p->loop, &p->timer);
+    probe_dns_free(p->dns);
     probe_tcp_free(p->tcp);
     probe_stamp_free(p->stamp);
     probe_icmp_free(p->icmp);

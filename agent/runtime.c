@@ -16,6 +16,8 @@
 #pragma weak mallinfo2
 #endif
 
+#include "lib/limits.h"
+
 // jemalloc(3). The release agent for jemalloc is built without a prefix; elsewhere the symbol is absent.
 extern int mallctl(const char *name, void *old, size_t *old_len, void *new, size_t new_len)
     __attribute__((weak));
@@ -237,4 +239,13 @@ uint64_t runtime_start_time(void)
     if (start == 0 && clock_gettime(CLOCK_REALTIME, &ts) == 0)
         start = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
     return start;
+}
+
+void runtime_raise_descriptors(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur >= LIMIT_DESCRIPTORS)
+        return;
+    r.rlim_cur = MIN(r.rlim_max, (rlim_t)LIMIT_DESCRIPTORS);
+    (void)setrlimit(RLIMIT_NOFILE, &r); // with less, probes that find no descriptor end as send_error
 }

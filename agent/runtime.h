@@ -52,5 +52,7 @@ struct runtime_process { // 0 where /proc does not say
 void runtime_process(struct runtime_process *ret);
 // Wall-clock time of the process's start, ns since 1970; read at the first call.
 uint64_t runtime_start_time(void);
+// Raises the limit of open descriptors to LIMIT_DESCRIPTORS, as far as this process may; never lowers it.
+void runtime_raise_descriptors(void);
 
 #endif

@@ -13,6 +13,7 @@ const char *spec_probe_type_name(enum spec_probe_type t)
     case SPEC_ICMP: return "ICMP";
     case SPEC_TCP: return "TCP";
     case SPEC_STAMP: return "STAMP";
+    case SPEC_DNS: return "DNS";
     }
     return "";
 }
@@ -23,8 +24,25 @@ const char *spec_probe_type_label(enum spec_probe_type t)
     case SPEC_ICMP: return "icmp";
     case SPEC_TCP: return "tcp";
     case SPEC_STAMP: return "stamp";
+    case SPEC_DNS: return "dns";
     }
     return "";
+}
+
+unsigned spec_probe_packets(enum spec_probe_type t, enum spec_transport transport)
+{
+    switch (t) {
+    case SPEC_ICMP: return 1;
+    case SPEC_TCP: return 3;
+    case SPEC_STAMP: return 2;
+    case SPEC_DNS: return transport == SPEC_TRANSPORT_TCP ? 5 : 1;
+    }
+    return 1;
+}
+
+const struct addr *spec_target_address(const struct spec_target *t)
+{
+    return t->type == SPEC_DNS ? &t->server : &t->address;
 }
 
 const char *spec_network_name(enum spec_network n)
@@ -63,8 +81,24 @@ void spec_release(struct spec *s)
         free(t->effect);
     }
     free(s->placement.tolerations);
+    for (size_t i = 0; s->targets && i < s->n_targets; i++) {
+        struct spec_expect *x = &s->targets[i].expect;
+        for (size_t k = 0; x->answers && k < x->n_answers; k++)
+            free(x->answers[k]);
+        free(x->answers);
+    }
     free(s->targets);
     *s = (struct spec){0};
+}
+
+static void complete_dns(struct spec_target *t)
+{
+    if (t->port == 0)
+        t->port = SPEC_DNS_PORT;
+    if (t->record_type == DNS_TYPE_UNSET)
+        t->record_type = DNS_A;
+    if (t->transport == SPEC_TRANSPORT_UNSET)
+        t->transport = SPEC_TRANSPORT_UDP;
 }
 
 void spec_complete(struct spec *s)
@@ -72,6 +106,9 @@ void spec_complete(struct spec *s)
     struct spec_topology *t = &s->mesh.topology;
     if (t->type != SPEC_FULL && t->degree == 0)
         t->degree = SPEC_DEGREE;
+    for (size_t i = 0; i < s->n_targets; i++)
+        if (s->targets[i].type == SPEC_DNS)
+            complete_dns(&s->targets[i]);
 }
 
 static int check(const struct spec *s, struct err *e)
@@ -101,11 +138,12 @@ int spec_parse(const struct doc_node *node, struct spec *ret, struct err *e)
         r = err_set(e, EINVAL, "must be a map");
     else
         r = spec_read(SPEC_SECTION_SPEC, node, &s, e);
-    if (r == 0)
+    if (r == 0) {
+        spec_complete(&s);
         r = check(&s, e);
+    }
     if (r < 0)
         return err_at(e, "spec");
-    spec_complete(&s);
     *ret = s;
     s = (struct spec){0};
     return 0;

@@ -8,11 +8,13 @@
 
 #include "lib/addr.h"
 #include "lib/base.h"
+#include "lib/dns_text.h"
 #include "lib/doc.h"
 #include "lib/err.h"
 #include "lib/limits.h"
 
-enum spec_probe_type { SPEC_ICMP, SPEC_TCP, SPEC_STAMP };
+enum spec_probe_type { SPEC_ICMP, SPEC_TCP, SPEC_STAMP, SPEC_DNS }; // DNS: of targets only
+enum spec_transport { SPEC_TRANSPORT_UNSET, SPEC_TRANSPORT_UDP, SPEC_TRANSPORT_TCP };
 enum spec_network { SPEC_NETWORK_POD, SPEC_NETWORK_NODE };
 enum spec_topology_type { SPEC_FULL, SPEC_SAMPLED, SPEC_ZONAL };
 enum spec_allocator_type { SPEC_ALLOCATOR_SYSTEM, SPEC_ALLOCATOR_JEMALLOC };
@@ -26,20 +28,35 @@ struct spec_probe { // one kind of probe that every pair of the mesh runs
     uint16_t dscp;       // STAMP
 };
 
+struct spec_expect { // of a target's answer
+    bool present;    // otherwise the members have their defaults
+    unsigned rcodes; // DNS: bits 1 << enum dns_rcode
+    size_t n_answers;
+    char **answers; // DNS: records that must be in the answer, as dns_text_record reads them; heap
+};
+
 struct spec_target { // one named destination that every agent probes
     char name[LIMIT_PROBE_NAME + 1];
     enum spec_probe_type type;
-    struct addr address;
-    uint16_t port; // TCP; 0 for ICMP
+    struct addr address; // ICMP, TCP
+    struct addr server;  // DNS
+    uint16_t port;       // TCP, DNS; 0 for ICMP
+    char query[LIMIT_DNS_NAME + 1];
+    enum dns_type record_type;
+    enum spec_transport transport;
+    struct spec_expect expect;
     uint64_t interval_ns;
     uint64_t timeout_ns;
 };
+// Where its probes go: address or server.
+const struct addr *spec_target_address(const struct spec_target *t);
 
 struct spec_topology { // who probes whom
     enum spec_topology_type type;
     uint32_t degree; // Sampled: peers of a node; Zonal: those in other zones; 0 with Full
 };
-#define SPEC_DEGREE 20 // if not set
+#define SPEC_DEGREE 20   // if not set
+#define SPEC_DNS_PORT 53 // likewise
 
 struct spec_mesh {
     bool present; // without a mesh only targets are probed; networks and families have their defaults then
@@ -125,6 +142,10 @@ void spec_complete(struct spec *s);
 
 const char *spec_probe_type_name(enum spec_probe_type t);  // "ICMP"
 const char *spec_probe_type_label(enum spec_probe_type t); // "icmp"
+// Packets that one probe makes this host send: ICMP 1; TCP 3 (SYN, ACK, RST); STAMP 2 (its own, and the
+// answer of our reflector to a peer that asks as often); DNS 1 over UDP, 5 over TCP (SYN, ACK, query, ACK,
+// RST).
+unsigned spec_probe_packets(enum spec_probe_type t, enum spec_transport transport);
 const char *spec_network_name(enum spec_network n);        // "Pod"
 const char *spec_topology_name(enum spec_topology_type t); // "Full"
 

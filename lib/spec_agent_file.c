@@ -25,10 +25,10 @@ int spec_agent_file_parse(const struct doc_node *root, struct spec_agent_file *r
         return r;
     f.spec.mesh.present = f.spec.mesh.n_probes > 0;
     f.spec.paused = f.paused;
+    spec_complete(&f.spec);
     if ((r = spec_check_topology(&f.spec, e)) < 0 || (r = spec_check_probes(&f.spec, e)) < 0 ||
         (r = spec_check_targets(&f.spec, e)) < 0)
         return r;
-    spec_complete(&f.spec);
     *ret = f;
     f = (struct spec_agent_file){0};
     return 0;
@@ -91,6 +91,27 @@ static void write_probes(const struct spec_mesh *mesh, struct buf *out)
     }
 }
 
+static void write_dns(const struct spec_target *t, struct buf *out)
+{
+    const char *before = "";
+    buf_str(out, ", query: ");
+    yamlout_text(out, t->query);
+    buf_fmt(out, ", recordType: %s, transport: %s, expect: {rcode: [", dns_text_type(t->record_type),
+            t->transport == SPEC_TRANSPORT_TCP ? "TCP" : "UDP");
+    for (unsigned i = 0; i < DNS_RCODES; i++) {
+        if (!(t->expect.rcodes & (1u << i)))
+            continue;
+        buf_fmt(out, "%s%s", before, dns_text_rcode(i));
+        before = ", ";
+    }
+    buf_char(out, ']');
+    for (size_t i = 0; i < t->expect.n_answers; i++) {
+        buf_str(out, i ? ", " : ", answer: [");
+        yamlout_text(out, t->expect.answers[i]);
+    }
+    buf_str(out, t->expect.n_answers ? "]}" : "}");
+}
+
 static void write_targets(const struct spec *s, struct buf *out)
 {
     char address[ADDR_TEXT_MAX];
@@ -99,10 +120,13 @@ static void write_targets(const struct spec *s, struct buf *out)
         const struct spec_target *t = &s->targets[i];
         buf_str(out, "- {name: ");
         yamlout_text(out, t->name);
-        buf_fmt(out, ", type: %s, address: ", spec_probe_type_name(t->type));
-        yamlout_text(out, addr_text(&t->address, address));
+        buf_fmt(out, ", type: %s, %s: ", spec_probe_type_name(t->type),
+                t->type == SPEC_DNS ? "server" : "address");
+        yamlout_text(out, addr_text(spec_target_address(t), address));
         if (t->port)
             buf_fmt(out, ", port: %u", t->port);
+        if (t->type == SPEC_DNS)
+            write_dns(t, out);
         write_times(t->interval_ns, t->timeout_ns, out);
     }
 }

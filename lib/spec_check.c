@@ -9,15 +9,15 @@
 #include "lib/duration.h"
 #include "lib/label.h"
 
-#define PACKETS_ICMP 1
-#define PACKETS_TCP 3
-#define PACKETS_STAMP 2 // the probe, and our reflector's answer to a peer that asks as often
 // A pair's series: sent, six results, duplicates, reordered, in flight; a histogram has its buckets, +Inf,
 // sum and count.
 #define SERIES_COUNTERS 10
 #define SERIES_HISTOGRAM 3
 // Of a STAMP pair: what was lost on each way. With several flows, the loss of each.
 #define SERIES_WAYS 2
+// Of a DNS target: answers by response code (and others), other records than were expected, cut ones;
+// and the result that others do not have.
+#define SERIES_DNS (DNS_RCODES + 1 + 2 + 1)
 // The agent's own: runtime, configuration, delays (two histograms), peers, build.
 #define SERIES_FIXED 100
 // rate() wants at least two samples in the range even when one scrape is late; four is what the Prometheus
@@ -61,11 +61,68 @@ static int check_port(const struct spec_target *t, struct err *e)
 {
     if (t->type == SPEC_TCP && t->port == 0)
         err_set(e, EINVAL, "is required with type TCP");
-    else if (t->type != SPEC_TCP && t->port != 0)
-        err_set(e, EINVAL, "is accepted with type TCP only");
+    else if (t->type == SPEC_ICMP && t->port != 0)
+        err_set(e, EINVAL, "is accepted with types TCP and DNS only");
     else
         return 0;
     return err_at(e, "port");
+}
+
+// The fields that each type must have, and may.
+static int check_fields(const struct spec_target *t, struct err *e)
+{
+    bool dns = t->type == SPEC_DNS;
+    const struct {
+        const char *name;
+        bool set, accepted, required;
+        const char *types;
+    } fields[] = {
+        {"address", t->address.set, !dns, !dns, "types ICMP and TCP"},
+        {"server", t->server.set, dns, dns, "type DNS"},
+        {"query", t->query[0], dns, dns, "type DNS"},
+        {"recordType", t->record_type, dns, false, "type DNS"},
+        {"transport", t->transport, dns, false, "type DNS"},
+        {"expect", t->expect.present, dns, false, "type DNS"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        if (fields[i].set && !fields[i].accepted)
+            err_set(e, EINVAL, "is accepted with %s only", fields[i].types);
+        else if (fields[i].required && !fields[i].set)
+            err_set(e, EINVAL, "is required with %s", fields[i].types);
+        else
+            continue;
+        return err_at(e, "%s", fields[i].name);
+    }
+    return check_port(t, e);
+}
+
+static int check_dns(const struct spec_target *t, struct err *e)
+{
+    uint8_t bytes[DNS_RECORD_MAX];
+    const struct spec_expect *x = &t->expect;
+    if (dns_text_name(t->query, bytes) < 0) {
+        err_set(e, EINVAL, "is longer than a name can be");
+        return err_at(e, "query");
+    }
+    if (x->n_answers && !(x->rcodes & (1u << DNS_NOERROR))) {
+        err_set(e, EINVAL, "needs NoError among expect.rcode: other answers have no records");
+        return err_at(e, "expect.answer");
+    }
+    for (size_t i = 0; i < x->n_answers; i++) {
+        if (dns_text_record(t->record_type, x->answers[i], bytes) >= 0)
+            continue;
+        err_set(e, EINVAL, "\"%.60s\" is no record of type %s", x->answers[i], dns_text_type(t->record_type));
+        return err_at(e, "expect.answer[%zu]", i);
+    }
+    return 0;
+}
+
+static bool same_dns(const struct spec_target *a, const struct spec_target *b)
+{
+    uint8_t x[DNS_NAME_MAX], y[DNS_NAME_MAX];
+    int n = dns_text_name(a->query, x), m = dns_text_name(b->query, y);
+    return a->record_type == b->record_type && a->transport == b->transport && n == m && n > 0 &&
+           memcmp(x, y, (size_t)n) == 0;
 }
 
 static int check_distinct(const struct spec_target *t, const struct spec_target *other, size_t index,
@@ -76,10 +133,13 @@ static int check_distinct(const struct spec_target *t, const struct spec_target 
         err_set(e, EINVAL, "%s is the name of targets[%zu] too", t->name, index);
         return err_at(e, "name");
     }
-    if (t->type == other->type && t->port == other->port && addr_equal(&t->address, &other->address)) {
-        err_set(e, EINVAL, "target %s (targets[%zu]) probes %s with the same type and port already",
-                other->name, index, addr_text(&t->address, address));
-        return err_at(e, "address");
+    bool dns = t->type == SPEC_DNS;
+    if (t->type == other->type && t->port == other->port &&
+        addr_equal(spec_target_address(t), spec_target_address(other)) && (!dns || same_dns(t, other))) {
+        err_set(e, EINVAL, "target %s (targets[%zu]) %s %s with the same %s already", other->name, index,
+                dns ? "asks" : "probes", addr_text(spec_target_address(t), address),
+                dns ? "port, transport and question" : "type and port");
+        return err_at(e, "%s", dns ? "query" : "address");
     }
     return 0;
 }
@@ -87,7 +147,9 @@ static int check_distinct(const struct spec_target *t, const struct spec_target 
 int spec_check_targets(const struct spec *s, struct err *e)
 {
     for (size_t i = 0; i < s->n_targets; i++) {
-        int r = check_port(&s->targets[i], e);
+        int r = check_fields(&s->targets[i], e);
+        if (r == 0 && s->targets[i].type == SPEC_DNS)
+            r = check_dns(&s->targets[i], e);
         for (size_t j = 0; j < i && r == 0; j++)
             r = check_distinct(&s->targets[i], &s->targets[j], j, e);
         if (r < 0)
@@ -294,10 +356,19 @@ static uint64_t probes_per_ks(uint64_t interval_ns)
     return interval_ns ? 1000 * NS_PER_S / interval_ns : 0;
 }
 
-static uint64_t packets_per_ks(enum spec_probe_type type, uint64_t interval_ns)
+static uint64_t packets_per_ks(enum spec_probe_type type, enum spec_transport transport, uint64_t interval_ns)
 {
-    uint64_t packets = type == SPEC_TCP ? PACKETS_TCP : type == SPEC_STAMP ? PACKETS_STAMP : PACKETS_ICMP;
-    return interval_ns ? packets * 1000 * NS_PER_S / interval_ns : 0;
+    return interval_ns ? spec_probe_packets(type, transport) * 1000 * NS_PER_S / interval_ns : 0;
+}
+
+static uint64_t probe_packets_per_ks(const struct spec_probe *p)
+{
+    return packets_per_ks(p->type, SPEC_TRANSPORT_UNSET, p->interval_ns);
+}
+
+static uint64_t target_packets_per_ks(const struct spec_target *t)
+{
+    return packets_per_ks(t->type, t->transport, t->interval_ns);
 }
 
 // Families that a pair of nodes is probed over.
@@ -323,7 +394,10 @@ static uint64_t counters_of(const struct spec *s, uint64_t agents, uint64_t peer
     uint64_t ways = 0;
     for (size_t i = 0; i < s->mesh.n_probes; i++)
         ways += s->mesh.probes[i].type == SPEC_STAMP ? peers * SERIES_WAYS : 0;
-    return agents * SERIES_FIXED + pairs_of(s, agents, peers) * SERIES_COUNTERS + ways;
+    uint64_t dns = 0;
+    for (size_t i = 0; i < s->n_targets; i++)
+        dns += s->targets[i].type == SPEC_DNS ? agents * SERIES_DNS : 0;
+    return agents * SERIES_FIXED + pairs_of(s, agents, peers) * SERIES_COUNTERS + ways + dns;
 }
 
 // The load of so many agents that have so many peers (by family) between them.
@@ -334,11 +408,11 @@ static struct spec_load load_of(const struct spec *s, uint64_t agents, uint64_t 
     for (size_t i = 0; i < s->mesh.n_probes; i++) {
         flows += s->mesh.probes[i].flows > 1 ? peers * s->mesh.probes[i].flows : 0;
         load.probes_per_ks += peers * probes_per_ks(s->mesh.probes[i].interval_ns);
-        load.packets_per_ks += peers * packets_per_ks(s->mesh.probes[i].type, s->mesh.probes[i].interval_ns);
+        load.packets_per_ks += peers * probe_packets_per_ks(&s->mesh.probes[i]);
     }
     for (size_t i = 0; i < s->n_targets; i++) {
         load.probes_per_ks += agents * probes_per_ks(s->targets[i].interval_ns);
-        load.packets_per_ks += agents * packets_per_ks(s->targets[i].type, s->targets[i].interval_ns);
+        load.packets_per_ks += agents * target_packets_per_ks(&s->targets[i]);
     }
     load.series =
         counters_of(s, agents, peers) + load.pairs * (s->metrics.n_buckets + SERIES_HISTOGRAM) + flows;
@@ -380,14 +454,14 @@ int spec_check_budget(const struct spec *s, const struct spec_scale *scale, stru
     if (load.packets_per_ks <= (uint64_t)s->budget_packets_per_second * 1000)
         return 0;
     for (size_t i = 0; i < s->mesh.n_probes; i++) {
-        uint64_t weight = peers * packets_per_ks(s->mesh.probes[i].type, s->mesh.probes[i].interval_ns);
+        uint64_t weight = peers * probe_packets_per_ks(&s->mesh.probes[i]);
         if (weight > heaviest) {
             heaviest = weight;
             snprintf(path, sizeof(path), "spec.mesh.probes[%zu].interval", i);
         }
     }
     for (size_t i = 0; i < s->n_targets; i++) {
-        uint64_t weight = packets_per_ks(s->targets[i].type, s->targets[i].interval_ns);
+        uint64_t weight = target_packets_per_ks(&s->targets[i]);
         if (weight > heaviest) {
             heaviest = weight;
             snprintf(path, sizeof(path), "spec.targets[%zu].interval", i);

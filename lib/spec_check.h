@@ -12,7 +12,8 @@
 MUST_USE int spec_check_probes(const struct spec *s, struct err *e);
 // The degree with Sampled and Zonal only. Path "topology.degree".
 MUST_USE int spec_check_topology(const struct spec *s, struct err *e);
-// Names, and (type, address, port) are unique; a port with TCP only and always. Path "targets[1].address".
+// Names, and (type, address, port) are unique, of DNS the question and the transport too; the fields of each
+// type; records that can be of that type. Path "targets[1].address".
 MUST_USE int spec_check_targets(const struct spec *s, struct err *e);
 // Tolerations that the API server would refuse; the node selector. Path "placement.tolerations[0].operator".
 MUST_USE int spec_check_placement(const struct spec *s, struct err *e);
@@ -31,8 +32,7 @@ struct spec_scale {
 struct spec_load {
     uint64_t pairs;          // (peer, family, probe) plus targets
     uint64_t probes_per_ks;  // probes started per 1,000 s
-    uint64_t packets_per_ks; // packets sent per 1,000 s (ICMP echo 1; TCP connect 3: SYN, ACK, FIN or RST;
-                             // STAMP 2: one, and one that its reflector answers a peer with)
+    uint64_t packets_per_ks; // packets sent per 1,000 s (spec_probe_packets)
     uint64_t series;         // of one scrape (of one scrape of each agent)
 };
 // Of the agent that has most to do, and of all agents together (never too little).

@@ -92,7 +92,7 @@ static void join_names(const char *const *names, char *out, size_t size)
     size_t len = 0;
     out[0] = '\0';
     for (size_t i = 0; names[i] && len < size; i++) {
-        if (names[i][0] != '!')
+        if (names[i][0] && names[i][0] != '!')
             len += (size_t)snprintf(out + len, size - len, "%s%s", len ? ", " : "", names[i]);
     }
 }
@@ -102,7 +102,7 @@ static int read_name(const char *const *names, const struct doc_node *n, unsigne
     char list[128];
     join_names(names, list, sizeof(list));
     for (unsigned i = 0; n->kind == DOC_SCALAR && names[i]; i++) {
-        if (strcmp(names[i], n->text) == 0) {
+        if (names[i][0] && strcmp(names[i], n->text) == 0) {
             *ret = i;
             return 0;
         }
@@ -201,6 +201,15 @@ static int read_numbers(const struct spec_field *f, const struct doc_node *seq, 
     return r;
 }
 
+static int read_enum(const struct spec_field *f, const struct doc_node *n, unsigned *member, struct err *e)
+{
+    unsigned value = 0;
+    int r = read_name(f->names, n, &value, e);
+    if (r == 0)
+        *member = value + f->unset;
+    return r;
+}
+
 // Room for the items of a list or map; zeroed. NULL: no memory.
 static char *make_room(const struct spec_field *f, size_t n, void *base)
 {
@@ -252,6 +261,37 @@ static int read_items(const struct spec_field *f, const struct doc_node *n, void
     return 0;
 }
 
+static int read_text_item(const struct spec_field *f, const struct doc_node *n, char **list, size_t i,
+                          struct err *e)
+{
+    if (!is_string(n))
+        return invalid(e, "must be a string");
+    size_t len = strlen(n->text);
+    if (len == 0 || len > f->item_max)
+        return err_set(e, EINVAL, "must have from 1 to %llu bytes, has %zu", (unsigned long long)f->item_max,
+                       len);
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(list[k], n->text) == 0)
+            return err_set(e, EINVAL, SHOWN " is there twice", SHOW(n->text));
+    list[i] = strdup(n->text);
+    return list[i] ? 0 : err_set(e, ENOMEM, "no memory for a string");
+}
+
+static int read_texts(const struct spec_field *f, const struct doc_node *seq, void *base, struct err *e)
+{
+    size_t *count = (size_t *)((char *)base + f->count);
+    int r = check_count(f, seq, DOC_SEQ, e);
+    if (r < 0 || seq->count == 0)
+        return r;
+    char **list = (char **)(void *)make_room(f, seq->count, base);
+    if (!list)
+        return err_set(e, ENOMEM, "no memory for a list");
+    for (const struct doc_node *n = seq->first; n; n = n->next, ++*count)
+        if (read_text_item(f, n, list, *count, e) < 0)
+            return err_at(e, "[%zu]", *count);
+    return 0;
+}
+
 static int read_group(const struct spec_field *f, const struct doc_node *n, void *base, struct err *e)
 {
     if (n && n->kind != DOC_MAP)
@@ -273,10 +313,11 @@ static int read_value(const struct spec_field *f, const struct doc_node *n, void
     case SPEC_KIND_TEXT:
     case SPEC_KIND_INT_OR_TEXT:
     case SPEC_KIND_HEAP_TEXT: return read_text(f, n, member, e);
-    case SPEC_KIND_ENUM: return read_name(f->names, n, member, e);
+    case SPEC_KIND_ENUM: return read_enum(f, n, member, e);
     case SPEC_KIND_SET: return read_set(f, n, member, e);
     case SPEC_KIND_ADDRESS: return read_address(n, member, e);
     case SPEC_KIND_NUMBERS: return read_numbers(f, n, base, e);
+    case SPEC_KIND_TEXTS: return read_texts(f, n, base, e);
     case SPEC_KIND_MAP:
     case SPEC_KIND_LIST: return read_items(f, n, base, e);
     case SPEC_KIND_GROUP: return read_group(f, n, base, e);

@@ -16,6 +16,7 @@ enum spec_section {
     SPEC_SECTION_TOPOLOGY,
     SPEC_SECTION_PROBE,
     SPEC_SECTION_TARGET,
+    SPEC_SECTION_EXPECT,
     SPEC_SECTION_AGENT,
     SPEC_SECTION_ALLOCATOR,
     SPEC_SECTION_RESOURCES,
@@ -42,6 +43,7 @@ enum spec_kind {           // what the member is, in brackets
     SPEC_KIND_SET,         // list of names, each once (unsigned, bit 1 << index)
     SPEC_KIND_ADDRESS,     // IP address (struct addr)
     SPEC_KIND_NUMBERS,     // list of ascending numbers (uint32_t array)
+    SPEC_KIND_TEXTS,       // list of strings that are not empty, each once (char **, heap)
     SPEC_KIND_MAP,         // strings by name (struct spec_pair *, heap)
     SPEC_KIND_LIST,        // list of maps of section `sub` (array or heap)
     SPEC_KIND_GROUP,       // map of section `sub`
@@ -53,19 +55,20 @@ struct spec_field {
     enum spec_kind kind;
     size_t offset;          // of the member in the section's struct
     size_t size;            // of the member
-    size_t count;           // MAP, LIST, NUMBERS: offset of the size_t that counts
-    size_t item;            // MAP, LIST, NUMBERS: bytes of one
-    bool heap;              // MAP, LIST: the member is a pointer to memory of its own
+    size_t count;           // MAP, LIST, NUMBERS, TEXTS: offset of the size_t that counts
+    size_t item;            // MAP, LIST, NUMBERS, TEXTS: bytes of one
+    bool unset;             // ENUM: 0 stands for not set, the names count from 1
+    bool heap;              // MAP, LIST, TEXTS: the member is a pointer to memory of its own
     size_t present;         // GROUP: 1 + offset of a bool that says whether it was there; 0: none
     enum spec_section sub;  // GROUP, LIST
     const char *def;        // default as YAML; NULL: none, the member stays zero
     bool required;          // where its map is there at all
     uint64_t min, max;      // numbers: value; strings: bytes (max 0: no limit of its own); lists, maps: items
-    uint64_t item_max;      // NUMBERS: largest value; the smallest is 1
+    uint64_t item_max;      // NUMBERS: largest value; the smallest is 1. TEXTS: bytes of one
     const char *low, *high; // DURATION: bounds, as durations
-    const char *const
-        *names;          // ENUM, SET, HEAP_TEXT: values, NULL at the end; "!" before one not carried out yet
-    const char *pattern; // strings: POSIX extended regular expression, the CRD's own text
+    const char *const *names; // ENUM, SET, HEAP_TEXT: values, NULL at the end; "!" before one not carried out
+                              // yet; "": a number without a name here
+    const char *pattern;      // strings: POSIX extended regular expression, the CRD's own text
     const char *doc;
 };
 

@@ -255,6 +255,40 @@ static void stamp(void)
     tear_down(&f);
 }
 
+static void check_dns(struct fixture *f)
+{
+    CLEANUP_BUF struct buf text = {0};
+    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &text));
+    CHECK_INT(count(buf_text(&text), "\nkubecanary_probe") + count(buf_text(&text), "\nkubecanary_dns_"),
+              export_series(prober_plan(f->prober), true));
+    CHECK_INT(count(buf_text(&text), "\nkubecanary_dns_replies_total{"), 7);
+    CHECK_CONTAINS(buf_text(&text), "\nkubecanary_dns_replies_total{probe=\"dns\",source_node=");
+    CHECK_CONTAINS(buf_text(&text), "target=\"resolver\",family=\"IPv4\",rcode=\"NXDomain\"} 0\n");
+    CHECK_CONTAINS(buf_text(&text), "rcode=\"other\"} 0\n");
+    CHECK_INT(count(buf_text(&text), "\nkubecanary_dns_mismatches_total{"), 1);
+    CHECK_INT(count(buf_text(&text), "\nkubecanary_dns_truncated_total{"), 1);
+    CHECK_INT(count(buf_text(&text), "result=\"unexpected\"} 0\n"), 1); // of that target only
+    CHECK_INT(count(buf_text(&text), "kubecanary_probe_path_lost_total{"), 2);
+}
+
+// Beside a STAMP pair, whose counters have the same place.
+static void dns(void)
+{
+    struct fixture f;
+    char a[] = "a", zone[] = "z";
+    CHECK(set_up(&f));
+    f.files.file.spec.mesh.probes[0].type = SPEC_STAMP;
+    f.files.file.spec.mesh.probes[0].flows = 3;
+    files_target(&f.files, "resolver", SPEC_DNS, "192.0.2.9", 53);
+    f.files.targets[0].server = f.files.targets[0].address;
+    snprintf(f.files.targets[0].query, sizeof(f.files.targets[0].query), "a");
+    f.files.file.spec.targets = f.files.targets;
+    CHECK(add_peer(&f, a, zone));
+    CHECK(put_in_force(&f));
+    check_dns(&f);
+    tear_down(&f);
+}
+
 static void check_empty(struct fixture *f)
 {
     CLEANUP_BUF struct buf text = {0};
@@ -315,8 +349,13 @@ static void report(void)
 }
 
 static const struct check_case cases[] = {
-    {"pace", pace},   {"hostile names", hostile_names},         {"series limit", limit},
-    {"empty", empty}, {"gone do not count", gone_do_not_count}, {"report", report},
+    {"pace", pace},
+    {"hostile names", hostile_names},
+    {"series limit", limit},
+    {"empty", empty},
+    {"gone do not count", gone_do_not_count},
+    {"report", report},
     {"STAMP", stamp},
+    {"DNS", dns},
 };
 CHECK_MAIN(cases)

@@ -4,6 +4,8 @@
 #include <errno.h>
 
 #include "agent/plan.h"
+
+#include "agent/dns_counts.h"
 #include "lib/topo.h"
 #include "test/unit/agent/files.h"
 
@@ -72,6 +74,45 @@ static void test_mesh(void)
     CHECK_INT(plan->min_interval_ns, NS_PER_S);
     CHECK_INT(plan->coverage, 2);
     CHECK_INT(plan->peers[PEER_READY], 2);
+    release();
+}
+
+// A DNS target's question goes with its probe, through pruning too; its counters are the engine's to keep.
+static void test_dns(void)
+{
+    static char first[] = "10 a.example", second[] = "20 b.example";
+    static char *answers[] = {first, second};
+    files_init(&f);
+    f.file.spec.mesh.present = false;
+    files_target(&f, "gateway", SPEC_ICMP, "2001:db8::9", 0);
+    files_target(&f, "mail", SPEC_DNS, "192.0.2.9", 53);
+    struct spec_target *t = &f.targets[1];
+    t->server = t->address;
+    t->record_type = DNS_MX;
+    t->transport = SPEC_TRANSPORT_TCP;
+    t->expect = (struct spec_expect){true, 1u << DNS_NOERROR, 2, answers};
+    snprintf(t->query, sizeof(t->query), "example");
+    CHECK_INT(build("n1", NULL, 0, &plan), 0);
+    CHECK_STR(list(plan), "icmp>gateway/6 dns>mail/4");
+    CHECK_INT(plan->packets_per_ks, 1000 + 5000);
+    struct plan *again = NULL;
+    struct err e;
+    CHECK_INT(plan_prune(plan, 1, &again, &e), 0);
+    plan_free(plan);
+    plan = again;
+    memset(t->query, 0, sizeof(t->query)); // nothing given is kept by reference
+    const struct plan_probe *r = &plan->probes[plan->pairs[1].probe];
+    CHECK(r->tcp && r->port == 53 && r->record == DNS_MX && r->rcodes == 1u << DNS_NOERROR);
+    CHECK_STR(r->query, "example");
+    CHECK_INT(r->n_answers, 2);
+    CHECK_STR(r->answers[1], "20 b.example");
+    CHECK(r->answers[0] != first);
+    CHECK_INT(r->own_fixed, sizeof(struct dns_counts));
+    f.file.spec.n_targets = 1; // the target goes, and its series stay for a while
+    CHECK_INT(build("n1", plan, 2, &again), 0);
+    CHECK_INT(again->n_live, 1);
+    CHECK_INT(again->n_pairs, 2);
+    plan_free(again);
     release();
 }
 
@@ -274,6 +315,7 @@ static const struct check_case cases[] = {
     {"a row is its labels", test_key},
     {"a held plan outlives its successor", test_hold},
     {"more pairs than there may be", test_too_many},
+    {"DNS", test_dns},
     {"STAMP", test_stamp},
 };
 CHECK_MAIN(cases)

@@ -197,6 +197,37 @@ static void test_forecast_stamp(void)
     CHECK_INT(load.series, 100 + pairs * (10 + 2) + 2 * 2 * 14); // two probes, two families, one zone
 }
 
+// What is there if nothing is said of a DNS target, and what it costs.
+static void test_dns(void)
+{
+    CLEANUP_SPEC struct spec plain = {0};
+    CLEANUP_SPEC struct spec s = {0};
+    struct err e = {0};
+    struct spec_load icmp, load;
+    CHECK_INT(
+        parse(
+            "{targets: [{name: a, type: ICMP, address: 192.0.2.1}, {name: b, type: ICMP, address: 192.0.2.2}]}",
+            &plain, &e),
+        0);
+    CHECK_INT(parse("{targets: [{name: a, type: DNS, server: 192.0.2.1, query: A.example.}, "
+                    "{name: b, type: DNS, server: 192.0.2.1, query: a.example, transport: TCP}]}",
+                    &s, &e),
+              0);
+    const struct spec_target *t = &s.targets[0];
+    CHECK_INT(t->port, 53);
+    CHECK_INT(t->record_type, DNS_A);
+    CHECK_INT(t->transport, SPEC_TRANSPORT_UDP);
+    CHECK_INT(t->expect.rcodes, 1u << DNS_NOERROR);
+    CHECK_INT(t->expect.n_answers, 0);
+    CHECK_STR(t->query, "A.example.");
+    CHECK(spec_target_address(t)->set && !t->address.set);
+    spec_forecast(&plain, scale(5, 2), &icmp);
+    spec_forecast(&s, scale(5, 2), &load);
+    CHECK_INT(load.pairs, icmp.pairs);
+    CHECK_INT(load.packets_per_ks, 1000 + 5 * 1000);
+    CHECK_INT(load.series, icmp.series + 2 * (1 + 7 + 2)); // unexpected; response codes; mismatches, cut ones
+}
+
 static void test_budget(void)
 {
     CLEANUP_SPEC struct spec s = {0};
@@ -247,14 +278,10 @@ static void test_budget_of_topologies(void)
 }
 
 static const struct check_case cases[] = {
-    {"topology", test_topology},
-    {"budget of topologies", test_budget_of_topologies},
-    {"defaults", test_defaults},
-    {"no mesh", test_no_mesh},
-    {"every field", test_everything},
-    {"failure", test_failure_leaves_result},
-    {"forecast", test_forecast},
-    {"budget", test_budget},
-    {"forecast of STAMP", test_forecast_stamp},
+    {"topology", test_topology},      {"budget of topologies", test_budget_of_topologies},
+    {"defaults", test_defaults},      {"no mesh", test_no_mesh},
+    {"every field", test_everything}, {"failure", test_failure_leaves_result},
+    {"forecast", test_forecast},      {"DNS targets", test_dns},
+    {"budget", test_budget},          {"forecast of STAMP", test_forecast_stamp},
 };
 CHECK_MAIN(cases)

@@ -28,6 +28,10 @@ static const char whole[] =
     "targets:\n"
     "- {name: gateway, type: ICMP, address: 192.0.2.1, interval: 1s, timeout: 1s}\n"
     "- {name: web, type: TCP, address: \"2001:db8::2\", port: 443, interval: 5s, timeout: 1s}\n"
+    "- {name: resolver, type: DNS, server: 10.96.0.10, port: 53, query: a.example, recordType: A, transport: UDP, "
+    "expect: {rcode: [NoError]}, interval: 5s, timeout: 1s}\n"
+    "- {name: mail, type: DNS, server: \"2001:db8::3\", port: 5353, query: a.example, recordType: MX, transport: TCP, "
+    "expect: {rcode: [NoError, Refused], answer: [\"10 b.example\", \"20 c.example\"]}, interval: 5s, timeout: 1s}\n"
     "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000, scrapeInterval: 30s}\n"
     "ports: {http: 9961, tcp: 9962, peer: 9963, stamp: 9964}\n";
 
@@ -43,8 +47,12 @@ static void test_both_ways(void)
     CHECK_INT(f.spec.mesh.probes[2].flows, 8);
     CHECK_INT(f.spec.mesh.probes[2].dscp, 46);
     CHECK_INT(f.spec.mesh.probes[1].timeout_ns, 1500 * NS_PER_MS);
-    CHECK_INT(f.spec.n_targets, 2);
+    CHECK_INT(f.spec.n_targets, 4);
     CHECK_INT(f.spec.targets[1].port, 443);
+    CHECK_INT(f.spec.targets[2].type, SPEC_DNS);
+    CHECK_INT(f.spec.targets[3].record_type, DNS_MX);
+    CHECK_INT(f.spec.targets[3].expect.rcodes, 1u << DNS_NOERROR | 1u << DNS_REFUSED);
+    CHECK_STR(f.spec.targets[3].expect.answers[1], "20 c.example");
     CHECK_INT(f.spec.metrics.n_buckets, 2);
     CHECK(f.paused && f.spec.paused && f.spec.mesh.present);
     spec_agent_file_render(&f, &b);

@@ -102,6 +102,8 @@ static void check_names(const struct spec_field *f, const struct doc_node *schem
     CHECK((f->names != NULL) == (n != NULL));
     n = n ? n->first : NULL;
     for (size_t i = 0; f->names && f->names[i]; i++) {
+        if (!f->names[i][0])
+            continue;
         CHECK(n != NULL);
         CHECK_STR(n->text, f->names[i] + (f->names[i][0] == '!'));
         n = n->next;
@@ -144,7 +146,8 @@ static void check_duration(const struct spec_field *f, const struct doc_node *sc
 static void check_bounds(const struct spec_field *f, const struct doc_node *schema)
 {
     bool number = f->kind == SPEC_KIND_U16 || f->kind == SPEC_KIND_U32;
-    bool list = f->kind == SPEC_KIND_LIST || f->kind == SPEC_KIND_SET || f->kind == SPEC_KIND_NUMBERS;
+    bool list = f->kind == SPEC_KIND_LIST || f->kind == SPEC_KIND_SET || f->kind == SPEC_KIND_NUMBERS ||
+                f->kind == SPEC_KIND_TEXTS;
     bool text =
         (f->kind == SPEC_KIND_TEXT || f->kind == SPEC_KIND_HEAP_TEXT || f->kind == SPEC_KIND_ADDRESS) &&
         !f->names;
@@ -164,25 +167,21 @@ static void check_bounds(const struct spec_field *f, const struct doc_node *sche
     CHECK_STR(text_of(schema, "pattern"), f->pattern ? f->pattern : "(absent)");
     if (f->kind == SPEC_KIND_NUMBERS)
         check_number(doc_get(schema, "items"), "maximum", f->item_max, true);
+    if (f->kind == SPEC_KIND_TEXTS) {
+        check_number(doc_get(schema, "items"), "minLength", 1, true);
+        check_number(doc_get(schema, "items"), "maxLength", f->item_max, true);
+        CHECK_STR(text_of(schema, "x-kubernetes-list-type"), "set");
+    }
 }
 
 static void check_type(const struct spec_field *f, const struct doc_node *schema)
 {
     static const char *const types[] = {
-        [SPEC_KIND_BOOL] = "boolean",
-        [SPEC_KIND_U16] = "integer",
-        [SPEC_KIND_U32] = "integer",
-        [SPEC_KIND_U64] = "integer",
-        [SPEC_KIND_DURATION] = "string",
-        [SPEC_KIND_TEXT] = "string",
-        [SPEC_KIND_HEAP_TEXT] = "string",
-        [SPEC_KIND_ENUM] = "string",
-        [SPEC_KIND_SET] = "array",
-        [SPEC_KIND_ADDRESS] = "string",
-        [SPEC_KIND_NUMBERS] = "array",
-        [SPEC_KIND_MAP] = "object",
-        [SPEC_KIND_LIST] = "array",
-        [SPEC_KIND_GROUP] = "object",
+        [SPEC_KIND_BOOL] = "boolean",         [SPEC_KIND_U16] = "integer",     [SPEC_KIND_U32] = "integer",
+        [SPEC_KIND_U64] = "integer",          [SPEC_KIND_DURATION] = "string", [SPEC_KIND_TEXT] = "string",
+        [SPEC_KIND_HEAP_TEXT] = "string",     [SPEC_KIND_ENUM] = "string",     [SPEC_KIND_SET] = "array",
+        [SPEC_KIND_ADDRESS] = "string",       [SPEC_KIND_NUMBERS] = "array",   [SPEC_KIND_TEXTS] = "array",
+        [SPEC_KIND_MAP] = "object",           [SPEC_KIND_LIST] = "array",      [SPEC_KIND_GROUP] = "object",
         [SPEC_KIND_INT_OR_TEXT] = "(absent)",
     };
     CHECK_STR(text_of(schema, "type"), types[f->kind]);

@@ -16,8 +16,8 @@ static void add_names(const struct spec_field *f, struct buf *out)
 {
     const char *before = "";
     for (size_t i = 0; f->names[i]; i++) {
-        if (f->names[i][0] == '!')
-            continue; // refused until it is carried out
+        if (!f->names[i][0] || f->names[i][0] == '!')
+            continue; // no value here; refused until it is carried out
         buf_fmt(out, "%s`%s`", before, f->names[i]);
         before = ", ";
     }
@@ -35,7 +35,8 @@ static const char *type_of(const struct spec_field *f)
     case SPEC_KIND_TEXT:
     case SPEC_KIND_HEAP_TEXT:
     case SPEC_KIND_ENUM: return "string";
-    case SPEC_KIND_SET: return "list of strings";
+    case SPEC_KIND_SET:
+    case SPEC_KIND_TEXTS: return "list of strings";
     case SPEC_KIND_ADDRESS: return "IP address";
     case SPEC_KIND_NUMBERS: return "list of integers";
     case SPEC_KIND_MAP: return "map of strings";
@@ -48,7 +49,8 @@ static const char *type_of(const struct spec_field *f)
 static void add_range(const struct spec_field *f, struct buf *out)
 {
     bool number = f->kind == SPEC_KIND_U16 || f->kind == SPEC_KIND_U32;
-    bool many = f->kind == SPEC_KIND_LIST || f->kind == SPEC_KIND_NUMBERS || f->kind == SPEC_KIND_MAP;
+    bool many = f->kind == SPEC_KIND_LIST || f->kind == SPEC_KIND_NUMBERS || f->kind == SPEC_KIND_MAP ||
+                f->kind == SPEC_KIND_TEXTS;
     if (f->names)
         add_names(f, out);
     else if (f->kind == SPEC_KIND_DURATION)
