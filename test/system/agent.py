@@ -72,7 +72,7 @@ class Metrics:
 
     def check_invariant(self):
         for key, row in self.pairs().items():
-            if row["sent"] != row["in_flight"] + sum(row[r] for r in RESULTS):
+            if row["sent"] != sum(row.values()) - row["sent"] or not set(RESULTS) <= set(row):
                 raise AssertionError(f"{key}: sent is not results + in flight: {row}")
 
 
