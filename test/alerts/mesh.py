@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 STEP_SECONDS = 15
 RESULTS = ("received", "late", "lost", "corrupt", "unreachable", "send_error")
+OF_TARGETS = ("unexpected",)  # results that only targets can have
 PROBES = {"icmp": 15, "tcp": 3}  # probes in a step: every second, every five
 
 
@@ -103,11 +104,12 @@ class Fleet:
                         labels["destination_zone"] = f"zone-{dst}"
                     key = (node, dst, probe, family)
                     self._count(counters, key + ("sent",), sent, 1000)
-                    for result in RESULTS:
+                    possible = RESULTS + (OF_TARGETS if kind == "target" else ())
+                    for result in possible:
                         self._count(counters, key + (result,), results.get(result, 0), 1000 if result == "received" else 0)
                     if scraped:
                         put("kubecanary_probe_sent_total", labels, step, counters[key + ("sent",)])
-                        for result in RESULTS:
+                        for result in possible:
                             put("kubecanary_probe_results_total", dict(labels, result=result), step, counters[key + (result,)])
         if scraped:
             for (name, extra), value in self.gauges(step, node).items():

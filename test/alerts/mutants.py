@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules made wrong on purpose, and the scenarios of which one must notice: (what, text, replacement, scenarios)."""
 import scenarios as s
+import scenarios_targets as t
 
 MUTANTS = [
     ("late counts as loss", 'result=~"lost|unreachable|corrupt"', 'result=~"lost|unreachable|corrupt|late"', [s.late_is_not_loss]),
     ("unreachable is not loss", "lost|unreachable|corrupt", "lost|corrupt", [s.only_the_probe_that_fails]),
     ("corrupt is not loss", "lost|unreachable|corrupt", "lost|unreachable", [s.corrupt_is_loss]),
     ("send_error counts as a result", 'result!="send_error"', 'result!=""', [s.nothing_sent_at_all_is_no_loss]),
+    ("unexpected counts as loss", 'target!="", result=~"lost|unreachable|corrupt"', 'target!="", result=~"lost|unreachable|corrupt|unexpected"',
+     [t.target_that_answers_with_something_else_is_not_lost]),
+    ("unexpected is nothing", 'result="unexpected"', 'result="corrupt"', [t.target_that_answers_with_something_else_is_not_lost]),
+    ("an unexpected answer is each node's own", "max without (source_node, source_zone) (target:kubecanary_probe_unexpected", "max without (source_zone) (target:kubecanary_probe_unexpected",
+     [t.target_that_answers_with_something_else_is_not_lost]),
+    ("one unexpected answer is a rate", 'unexpected:increase{fleet="mesh", namespace="kubecanary"} >= 2', 'unexpected:increase{fleet="mesh", namespace="kubecanary"} >= 0',
+     [t.one_unexpected_answer_is_not_a_rate]),
     ("nothing measured is 0 %", ":increase{fleet=\"mesh\", namespace=\"kubecanary\"} > 0)", ":increase{fleet=\"mesh\", namespace=\"kubecanary\"})", [s.in_flight_is_neither_lost_nor_zero_percent]),
     ("a removed node still counts", 'state="NotReady"}\n                ) > 0', 'state="NotReady"}\n                ) >= 0',
      [s.removed_node_that_lost_a_few_at_the_end_never_fires]),
