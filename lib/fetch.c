@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// libcurl's multi handle driven by the loop. libcurl must not be entered from its own callbacks: what they
-// start or cancel is put off until it has returned.
+// Requests on libcurl's multi handle. What is started or cancelled from inside libcurl's callbacks is put off
+// until it has returned.
 #include "lib/fetch.h"
 
 #include <curl/curl.h>
@@ -8,16 +8,14 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "lib/fetch_multi.h"
 #include "lib/fetch_setup.h"
 
 struct fetch {
-    struct loop *loop;
-    CURLM *multi;
+    struct fetch_multi multi;
     struct fetch_setup_tls tls;
     char *user_agent;
-    struct loop_timer timer;
     LIST_HEAD(, fetch_req) reqs;
-    bool inside; // libcurl is on the stack
 };
 
 enum req_state { REQ_NEW, REQ_ACTIVE, REQ_CANCELLED };
@@ -37,11 +35,6 @@ struct fetch_req {
     char error[CURL_ERROR_SIZE];
 };
 
-struct watched { // a socket of libcurl's
-    struct loop_fd fd;
-    struct fetch *fetch;
-};
-
 static void req_free(struct fetch_req *r)
 {
     if (!r)
@@ -56,7 +49,7 @@ static void req_remove(struct fetch_req *r)
 {
     LIST_REMOVE(r, link);
     if (r->state != REQ_NEW)
-        curl_multi_remove_handle(r->fetch->multi, r->easy);
+        curl_multi_remove_handle(r->fetch->multi.curl, r->easy);
     req_free(r);
 }
 
@@ -80,8 +73,10 @@ static int error_code(const struct fetch_req *r, CURLcode code)
     }
 }
 
-static void req_done(struct fetch_req *r, CURLcode code)
+static void on_transfer_done(CURL *easy, CURLcode code, void *own UNUSED)
 {
+    struct fetch_req *r = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&r);
     struct fetch_result result = {.retry_after_s = r->retry_after_s};
     long status = 0;
     fetch_done_fn *done = r->on_done;
@@ -98,103 +93,18 @@ static void req_done(struct fetch_req *r, CURLcode code)
     done(&result, arg);
 }
 
-static void start_put_off(struct fetch *f);
-
-// After libcurl has returned: starts and cancels what its callbacks asked for, reports what is finished.
-static void settle(struct fetch *f)
+static void start_put_off(void *arg)
 {
-    CURLMsg *m;
-    int left;
-    start_put_off(f);
-    while ((m = curl_multi_info_read(f->multi, &left))) {
-        struct fetch_req *r = NULL;
-        if (m->msg != CURLMSG_DONE)
-            continue;
-        CURLcode code = m->data.result;
-        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&r);
-        req_done(r, code);
-        start_put_off(f);
-    }
-}
-
-static void start_put_off(struct fetch *f)
-{
+    struct fetch *f = arg;
     for (struct fetch_req *r = LIST_FIRST(&f->reqs); r;) {
         struct fetch_req *next = LIST_NEXT(r, link);
         if (r->state == REQ_CANCELLED) {
             req_remove(r);
-        } else if (r->state == REQ_NEW && curl_multi_add_handle(f->multi, r->easy) == CURLM_OK) {
+        } else if (r->state == REQ_NEW && curl_multi_add_handle(f->multi.curl, r->easy) == CURLM_OK) {
             r->state = REQ_ACTIVE; // if it could not be added (no memory), the next round tries again
         }
         r = next;
     }
-}
-
-static void enter(struct fetch *f, curl_socket_t fd, int what)
-{
-    int running;
-    f->inside = true;
-    curl_multi_socket_action(f->multi, fd, what, &running);
-    f->inside = false;
-    settle(f);
-}
-
-static void on_socket_ready(struct loop_fd *fd, uint32_t events, void *arg)
-{
-    struct watched *w = arg;
-    int what = 0;
-    if (events & EPOLLIN)
-        what |= CURL_CSELECT_IN;
-    if (events & EPOLLOUT)
-        what |= CURL_CSELECT_OUT;
-    if (events & (EPOLLERR | EPOLLHUP))
-        what |= CURL_CSELECT_ERR;
-    enter(w->fetch, fd->fd, what);
-}
-
-static void on_timer(struct loop_timer *t UNUSED, void *arg)
-{
-    enter(arg, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int on_curl_socket(CURL *easy UNUSED, curl_socket_t fd, int what, void *arg, void *slot)
-{
-    struct fetch *f = arg;
-    struct watched *w = slot;
-    struct err e;
-    if (what == CURL_POLL_REMOVE) {
-        if (w) {
-            loop_fd_del(f->loop, &w->fd);
-            curl_multi_assign(f->multi, fd, NULL);
-            loop_defer(f->loop, free, w);
-        }
-        return 0;
-    }
-    uint32_t events = ((what & CURL_POLL_IN) ? EPOLLIN : 0U) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0U);
-    if (w)
-        return loop_fd_mod(f->loop, &w->fd, events, &e);
-    w = calloc(1, sizeof(*w));
-    if (!w)
-        return -1;
-    w->fetch = f;
-    if (loop_fd_add(f->loop, &w->fd, fd, events, on_socket_ready, w, &e) < 0) {
-        free(w);
-        return -1;
-    }
-    curl_multi_assign(f->multi, fd, w);
-    return 0;
-}
-
-static int on_curl_timer(CURLM *multi UNUSED, long timeout_ms, void *arg)
-{
-    struct fetch *f = arg;
-    struct err e;
-    if (timeout_ms < 0) {
-        loop_timer_cancel(f->loop, &f->timer);
-        return 0;
-    }
-    uint64_t at = loop_now(f->loop) + (uint64_t)timeout_ms * NS_PER_MS;
-    return loop_timer_set(f->loop, &f->timer, at, on_timer, f, &e);
 }
 
 int fetch_set_tls(struct fetch *f, const struct fetch_tls *tls, struct err *e)
@@ -211,29 +121,22 @@ int fetch_set_tls(struct fetch *f, const struct fetch_tls *tls, struct err *e)
 
 struct fetch *fetch_new(struct loop *l, const struct fetch_tls *tls, const char *user_agent, struct err *e)
 {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        err_set(e, ENOMEM, "cannot initialise libcurl");
-        return NULL;
-    }
     struct fetch *f = calloc(1, sizeof(*f));
     if (!f) {
         err_set(e, ENOMEM, "no memory for HTTP");
         return NULL;
     }
-    f->loop = l;
     LIST_INIT(&f->reqs);
-    f->multi = curl_multi_init();
+    if (fetch_multi_init(&f->multi, l, on_transfer_done, start_put_off, f, e) < 0) {
+        fetch_free(f);
+        return NULL;
+    }
     f->user_agent = strdup(user_agent);
-    if (!f->multi || !f->user_agent) {
+    if (!f->user_agent) {
         err_set(e, ENOMEM, "no memory for HTTP");
         fetch_free(f);
         return NULL;
     }
-    curl_multi_setopt(f->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-    curl_multi_setopt(f->multi, CURLMOPT_SOCKETDATA, f);
-    curl_multi_setopt(f->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-    curl_multi_setopt(f->multi, CURLMOPT_TIMERDATA, f);
-    curl_multi_setopt(f->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
     if (fetch_set_tls(f, tls, e) < 0) {
         fetch_free(f);
         return NULL;
@@ -247,8 +150,7 @@ void fetch_free(struct fetch *f)
         return;
     while (!LIST_EMPTY(&f->reqs))
         req_remove(LIST_FIRST(&f->reqs));
-    curl_multi_cleanup(f->multi);
-    loop_timer_cancel(f->loop, &f->timer);
+    fetch_multi_release(&f->multi);
     fetch_setup_release_tls(&f->tls);
     free(f->user_agent);
     free(f);
@@ -322,8 +224,8 @@ struct fetch_req *fetch_start(struct fetch *f, const struct fetch_opts *o, fetch
     curl_easy_setopt(r->easy, CURLOPT_WRITEDATA, r);
     curl_easy_setopt(r->easy, CURLOPT_HEADERFUNCTION, on_curl_header);
     curl_easy_setopt(r->easy, CURLOPT_HEADERDATA, r);
-    if (!f->inside) {
-        if (curl_multi_add_handle(f->multi, r->easy) != CURLM_OK) {
+    if (!f->multi.inside) {
+        if (curl_multi_add_handle(f->multi.curl, r->easy) != CURLM_OK) {
             req_free(r);
             err_set(e, ENOMEM, "no memory for a request");
             return NULL;
@@ -338,7 +240,7 @@ void fetch_cancel(struct fetch_req *r)
 {
     if (!r)
         return;
-    if (!r->fetch->inside)
+    if (!r->fetch->multi.inside)
         req_remove(r);
     else if (r->state == REQ_NEW)
         req_remove(r);
