@@ -123,6 +123,20 @@
 #define LIMIT_PEER_HINTS_STEP_NS (20 * NS_PER_MS)
 // How long an agent may be asked to go on answering after SIGTERM.
 #define LIMIT_STOP_GRACE_NS (600 * NS_PER_S)
+// HTTP targets, probed by the helper kubecanary-http. URL: what every server takes. CA bundle: a few
+// certificates of 2 KiB; it stands in the resource and in each request to the helper. In flight: the helper
+// holds a descriptor and, during TLS, some 60 KiB for each. Body: what is read of one before the transfer
+// counts as done; headers: more is no answer but a flood. Redirects: more are a loop. Text: of an error.
+#define LIMIT_HTTP_URL 1024
+#define LIMIT_HTTP_CA ((size_t)16 << 10)
+#define LIMIT_HTTP_STATUSES 16
+#define LIMIT_HTTP_IN_FLIGHT 256
+#define LIMIT_HTTP_BODY ((size_t)64 << 10)
+#define LIMIT_HTTP_HEADERS ((size_t)64 << 10)
+#define LIMIT_HTTP_REDIRECTS 5
+#define LIMIT_HTTP_TEXT 160
+// The longest that a probe can take: the longest timeout and its grace, twice.
+#define LIMIT_HTTP_NS (130 * NS_PER_S)
 // Scrapes that stream at the same time: each holds a copy of all counters.
 #define LIMIT_SCRAPES 4
 // A scrape that has lasted so long (ordinary ones take milliseconds) may be broken off for the sake of
