@@ -30,6 +30,7 @@ CFLAGS = $(BASE) $(GLIBC_CFLAGS)
 LDFLAGS = $(GLIBC_LDFLAGS)
 AGENT_LIBS = $(GLIBC_JEMALLOC_AGENT_LIBS)
 OPERATOR_LIBS = $(GLIBC_OPERATOR_LIBS)
+HTTP_LIBS = $(GLIBC_HTTP_LIBS)
 else ifeq ($(V),fuzz)
 # Warnings are the other variants' business: clang does not know all of gcc's.
 CC := clang-14
@@ -38,20 +39,23 @@ CFLAGS := $(filter-out $(WARN),$(BASE)) -Wall -Wextra -Werror -O1 -g -fno-omit-f
 LDFLAGS := -fsanitize=fuzzer,address,undefined
 AGENT_LIBS := -lyaml -lmicrohttpd
 OPERATOR_LIBS := -lcurl -ljansson -lyaml -lmicrohttpd
+HTTP_LIBS := -lcurl -lssl -lcrypto
 else
 CC := gcc
 CFLAGS := $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LDFLAGS := -fsanitize=address,undefined
 AGENT_LIBS := -lyaml -lmicrohttpd
 OPERATOR_LIBS := -lcurl -ljansson -lyaml -lmicrohttpd
+HTTP_LIBS := -lcurl -lssl -lcrypto
 endif
 
 LIB_SRC := $(sort $(wildcard lib/*.c))
-# Only the agent is built against musl, and it speaks to nobody by HTTP: there is no libcurl there.
+# Only the agent is built against musl, and it speaks to nobody by HTTP: there is no libcurl there (kubecanary-http has it).
 ifeq ($(V),musl)
 LIB_SRC := $(filter-out lib/fetch%.c,$(LIB_SRC))
 endif
 AGENT_SRC := $(sort $(wildcard agent/*.c))
+HTTP_SRC := $(sort $(wildcard agent/http/*.c))
 OPERATOR_SRC := $(sort $(wildcard operator/*.c operator/*.S))
 UNIT_SRC := $(sort $(wildcard test/unit/*/test_*.c test/sim/test_*.c test/torture/test_*.c))
 FUZZ_SRC := $(sort $(wildcard test/fuzz/*/*.c))
@@ -78,7 +82,7 @@ test: ## all tests, a real Kubernetes included
 # --- building ----------------------------------------------------------------------------------------------------------------------
 
 .PHONY: build
-build: $(B)/kubecanary-agent $(B)/kubecanary-operator ## the development build, with sanitizers
+build: $(B)/kubecanary-agent $(B)/kubecanary-http $(B)/kubecanary-operator ## the development build, with sanitizers
 
 .PHONY: release
 release: packages-build ## the static programs in build/release
@@ -112,6 +116,9 @@ $(B)/%.a:
 
 $(B)/kubecanary-agent: $(B)/agent/main.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+# The agent's helper: what both know of each other is one file.
+$(B)/kubecanary-http: $(call obj,$(HTTP_SRC) agent/http_wire.c) $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(HTTP_LIBS)
 $(B)/kubecanary-operator: $(B)/operator/main.c.o $(OPERATOR_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
 

@@ -54,7 +54,7 @@ enum http_wire_outcome {
     HTTP_WIRE_TLS,         // the handshake failed
     HTTP_WIRE_CERTIFICATE, // the certificate is not to be trusted
     HTTP_WIRE_TIMEOUT,     // not done in time, whatever the phase
-    HTTP_WIRE_CLOSED,      // the connection ended before the answer did
+    HTTP_WIRE_CLOSED,      // the connection ended before the answer did, or the body's frames broke
     HTTP_WIRE_PROTOCOL,    // the answer is no HTTP, or too long
     HTTP_WIRE_REDIRECT,    // round in circles, or to where we do not go
     HTTP_WIRE_LOCAL,       // of our own making: no memory, no descriptor, no route
@@ -63,7 +63,7 @@ enum http_wire_outcome {
 const char *http_wire_outcome_name(enum http_wire_outcome o); // "answered", "lookup" ...
 
 // Durations, each from the end of the one before; of all hops together if redirects were followed. 0: did not
-// happen (no name to look up, no TLS), or was not reached.
+// happen (no TLS), or was not finished.
 enum http_wire_phase {
     HTTP_WIRE_PHASE_LOOKUP,
     HTTP_WIRE_PHASE_CONNECT,

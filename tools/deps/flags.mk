@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # How the release binaries are compiled and linked, on top of the prefixes that `tools/deps/build KIND` prints. Include it after
-# setting MUSL_PREFIX, GLIBC_PREFIX and JEMALLOC_PREFIX; it sets variables only. Three programs:
+# setting MUSL_PREFIX, GLIBC_PREFIX and JEMALLOC_PREFIX; it sets variables only. The programs:
 #   kubecanary-agent            MUSL_CC  MUSL_CFLAGS    MUSL_LDFLAGS OBJECTS MUSL_AGENT_LIBS
 #   kubecanary-agent-jemalloc   GLIBC_CC GLIBC_CFLAGS   GLIBC_LDFLAGS OBJECTS GLIBC_JEMALLOC_AGENT_LIBS
+#   kubecanary-http             GLIBC_CC GLIBC_CFLAGS   GLIBC_LDFLAGS OBJECTS GLIBC_HTTP_LIBS
 #   kubecanary-operator         GLIBC_CC GLIBC_CFLAGS   GLIBC_LDFLAGS OBJECTS GLIBC_OPERATOR_LIBS
 # The *_CFLAGS go after the common ones (-std, -I., warnings); the -isystem and -idirafter folders are beyond the warnings.
 # All are static and position independent: an address of their own at each start for 8 kB (2 %) more of the small agent.
@@ -30,3 +31,4 @@ GLIBC_JEMALLOC_AGENT_LIBS = -L$(GLIBC_PREFIX)/lib -lyaml -lmicrohttpd -L$(JEMALL
 # OpenSSL and c-ares name dlopen, getaddrinfo and getservbyname, of which a static link warns. None is called: no engine is
 # loaded, libcurl resolves by c-ares and gives it ports as numbers (tools/deps/check proves it without any shared library).
 GLIBC_OPERATOR_LIBS = -Wl,--no-warnings -L$(GLIBC_PREFIX)/lib -lcurl -ljansson -lyaml -lmicrohttpd -lssl -lcrypto -lcares -lz
+GLIBC_HTTP_LIBS = -Wl,--no-warnings -L$(GLIBC_PREFIX)/lib -lcurl -lssl -lcrypto -lcares -lz
