@@ -29,6 +29,7 @@ static int verify(X509_STORE_CTX *store, void *arg)
 
 void cert_watch(void *ssl_ctx, struct cert_ends *ends)
 {
+    SSL_CTX_set_mode(ssl_ctx, SSL_MODE_RELEASE_BUFFERS); // 34 KiB less for a connection that waits
     SSL_CTX_set_cert_verify_callback(ssl_ctx, verify, ends);
 }
 

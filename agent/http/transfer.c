@@ -4,6 +4,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/queue.h>
 
@@ -11,7 +12,9 @@
 #include "agent/http/transfer_outcome.h"
 #include "lib/fetch_multi.h"
 
-#define READ_BYTES 4096L // what libcurl reads at once; it holds so much for each probe
+#define READ_BYTES 4096L       // what libcurl reads at once; it holds so much for each probe
+#define SEND_BYTES (16L << 10) // with TLS what it sends passes through so much; its least
+#define CROWD 16               // so many at once leave memory behind that is worth giving back
 #define USER_AGENT "kubecanary/" KUBECANARY_VERSION
 
 struct transfer {
@@ -30,7 +33,7 @@ struct transfers {
     struct curl_slist *headers; // of every request
     transfer_done_fn *on_done;
     void *arg;
-    size_t n;
+    size_t n, most; // under way; and at most since there were none
     LIST_HEAD(, transfer) list;
 };
 
@@ -61,11 +64,16 @@ static CURLcode on_ssl(CURL *easy UNUSED, void *ssl_ctx, void *arg)
 
 static void transfer_end(struct transfer *x)
 {
+    struct transfers *t = x->set;
     LIST_REMOVE(x, link);
-    x->set->n--;
-    curl_multi_remove_handle(x->set->multi.curl, x->easy);
+    curl_multi_remove_handle(t->multi.curl, x->easy);
     curl_easy_cleanup(x->easy);
     free(x);
+    if (--t->n > 0)
+        return;
+    if (t->most > CROWD)
+        malloc_trim(0); // by itself malloc keeps all that is not at the top of its heap
+    t->most = 0;
 }
 
 static void on_transfer_done(CURL *easy, CURLcode code, void *arg)
@@ -120,6 +128,7 @@ static bool set_request(struct transfer *x, const struct http_wire_probe *p)
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, ms);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, ms);
     curl_easy_setopt(c, CURLOPT_BUFFERSIZE, READ_BYTES);
+    curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BYTES);
     if (p->head)
         curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
     return curl_easy_setopt(c, CURLOPT_URL, url) == CURLE_OK &&
@@ -167,6 +176,7 @@ static bool begin(struct transfers *t, const struct http_wire_probe *p)
         if (curl_multi_add_handle(t->multi.curl, x->easy) == CURLM_OK) {
             LIST_INSERT_HEAD(&t->list, x, link);
             t->n++;
+            t->most = MAX(t->most, t->n);
             return true;
         }
     }
