@@ -2,8 +2,10 @@
 """What kubecanary-http says of servers that are well, slow, broken or hostile."""
 import contextlib
 import os
+import shutil
 import socket
 import struct
+import subprocess
 import time
 
 from helper import Helper, probe
@@ -53,7 +55,11 @@ def case_head(w):
 
 
 def case_each_probe_connects_anew(w):
-    with w.helper() as h, Server(reply(200)) as s:
+    def answer(connection, request):  # as often as it is asked
+        while request:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            request = connection.recv(65536)
+    with w.helper() as h, Server(answer) as s:
         for _ in range(5):
             expect_outcome(h.ask(f"http://127.0.0.1:{s.port}/"), "answered", 200)
         expect(s.accepted == 5, s.accepted)
@@ -151,6 +157,14 @@ def case_endless_headers(w):
                 s.wait("it hangs up", lambda s: s.closed == 1)
 
 
+def case_many_headers(w):
+    """What ends is refused too, if it is more than anybody needs."""
+    with w.helper() as h:
+        for lines, outcome in ((500, "answered"), (900, "protocol")):
+            with Server(raw(b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"y" * 93 + b"\r\n", *[b"X-A: " + b"y" * 93 + b"\r\n"] * lines, b"\r\n")) as s:
+                expect_outcome(h.ask(f"http://127.0.0.1:{s.port}/"), outcome)
+
+
 def case_redirects_are_not_followed(w):
     with w.helper() as h, Server(reply(302, b"", "Location: /elsewhere")) as s:
         expect_outcome(h.ask(f"http://127.0.0.1:{s.port}/"), "answered", 302)
@@ -209,6 +223,17 @@ def case_the_systems_store(w):
         expect_outcome(h.ask(f"https://127.0.0.1:{s.port}/"), "answered", 200)
         # A bundle of one's own is instead of it, not beside it.
         expect_outcome(h.ask(f"https://127.0.0.1:{s.port}/", ca=w.certificates.text("other")), "certificate", 0)
+    trusted = os.path.join(w.scratch, "trusted")
+    os.makedirs(trusted, exist_ok=True)
+    shutil.copy(w.certificates.path("ca.crt"), trusted)
+    subprocess.run(["openssl", "rehash", trusted], check=True, capture_output=True)
+    subprocess.run(["mount", "--bind", trusted, "/etc/ssl/certs"], check=True)  # what a distribution's libraries look into
+    try:
+        with w.helper(env={"SSL_CERT_DIR": "/etc/ssl/certs"}) as h, Server(reply(200), tls=file) as s:
+            expect_outcome(h.ask(f"https://127.0.0.1:{s.port}/"), "answered", 200)
+            expect_outcome(h.ask(f"https://127.0.0.1:{s.port}/", ca=w.certificates.text("other")), "certificate", 0)
+    finally:
+        subprocess.run(["umount", "/etc/ssl/certs"], check=True)
 
 
 def case_expired(w):
