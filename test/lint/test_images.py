@@ -10,12 +10,13 @@ import tarfile
 from common import ROOT, contains, equal, run
 
 NAMES = ("kubecanary-agent", "kubecanary-agent-jemalloc", "kubecanary-operator")
+PROGRAMS = (*NAMES, "kubecanary-http")
 
 
 def programs(folder):
     """A static program under each name."""
     (folder / "main.c").write_text("int main(void) { return 0; }\n")
-    for name in NAMES:
+    for name in PROGRAMS:
         subprocess.run(["gcc", "-static", "-o", folder / name, folder / "main.c"], check=True)
     return folder
 
@@ -44,14 +45,14 @@ def check_contents(folder):
     equal(config["config"]["Labels"]["org.opencontainers.image.version"], version)
     with tarfile.open(fileobj=io.BytesIO(files[docker["Layers"][0]])) as layer:
         members = layer.getmembers()
-        equal([(m.name, m.mode, m.uid, m.mtime) for m in members], [("kubecanary-agent", 0o755, 0, 0)])
+        equal([(m.name, m.mode, m.uid, m.mtime) for m in members], [("kubecanary-agent", 0o755, 0, 0), ("kubecanary-http", 0o755, 0, 0)])
         equal(layer.extractfile(members[0]).read(), (folder / NAMES[1]).read_bytes(), "the program")
 
 
 def check_reproducible(folder):
     programs(folder)
     pack(folder, folder / "a")
-    for name in NAMES:
+    for name in PROGRAMS:
         shutil.copy(folder / name, folder / f"{name}.new")  # other times
         (folder / f"{name}.new").rename(folder / name)
     pack(folder, folder / "b")
