@@ -254,9 +254,10 @@ static uint64_t rtt_of(struct engine *en, const struct flight_slot *s, const str
         r->rx_ns && r->rx_ns <= r->now_ns + STAMP_SLACK_NS && r->rx_ns + STAMP_SLACK_NS >= s->sent_ns;
     if (rx_ok)
         stats_delay_add(&en->agent.receive_delay, r->now_ns > r->rx_ns ? r->now_ns - r->rx_ns : 0);
-    enum stats_stamp source = r->rtt_ns || (rx_ok && tx && tx <= r->rx_ns) ? STATS_STAMP_KERNEL
-                              : rx_ok                                      ? STATS_STAMP_KERNEL_RX
-                                                                           : STATS_STAMP_USER;
+    bool kernel_rtt = r->rtt_ns && !r->user_rtt;
+    enum stats_stamp source = kernel_rtt || (rx_ok && tx && tx <= r->rx_ns) ? STATS_STAMP_KERNEL
+                              : rx_ok                                       ? STATS_STAMP_KERNEL_RX
+                                                                            : STATS_STAMP_USER;
     en->agent.stamps[source]++;
     if (r->rtt_ns)
         return r->rtt_ns;

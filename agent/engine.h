@@ -38,7 +38,8 @@ struct engine_send {
 struct engine_reply {
     uint64_t now_ns;  // when it was read
     uint64_t rx_ns;   // the kernel's stamp of receipt, on our clock; 0: none
-    uint64_t rtt_ns;  // measured by the kernel itself (TCP); 0: not
+    uint64_t rtt_ns;  // measured already, by the kernel itself (TCP); 0: not
+    bool user_rtt;    // by another program, not by the kernel (HTTP)
     uint64_t held_ns; // how long the far end kept it, by its own word: no part of the RTT; 0: not said
     bool corrupt;     // the bytes around the token are not ours
     bool unexpected;  // it is whole, and not what was to be expected; its time is not counted

@@ -6,7 +6,9 @@
 #include <errno.h>
 
 #include "agent/export_agent.h"
+#include "agent/export_http.h"
 #include "agent/probe_dns.h"
+#include "agent/probe_http.h"
 #include "agent/probe_stamp.h"
 #include "lib/limits.h"
 
@@ -24,6 +26,7 @@ struct export_scrape {
     size_t stride;
     size_t n_flows;        // of the STAMP pair that has most; 0: there is none
     bool dns;              // there is a DNS target
+    bool http;             // there is an HTTP target
     bool limited;          // histograms by zone
     struct zone_rtt zones; // of the plan, if limited
     struct metric_bound bounds[LIMIT_BUCKETS];
@@ -51,7 +54,7 @@ static const struct plan_probe *probe_of(const struct export_scrape *x)
 // Whether probes of this kind can end so at all: what cannot be is no series.
 static bool is_possible(const struct plan_probe *r, enum stats_result result)
 {
-    return result != STATS_UNEXPECTED || r->type == SPEC_DNS;
+    return result != STATS_UNEXPECTED || r->type == SPEC_DNS || r->type == SPEC_HTTP;
 }
 
 static void write_results(struct export_scrape *x, const char *name, const struct stats *s)
@@ -146,7 +149,41 @@ static void write_truncated(struct export_scrape *x, const char *name, const str
         metric_u64(&x->text, name, "_total", buf_text(&x->labels), c->truncated);
 }
 
-enum pair_needs { ALWAYS, HISTOGRAM, STAMP, FLOWS, DNS }; // when a family is there, and what its rows are
+static void write_http(struct export_scrape *x, const char *name, const struct stats *s,
+                       void (*write)(struct buf *, struct buf *, const char *, const struct http_counts *))
+{
+    if (probe_of(x)->type == SPEC_HTTP)
+        write(&x->text, &x->labels, name, (const struct http_counts *)(const void *)own_of(x, s));
+}
+
+static void write_phases(struct export_scrape *x, const char *name, const struct stats *s)
+{
+    write_http(x, name, s, export_http_phases);
+}
+
+static void write_answers(struct export_scrape *x, const char *name, const struct stats *s)
+{
+    write_http(x, name, s, export_http_answers);
+}
+
+static void write_errors(struct export_scrape *x, const char *name, const struct stats *s)
+{
+    write_http(x, name, s, export_http_errors);
+}
+
+static void write_expiry(struct export_scrape *x, const char *name, const struct stats *s)
+{
+    write_http(x, name, s, export_http_expiry);
+}
+
+enum pair_needs {
+    ALWAYS,
+    HISTOGRAM,
+    STAMP,
+    FLOWS,
+    DNS,
+    HTTP
+}; // when a family is there, and what its rows are
 
 static const struct {
     enum metric_type type;
@@ -183,6 +220,16 @@ static const struct {
      DNS},
     {METRIC_COUNTER, "kubecanary_dns_truncated", NULL,
      "Answers of DNS servers over UDP that were cut, and asked for again over TCP.", write_truncated, DNS},
+    {METRIC_SUMMARY, "kubecanary_http_phase_seconds", "seconds",
+     "Time of the HTTP probes answered, by phase: dns, connect, tls, first_byte (from the request on), total.",
+     write_phases, HTTP},
+    {METRIC_COUNTER, "kubecanary_http_status", NULL,
+     "HTTP probes answered, in time or late, by class of the status, expected or not.", write_answers, HTTP},
+    {METRIC_COUNTER, "kubecanary_http_errors", NULL,
+     "HTTP probes that did not get a status that was expected, by what went wrong.", write_errors, HTTP},
+    {METRIC_GAUGE, "kubecanary_http_certificate_expiry_timestamp_seconds", "seconds",
+     "When the certificate of the last TLS handshake ends, the server's (leaf) and the first of its chain (chain).",
+     write_expiry, HTTP},
     {METRIC_HISTOGRAM, "kubecanary_probe_rtt_seconds", "seconds",
      "Round-trip time of the probes received, from the kernel's timestamps of sending and receipt where it gives them.",
      write_rtt, HISTOGRAM},
@@ -199,7 +246,10 @@ static uint64_t series_of(const struct plan *p, bool detail, bool gone_too)
         n += SERIES_OTHERS + (detail ? p->n_bounds + 3 : 0);
         for (enum stats_result k = 0; k < STATS_RESULTS; k++)
             n += is_possible(r, k);
-        n += r->type == SPEC_STAMP ? STAMP_PATH_WAYS : r->type == SPEC_DNS ? DNS_COUNTS_WORDS : 0;
+        n += r->type == SPEC_STAMP  ? STAMP_PATH_WAYS
+             : r->type == SPEC_DNS  ? DNS_COUNTS_WORDS
+             : r->type == SPEC_HTTP ? EXPORT_HTTP_SERIES
+                                    : 0;
         n += detail && r->flows > 1 ? r->flows : 0;
     }
     return n;
@@ -229,6 +279,7 @@ static void label_pair(struct export_scrape *x, size_t i)
     const struct plan *p = x->plan;
     const struct plan_pair *pair = &p->pairs[i];
     const struct plan_dest *dest = &p->dests[pair->dest];
+    const struct plan_http *http = p->probes[pair->probe].http;
     begin_labels(x, p->probes[pair->probe].name);
     if (dest->target) {
         metric_label(&x->labels, "target", dest->name);
@@ -236,7 +287,8 @@ static void label_pair(struct export_scrape *x, size_t i)
         metric_label(&x->labels, "destination_node", dest->name);
         metric_label(&x->labels, "destination_zone", dest->zone);
     }
-    metric_label(&x->labels, "family", addr_family_name((enum family)pair->family));
+    metric_label(&x->labels, "family",
+                 http && http->any_family ? "" : addr_family_name((enum family)pair->family));
 }
 
 static void write_zone(struct export_scrape *x, const char *name, size_t i)
@@ -261,6 +313,7 @@ static size_t rows_of(const struct export_scrape *x, enum pair_needs needs)
     case STAMP: return x->n_flows > 0 ? x->plan->n_pairs : 0;
     case FLOWS: return x->n_flows > 1 && !x->limited ? x->plan->n_pairs : 0;
     case DNS: return x->dns ? x->plan->n_pairs : 0;
+    case HTTP: return x->http ? x->plan->n_pairs : 0;
     }
     return 0;
 }
@@ -345,9 +398,11 @@ static int copy_counters(struct export_scrape *x, const struct prober *p)
     for (size_t i = 0; i < plan->n_probes; i++) {
         x->n_flows = MAX(x->n_flows, (size_t)plan->probes[i].flows);
         x->dns = x->dns || plan->probes[i].type == SPEC_DNS;
+        x->http = x->http || plan->probes[i].type == SPEC_HTTP;
     }
     size_t size = stats_size(plan->n_bounds);
     size_t words = MAX(x->n_flows ? STAMP_PATH_WAYS + x->n_flows : 0, x->dns ? DNS_COUNTS_WORDS : 0);
+    words = MAX(words, x->http ? HTTP_COUNTS_WORDS : 0);
     x->stride = size + words * sizeof(uint64_t);
     x->counters = malloc(plan->n_pairs * x->stride + 1);
     if (!x->counters)
@@ -360,6 +415,9 @@ static int copy_counters(struct export_scrape *x, const struct prober *p)
         const struct dns_counts *dns = probe_dns_counts(prober_engine(p), i);
         if (dns)
             memcpy(to + size, dns, sizeof(*dns));
+        const struct http_counts *http = probe_http_counts(prober_engine(p), i);
+        if (http)
+            memcpy(to + size, http, sizeof(*http));
     }
     x->plan = plan_hold(plan);
     x->limited = export_limited(plan);

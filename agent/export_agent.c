@@ -47,6 +47,7 @@ void export_agent_read(const struct export_sources *from, struct export_agent *r
     }
     if (from->prober) {
         ret->stats = *engine_agent_stats(prober_engine(from->prober));
+        ret->helper = prober_helper(from->prober);
         ret->presence = *presence_stats(prober_presence(from->prober));
     }
     if (from->link)
@@ -206,6 +207,16 @@ static void write_stats(const struct writer *w, const struct stats_agent *s)
             "Steps of the real-time clock, around which kernel timestamps are not used.", s->clock_steps);
 }
 
+// Zeros as long as there is no HTTP target.
+static void write_helper(const struct writer *w, const struct helper_stats *h)
+{
+    gauge(w, "kubecanary_helper_wanted", NULL, "1: there are HTTP targets, for which the helper has to run.",
+          h->wanted);
+    gauge(w, "kubecanary_helper_up", NULL, "1: the helper for HTTP targets is running.", h->running);
+    counter(w, "kubecanary_helper_restarts",
+            "Times that the helper for HTTP targets was started again, having ended by itself.", h->restarts);
+}
+
 static void write_allocator(const struct writer *w, const struct runtime_allocator *a)
 {
     struct buf labels;
@@ -260,6 +271,7 @@ void export_agent_write(const struct export_agent *a, enum metric_format f, stru
     write_stamp(&w, &a->stamp);
     write_link(&w, a);
     write_stats(&w, &a->stats);
+    write_helper(&w, &a->helper);
     write_allocator(&w, &a->allocator);
     write_process(&w, &a->process);
 }

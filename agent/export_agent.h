@@ -26,6 +26,7 @@ struct export_agent {
     uint64_t peers[PEER_STATES]; // by what the files say and what is known here
     struct peer_link_stats link;
     struct presence_stats presence;
+    struct helper_stats helper;
     struct stats_agent stats;
     struct runtime_process process;
     struct runtime_allocator allocator;

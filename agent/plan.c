@@ -6,8 +6,10 @@
 #include <errno.h>
 
 #include "agent/dns_counts.h"
+#include "agent/http_counts.h"
 #include "agent/plan_zone.h"
 #include "agent/stamp_path.h"
+#include "lib/spec_http.h"
 #include "lib/topo.h"
 
 #define TEXT_CHUNK 2048
@@ -15,18 +17,19 @@
 
 struct plan_text { // names: a list of chunks, so that no pointer ever moves
     struct plan_text *next;
-    size_t used;
-    char data[TEXT_CHUNK];
+    size_t used, size;
+    char data[];
 };
 
 static const char *text_add(struct plan *p, const char *text)
 {
     size_t len = strlen(text) + 1;
-    assert(len <= TEXT_CHUNK);
-    if (!p->text || p->text->used + len > TEXT_CHUNK) {
-        struct plan_text *t = malloc(sizeof(*t));
+    if (!p->text || p->text->used + len > p->text->size) {
+        size_t size = MAX(len, (size_t)TEXT_CHUNK);
+        struct plan_text *t = malloc(sizeof(*t) + size);
         if (!t)
             return NULL;
+        t->size = size;
         t->next = p->text;
         t->used = 0;
         p->text = t;
@@ -74,6 +77,7 @@ void plan_free(struct plan *p)
     free(p->probes);
     free(p->zones);
     free(p->answers);
+    free(p->https);
     free(p);
 }
 
@@ -103,9 +107,9 @@ size_t plan_bytes(const struct plan *p)
 {
     size_t bytes = sizeof(*p) + (p->n_pairs + 1) * sizeof(*p->pairs) + (p->n_dests + 1) * sizeof(*p->dests) +
                    (p->n_probes + 1) * sizeof(*p->probes) + (p->n_zones + 1) * sizeof(*p->zones) +
-                   (p->n_answers + 1) * sizeof(*p->answers);
+                   (p->n_answers + 1) * sizeof(*p->answers) + (p->n_https + 1) * sizeof(*p->https);
     for (const struct plan_text *t = p->text; t; t = t->next)
-        bytes += sizeof(*t);
+        bytes += sizeof(*t) + t->size;
     return bytes;
 }
 
@@ -122,7 +126,7 @@ static int no_memory(struct err *e)
 }
 
 // An empty plan with room for so much. Names may be NULL for "".
-static struct plan *plan_alloc(size_t pairs, size_t dests, size_t probes, size_t answers)
+static struct plan *plan_alloc(size_t pairs, size_t dests, size_t probes, size_t answers, size_t https)
 {
     struct plan *p = calloc(1, sizeof(*p));
     if (!p)
@@ -133,7 +137,8 @@ static struct plan *plan_alloc(size_t pairs, size_t dests, size_t probes, size_t
     p->dests = calloc(dests + 1, sizeof(*p->dests));
     p->probes = calloc(probes + 1, sizeof(*p->probes));
     p->answers = calloc(answers + 1, sizeof(*p->answers));
-    if (!p->pairs || !p->dests || !p->probes || !p->answers) {
+    p->https = calloc(https + 1, sizeof(*p->https));
+    if (!p->pairs || !p->dests || !p->probes || !p->answers || !p->https) {
         plan_free(p);
         return NULL;
     }
@@ -148,20 +153,49 @@ static int set_names(struct plan *p, const char *fleet, const char *node, const 
     return p->fleet && p->node && p->zone ? 0 : -ENOMEM;
 }
 
+// The bundle that many targets have in common stands once.
+static const char *ca_add(struct plan *p, const char *ca)
+{
+    const struct plan_http *last = p->n_https ? &p->https[p->n_https - 1] : NULL;
+    return last && strcmp(last->ca, ca) == 0 ? last->ca : text_add(p, ca);
+}
+
+static const struct plan_http *http_add(struct plan *p, const struct plan_http *as)
+{
+    struct plan_http h = *as;
+    h.url = text_add(p, as->url);
+    h.ca = ca_add(p, as->ca);
+    if (!h.url || !h.ca)
+        return NULL;
+    p->https[p->n_https] = h;
+    return &p->https[p->n_https++];
+}
+
+static size_t own_fixed(const struct plan_probe *r)
+{
+    switch (r->type) {
+    case SPEC_ICMP:
+    case SPEC_TCP: return 0;
+    case SPEC_STAMP: return stamp_path_fixed(r->flows);
+    case SPEC_DNS: return sizeof(struct dns_counts);
+    case SPEC_HTTP: return sizeof(struct http_counts);
+    }
+    return 0;
+}
+
 // A probe of its own name; what follows from the type and the times is filled in here.
 static int add_probe(struct plan *p, const char *name, const struct plan_probe *as)
 {
     struct plan_probe *r = &p->probes[p->n_probes];
     *r = *as;
     r->grace_ns = MIN(r->timeout_ns, LIMIT_GRACE_NS);
-    r->own_fixed = r->type == SPEC_STAMP ? (uint16_t)stamp_path_fixed(r->flows)
-                   : r->type == SPEC_DNS ? sizeof(struct dns_counts)
-                                         : 0;
+    r->own_fixed = (uint16_t)own_fixed(r);
     r->own_slot = r->type == SPEC_STAMP ? STAMP_PATH_SLOT : 0;
     r->name = text_add(p, name);
     r->query = as->query ? text_add(p, as->query) : NULL;
     r->answers = p->answers + p->n_answers;
-    if (!r->name || (as->query && !r->query))
+    r->http = as->http ? http_add(p, as->http) : NULL;
+    if (!r->name || (as->query && !r->query) || (as->http && !r->http))
         return -ENOMEM;
     for (unsigned i = 0; i < as->n_answers; i++) {
         p->answers[p->n_answers] = text_add(p, as->answers[i]);
@@ -275,10 +309,40 @@ static int add_mesh(struct plan *p, const struct spec_agent_file *file, const st
     return 0;
 }
 
+static int add_http_target(struct plan *p, const struct spec_target *t)
+{
+    unsigned families = spec_http_families(t);
+    enum family f = families == FAMILY_BIT(FAMILY_IPV6) ? FAMILY_IPV6 : FAMILY_IPV4;
+    struct plan_http h = {.url = t->url,
+                          .ca = t->ca_bundle ? t->ca_bundle : "",
+                          .ca_len = t->ca_bundle ? strlen(t->ca_bundle) : 0,
+                          .head = t->method == SPEC_METHOD_HEAD,
+                          .follow = t->follow,
+                          .insecure = t->insecure,
+                          .any_family = families != FAMILY_BIT(f),
+                          .n_statuses = (uint8_t)t->expect.n_statuses};
+    for (size_t i = 0; i < t->expect.n_statuses; i++)
+        h.statuses[i] = (uint16_t)t->expect.statuses[i];
+    const struct plan_probe as = {.type = SPEC_HTTP,
+                                  .target = true,
+                                  .http = &h,
+                                  .interval_ns = t->interval_ns,
+                                  .timeout_ns = t->timeout_ns};
+    if (!add_dest(p, t->name, "", true) || add_probe(p, spec_probe_type_label(SPEC_HTTP), &as) != 0)
+        return -ENOMEM;
+    add_pair(p, p->n_dests - 1, p->n_probes - 1, f);
+    return 0;
+}
+
 static int add_targets(struct plan *p, const struct spec *s)
 {
     for (size_t i = 0; i < s->n_targets; i++) {
         const struct spec_target *t = &s->targets[i];
+        if (t->type == SPEC_HTTP) {
+            if (add_http_target(p, t) != 0)
+                return -ENOMEM;
+            continue;
+        }
         struct plan_dest *d = add_dest(p, t->name, "", true);
         struct plan_probe as = {.type = t->type,
                                 .port = t->port,
@@ -415,9 +479,11 @@ int plan_build(const struct spec_agent_file *file, const struct peers *peers, co
                enum spec_network network, const struct plan *old, uint64_t now_ns, struct plan **ret,
                struct err *e)
 {
-    size_t n_targets = file->spec.n_targets, n_probes = file->spec.mesh.n_probes, n_answers = 0;
-    for (size_t i = 0; i < n_targets; i++)
+    size_t n_targets = file->spec.n_targets, n_probes = file->spec.mesh.n_probes, n_answers = 0, n_https = 0;
+    for (size_t i = 0; i < n_targets; i++) {
         n_answers += file->spec.targets[i].expect.n_answers;
+        n_https += file->spec.targets[i].type == SPEC_HTTP;
+    }
     CLEANUP(mesh_release) struct mesh mesh = {0};
     int r = mesh_init(&mesh, &file->spec.mesh, peers, node, network, e);
     if (r < 0)
@@ -426,7 +492,8 @@ int plan_build(const struct spec_agent_file *file, const struct peers *peers, co
     CLEANUP(plan_cleanup)
     struct plan *p =
         plan_alloc(n_pairs + (old ? old->n_pairs : 0), mesh.n_probed + n_targets + (old ? old->n_dests : 0),
-                   n_probes + n_targets + (old ? old->n_probes : 0), n_answers + (old ? old->n_answers : 0));
+                   n_probes + n_targets + (old ? old->n_probes : 0), n_answers + (old ? old->n_answers : 0),
+                   n_https + (old ? old->n_https : 0));
     if (!p)
         return no_memory(e);
     p->network = network;
@@ -444,7 +511,7 @@ int plan_build(const struct spec_agent_file *file, const struct peers *peers, co
 int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struct err *e)
 {
     CLEANUP(plan_cleanup)
-    struct plan *p = plan_alloc(old->n_pairs, old->n_dests, old->n_probes, old->n_answers);
+    struct plan *p = plan_alloc(old->n_pairs, old->n_dests, old->n_probes, old->n_answers, old->n_https);
     if (!p || set_names(p, old->fleet, old->node, old->zone) != 0)
         return no_memory(e);
     p->generation = old->generation;

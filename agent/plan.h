@@ -12,6 +12,17 @@
 #include "lib/peers.h"
 #include "lib/spec_agent_file.h"
 
+// How an HTTP target is asked, and what its answer must be.
+struct plan_http {
+    const char *url;
+    const char *ca; // PEM; "": the system's store
+    size_t ca_len;
+    bool head, follow, insecure;
+    bool any_family; // whichever the name leads to; the pair stands as IPv4, its label `family` is empty
+    uint8_t n_statuses;
+    uint16_t statuses[LIMIT_HTTP_STATUSES]; // one of these; none: 200 to 299
+};
+
 // A kind of probe: one of mesh.probes, or the one of a target.
 struct plan_probe {
     const char *name; // mesh: the probe's name; target: its type in lower case ("icmp"). Label `probe`
@@ -20,13 +31,14 @@ struct plan_probe {
     uint8_t flows; // STAMP: source ports that a pair's probes take turns over
     uint8_t dscp;  // STAMP
     bool target;
-    bool tcp;                   // DNS: by TCP from the start
-    uint8_t rcodes;             // DNS: bits 1 << enum dns_rcode of the answers that are expected
-    uint8_t n_answers;          // DNS
-    enum dns_type record;       // DNS
-    const char *query;          // DNS: the name asked for
-    const char *const *answers; // DNS: records that an answer must have (dns_text_record)
-    uint16_t own_fixed;         // bytes of each pair that are the type's own (engine_own), and for each slot
+    bool tcp;                     // DNS: by TCP from the start
+    uint8_t rcodes;               // DNS: bits 1 << enum dns_rcode of the answers that are expected
+    uint8_t n_answers;            // DNS
+    enum dns_type record;         // DNS
+    const char *query;            // DNS: the name asked for
+    const char *const *answers;   // DNS: records that an answer must have (dns_text_record)
+    const struct plan_http *http; // HTTP; otherwise NULL
+    uint16_t own_fixed; // bytes of each pair that are the type's own (engine_own), and for each slot
     uint16_t own_slot;
     uint64_t interval_ns;
     uint64_t timeout_ns; // answered within: received
@@ -85,6 +97,8 @@ struct plan {
     struct plan_zone *zones;
     size_t n_answers; // of all probes
     const char **answers;
+    size_t n_https; // likewise
+    struct plan_http *https;
 
     size_t n_live;             // pairs that are not gone
     uint64_t gone_until_ns;    // when to call plan_prune; UINT64_MAX: nothing is gone

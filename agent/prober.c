@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "agent/probe_dns.h"
+#include "agent/probe_http.h"
 #include "agent/probe_icmp.h"
 #include "agent/probe_stamp.h"
 #include "agent/probe_tcp.h"
@@ -25,6 +26,7 @@ struct prober {
     struct probe_tcp *tcp;
     struct probe_stamp *stamp;
     struct probe_dns *dns;
+    struct probe_http *http;
     struct sock_clock clock;
     struct engine_send *due; // burst entries
     size_t burst;
@@ -56,10 +58,13 @@ static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, st
     if (r == 0)
         r = probe_dns_reserve(p->dns, plan, e);
     if (r == 0)
+        r = probe_http_reserve(p->http, plan, e);
+    if (r == 0)
         r = engine_apply(p->engine, plan, now_ns, e);
     if (r == 0) {
         presence_commit(p->presence, &c);
         probe_stamp_apply(p->stamp);
+        probe_http_apply(p->http);
     }
     return r;
 }
@@ -88,6 +93,7 @@ static void on_tick(struct loop_timer *t, void *arg)
     probe_stamp_drain(p->stamp, &p->clock, now);
     probe_tcp_drain(p->tcp, now);
     probe_dns_drain(p->dns, &p->clock, now);
+    probe_http_drain(p->http, now);
     if (presence_settle(p->presence, now))
         engine_hold(p->engine, presence_held(p->presence), now);
     size_t n = engine_due(p->engine, now, p->due, MIN(p->burst, engine_burst(p->engine)));
@@ -95,6 +101,7 @@ static void on_tick(struct loop_timer *t, void *arg)
     probe_stamp_send(p->stamp, p->due, n);
     probe_tcp_send(p->tcp, p->due, n);
     probe_dns_send(p->dns, p->due, n);
+    probe_http_send(p->http, p->due, n);
     prune(p, now);
 
     // On a fixed grid; what was missed is missed.
@@ -124,7 +131,8 @@ struct prober *prober_new(struct loop *l, const char *node, enum spec_network ne
     p->stamp = p->icmp ? probe_stamp_new(p->engine, o ? o : &plain, e) : NULL;
     p->tcp = p->stamp ? probe_tcp_new(p->engine, e) : NULL;
     p->dns = p->tcp ? probe_dns_new(l, p->engine, o ? o : &plain, e) : NULL;
-    if (!p->dns || loop_timer_set(l, &p->timer, loop_now(l), on_tick, p, e) != 0) {
+    p->http = p->dns ? probe_http_new(l, p->engine, e) : NULL;
+    if (!p->http || loop_timer_set(l, &p->timer, loop_now(l), on_tick, p, e) != 0) {
         prober_free(p);
         return NULL;
     }
@@ -136,6 +144,7 @@ void prober_free(struct prober *p)
     if (!p)
         return;
     loop_timer_cancel(p->loop, &p->timer);
+    probe_http_free(p->http);
     probe_dns_free(p->dns);
     probe_tcp_free(p->tcp);
     probe_stamp_free(p->stamp);
@@ -197,6 +206,11 @@ struct presence *prober_presence(const struct prober *p)
 struct plan *prober_plan(const struct prober *p)
 {
     return engine_plan(p->engine);
+}
+
+struct helper_stats prober_helper(const struct prober *p)
+{
+    return probe_http_helper(p->http);
 }
 
 bool prober_ready(const struct prober *p, const struct err **ret)

@@ -5,6 +5,7 @@
 #define KUBECANARY_AGENT_PROBER_H
 
 #include "agent/engine.h"
+#include "agent/helper.h"
 #include "agent/presence.h"
 #include "agent/sock.h"
 #include "lib/loop.h"
@@ -31,6 +32,8 @@ struct plan *prober_plan(const struct prober *p);
 // What is known of the plan's peers; only peers that are ACTIVE are probed. Somebody has to ask them
 // (peer_link): who is not asked is probed when patience ends.
 struct presence *prober_presence(const struct prober *p);
+// How the helper for HTTP targets is; zeros while there was no need for one.
+struct helper_stats prober_helper(const struct prober *p);
 // Whether every family and probe type of the plan has its socket; otherwise *ret says why not (path: "ICMP
 // IPv6").
 bool prober_ready(const struct prober *p, const struct err **ret);

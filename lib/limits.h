@@ -123,16 +123,18 @@
 #define LIMIT_PEER_HINTS_STEP_NS (20 * NS_PER_MS)
 // How long an agent may be asked to go on answering after SIGTERM.
 #define LIMIT_STOP_GRACE_NS (600 * NS_PER_S)
-// HTTP targets, probed by the helper kubecanary-http. URL: what every server takes. CA bundle: a few
-// certificates of 2 KiB; it stands in the resource and in each request to the helper. In flight: the helper
-// has 6 MiB resident and 150 KiB for each probe under way (measured; half of that is c-ares' tables); with
-// these it stays below the 16 MiB that an agent may use by default, and 100 targets that all hang, with 10 s
-// and 2 s, are 40. Body: what is read of one before the transfer counts as done; headers: more is no answer
-// but a flood. Redirects: more are a loop. Text: of an error.
-#define LIMIT_HTTP_URL 1024
+// HTTP targets, probed by the helper kubecanary-http. URL: what fits pattern.h. CA bundle: a few
+// certificates of 2 KiB; it stands in the resource, in each request to the helper, and, with all others, in a
+// ConfigMap of at most 1 MiB. In flight: the helper
+// has 1.5 MiB of its own and 150 KiB for each probe under way (measured; half of that is c-ares' tables);
+// with these it stays below the 16 MiB that an agent may use by default. 100 targets that all hang, with 10 s
+// and 2 s, are 40 on average, 55 now and then. Body: what is read of one before the transfer counts as done;
+// headers: more is no answer but a flood. Redirects: more are a loop. Text: of an error.
+#define LIMIT_HTTP_URL 512
 #define LIMIT_HTTP_CA ((size_t)16 << 10)
+#define LIMIT_HTTP_CA_ALL ((size_t)256 << 10)
 #define LIMIT_HTTP_STATUSES 16
-#define LIMIT_HTTP_IN_FLIGHT 48
+#define LIMIT_HTTP_IN_FLIGHT 64
 #define LIMIT_HTTP_BODY ((size_t)64 << 10)
 #define LIMIT_HTTP_HEADERS ((size_t)64 << 10)
 #define LIMIT_HTTP_REDIRECTS 5

@@ -192,7 +192,7 @@ static void add_header(struct buf *b, const char *word, const char *name, const 
 void metric_family(struct buf *b, enum metric_format f, enum metric_type t, const char *name,
                    const char *unit, const char *help)
 {
-    static const char *const types[] = {"counter", "gauge", "histogram", "info"};
+    static const char *const types[] = {"counter", "gauge", "histogram", "info", "summary"};
     bool open = f == METRIC_OPENMETRICS_1_0;
     const char *suffix = open ? "" : t == METRIC_COUNTER ? "_total" : t == METRIC_INFO ? "_info" : "";
     add_header(b, "HELP", name, suffix);

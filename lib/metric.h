@@ -9,7 +9,7 @@
 
 enum metric_format { METRIC_TEXT_0_0_4, METRIC_OPENMETRICS_1_0 };
 // An info's samples are written as a gauge `name_info` in text 0.0.4, which knows no infos.
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INFO };
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INFO, METRIC_SUMMARY };
 
 // Which format an Accept header asks for (q-values honoured; NULL, unknown: text 0.0.4).
 enum metric_format metric_negotiate(const char *accept);

@@ -14,6 +14,7 @@ const char *spec_probe_type_name(enum spec_probe_type t)
     case SPEC_TCP: return "TCP";
     case SPEC_STAMP: return "STAMP";
     case SPEC_DNS: return "DNS";
+    case SPEC_HTTP: return "HTTP";
     }
     return "";
 }
@@ -25,6 +26,7 @@ const char *spec_probe_type_label(enum spec_probe_type t)
     case SPEC_TCP: return "tcp";
     case SPEC_STAMP: return "stamp";
     case SPEC_DNS: return "dns";
+    case SPEC_HTTP: return "http";
     }
     return "";
 }
@@ -36,6 +38,7 @@ unsigned spec_probe_packets(enum spec_probe_type t, enum spec_transport transpor
     case SPEC_TCP: return 3;
     case SPEC_STAMP: return 2;
     case SPEC_DNS: return transport == SPEC_TRANSPORT_TCP ? 5 : 1;
+    case SPEC_HTTP: return 10; // look-up, connection, TLS, request, the answer's acknowledgements, end
     }
     return 1;
 }
@@ -86,6 +89,8 @@ void spec_release(struct spec *s)
         for (size_t k = 0; x->answers && k < x->n_answers; k++)
             free(x->answers[k]);
         free(x->answers);
+        free(s->targets[i].url);
+        free(s->targets[i].ca_bundle);
     }
     free(s->targets);
     *s = (struct spec){0};
@@ -99,6 +104,8 @@ static void complete_dns(struct spec_target *t)
         t->record_type = DNS_A;
     if (t->transport == SPEC_TRANSPORT_UNSET)
         t->transport = SPEC_TRANSPORT_UDP;
+    if (t->expect.rcodes == 0)
+        t->expect.rcodes = 1u << DNS_NOERROR;
 }
 
 void spec_complete(struct spec *s)

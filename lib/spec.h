@@ -13,8 +13,10 @@
 #include "lib/err.h"
 #include "lib/limits.h"
 
-enum spec_probe_type { SPEC_ICMP, SPEC_TCP, SPEC_STAMP, SPEC_DNS }; // DNS: of targets only
+enum spec_probe_type { SPEC_ICMP, SPEC_TCP, SPEC_STAMP, SPEC_DNS, SPEC_HTTP }; // DNS, HTTP: of targets only
 enum spec_transport { SPEC_TRANSPORT_UNSET, SPEC_TRANSPORT_UDP, SPEC_TRANSPORT_TCP };
+enum spec_method { SPEC_METHOD_UNSET, SPEC_METHOD_GET, SPEC_METHOD_HEAD };
+enum spec_ip_family { SPEC_IP_FAMILY_UNSET, SPEC_IP_FAMILY_IPV4, SPEC_IP_FAMILY_IPV6 };
 enum spec_network { SPEC_NETWORK_POD, SPEC_NETWORK_NODE };
 enum spec_topology_type { SPEC_FULL, SPEC_SAMPLED, SPEC_ZONAL };
 enum spec_allocator_type { SPEC_ALLOCATOR_SYSTEM, SPEC_ALLOCATOR_JEMALLOC };
@@ -33,6 +35,8 @@ struct spec_expect { // of a target's answer
     unsigned rcodes; // DNS: bits 1 << enum dns_rcode
     size_t n_answers;
     char **answers; // DNS: records that must be in the answer, as dns_text_record reads them; heap
+    size_t n_statuses;
+    uint32_t statuses[LIMIT_HTTP_STATUSES]; // HTTP: one of these, ascending; none: 200 to 299
 };
 
 struct spec_target { // one named destination that every agent probes
@@ -44,11 +48,17 @@ struct spec_target { // one named destination that every agent probes
     char query[LIMIT_DNS_NAME + 1];
     enum dns_type record_type;
     enum spec_transport transport;
+    char *url; // HTTP, as the following; heap
+    enum spec_method method;
+    enum spec_ip_family ip_family;
+    bool follow;     // redirects
+    bool insecure;   // whatever the certificate says
+    char *ca_bundle; // PEM; NULL: the store of the system; heap
     struct spec_expect expect;
     uint64_t interval_ns;
     uint64_t timeout_ns;
 };
-// Where its probes go: address or server.
+// Where its probes go: address or server; of HTTP targets none is set.
 const struct addr *spec_target_address(const struct spec_target *t);
 
 struct spec_topology { // who probes whom

@@ -112,19 +112,46 @@ static void write_dns(const struct spec_target *t, struct buf *out)
     buf_str(out, t->expect.n_answers ? "]}" : "}");
 }
 
-static void write_targets(const struct spec *s, struct buf *out)
+static void write_http(const struct spec_target *t, struct buf *out)
+{
+    buf_str(out, ", url: ");
+    yamlout_text(out, t->url);
+    if (t->method == SPEC_METHOD_HEAD)
+        buf_str(out, ", method: HEAD");
+    if (t->ip_family != SPEC_IP_FAMILY_UNSET)
+        buf_fmt(out, ", ipFamily: %s", t->ip_family == SPEC_IP_FAMILY_IPV6 ? "IPv6" : "IPv4");
+    buf_str(out, t->follow ? ", followRedirects: true" : "");
+    buf_str(out, t->insecure ? ", insecureSkipVerify: true" : "");
+    if (t->ca_bundle) {
+        buf_str(out, ", caBundle: ");
+        yamlout_text(out, t->ca_bundle);
+    }
+    for (size_t i = 0; i < t->expect.n_statuses; i++)
+        buf_fmt(out, "%s%u", i ? ", " : ", expect: {status: [", t->expect.statuses[i]);
+    buf_str(out, t->expect.n_statuses ? "]}" : "");
+}
+
+static void write_address(const struct spec_target *t, struct buf *out)
 {
     char address[ADDR_TEXT_MAX];
+    buf_str(out, t->type == SPEC_DNS ? ", server: " : ", address: ");
+    yamlout_text(out, addr_text(spec_target_address(t), address));
+    if (t->port)
+        buf_fmt(out, ", port: %u", t->port);
+}
+
+static void write_targets(const struct spec *s, struct buf *out)
+{
     buf_str(out, s->n_targets ? "targets:\n" : "targets: []\n");
     for (size_t i = 0; i < s->n_targets; i++) {
         const struct spec_target *t = &s->targets[i];
         buf_str(out, "- {name: ");
         yamlout_text(out, t->name);
-        buf_fmt(out, ", type: %s, %s: ", spec_probe_type_name(t->type),
-                t->type == SPEC_DNS ? "server" : "address");
-        yamlout_text(out, addr_text(spec_target_address(t), address));
-        if (t->port)
-            buf_fmt(out, ", port: %u", t->port);
+        buf_fmt(out, ", type: %s", spec_probe_type_name(t->type));
+        if (t->type == SPEC_HTTP)
+            write_http(t, out);
+        else
+            write_address(t, out);
         if (t->type == SPEC_DNS)
             write_dns(t, out);
         write_times(t->interval_ns, t->timeout_ns, out);

@@ -8,6 +8,7 @@
 
 #include "lib/duration.h"
 #include "lib/label.h"
+#include "lib/spec_http.h"
 
 // A pair's series: sent, six results, duplicates, reordered, in flight; a histogram has its buckets, +Inf,
 // sum and count.
@@ -18,6 +19,9 @@
 // Of a DNS target: answers by response code (and others), other records than were expected, cut ones;
 // and the result that others do not have.
 #define SERIES_DNS (DNS_RCODES + 1 + 2 + 1)
+// Of an HTTP target: sum and count of five phases, answers by class, errors by class, two certificate dates;
+// and that result.
+#define SERIES_HTTP (10 + 6 + 10 + 2 + 1)
 // The agent's own: runtime, configuration, delays (two histograms), peers, build.
 #define SERIES_FIXED 100
 // rate() wants at least two samples in the range even when one scrape is late; four is what the Prometheus
@@ -61,7 +65,7 @@ static int check_port(const struct spec_target *t, struct err *e)
 {
     if (t->type == SPEC_TCP && t->port == 0)
         err_set(e, EINVAL, "is required with type TCP");
-    else if (t->type == SPEC_ICMP && t->port != 0)
+    else if ((t->type == SPEC_ICMP || t->type == SPEC_HTTP) && t->port != 0)
         err_set(e, EINVAL, "is accepted with types TCP and DNS only");
     else
         return 0;
@@ -71,18 +75,28 @@ static int check_port(const struct spec_target *t, struct err *e)
 // The fields that each type must have, and may.
 static int check_fields(const struct spec_target *t, struct err *e)
 {
-    bool dns = t->type == SPEC_DNS;
+    bool dns = t->type == SPEC_DNS, http = t->type == SPEC_HTTP;
+    const struct spec_expect *x = &t->expect;
     const struct {
         const char *name;
         bool set, accepted, required;
         const char *types;
     } fields[] = {
-        {"address", t->address.set, !dns, !dns, "types ICMP and TCP"},
+        {"address", t->address.set, !dns && !http, !dns && !http, "types ICMP and TCP"},
         {"server", t->server.set, dns, dns, "type DNS"},
         {"query", t->query[0], dns, dns, "type DNS"},
         {"recordType", t->record_type, dns, false, "type DNS"},
         {"transport", t->transport, dns, false, "type DNS"},
-        {"expect", t->expect.present, dns, false, "type DNS"},
+        {"url", t->url, http, http, "type HTTP"},
+        {"method", t->method, http, false, "type HTTP"},
+        {"ipFamily", t->ip_family, http, false, "type HTTP"},
+        {"followRedirects", t->follow, http, false, "type HTTP"},
+        {"insecureSkipVerify", t->insecure, http, false, "type HTTP"},
+        {"caBundle", t->ca_bundle, http, false, "type HTTP"},
+        {"expect", x->present, dns || http, false, "types DNS and HTTP"},
+        {"expect.rcode", x->rcodes, dns, false, "type DNS"},
+        {"expect.answer", x->n_answers, dns, false, "type DNS"},
+        {"expect.status", x->n_statuses, http, false, "type HTTP"},
     };
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         if (fields[i].set && !fields[i].accepted)
@@ -104,7 +118,7 @@ static int check_dns(const struct spec_target *t, struct err *e)
         err_set(e, EINVAL, "is longer than a name can be");
         return err_at(e, "query");
     }
-    if (x->n_answers && !(x->rcodes & (1u << DNS_NOERROR))) {
+    if (x->n_answers && x->rcodes && !(x->rcodes & (1u << DNS_NOERROR))) {
         err_set(e, EINVAL, "needs NoError among expect.rcode: other answers have no records");
         return err_at(e, "expect.answer");
     }
@@ -133,9 +147,17 @@ static int check_distinct(const struct spec_target *t, const struct spec_target 
         err_set(e, EINVAL, "%s is the name of targets[%zu] too", t->name, index);
         return err_at(e, "name");
     }
+    if (t->type != other->type)
+        return 0;
+    if (t->type == SPEC_HTTP) {
+        if (!spec_http_same(t, other))
+            return 0;
+        err_set(e, EINVAL, "target %s (targets[%zu]) asks for the same already", other->name, index);
+        return err_at(e, "url");
+    }
     bool dns = t->type == SPEC_DNS;
-    if (t->type == other->type && t->port == other->port &&
-        addr_equal(spec_target_address(t), spec_target_address(other)) && (!dns || same_dns(t, other))) {
+    if (t->port == other->port && addr_equal(spec_target_address(t), spec_target_address(other)) &&
+        (!dns || same_dns(t, other))) {
         err_set(e, EINVAL, "target %s (targets[%zu]) %s %s with the same %s already", other->name, index,
                 dns ? "asks" : "probes", addr_text(spec_target_address(t), address),
                 dns ? "port, transport and question" : "type and port");
@@ -150,12 +172,14 @@ int spec_check_targets(const struct spec *s, struct err *e)
         int r = check_fields(&s->targets[i], e);
         if (r == 0 && s->targets[i].type == SPEC_DNS)
             r = check_dns(&s->targets[i], e);
+        if (r == 0 && s->targets[i].type == SPEC_HTTP)
+            r = spec_http_check(&s->targets[i], e);
         for (size_t j = 0; j < i && r == 0; j++)
             r = check_distinct(&s->targets[i], &s->targets[j], j, e);
         if (r < 0)
             return err_at(e, "targets[%zu]", i);
     }
-    return 0;
+    return spec_http_check_all(s, e);
 }
 
 static int check_toleration(const struct spec_toleration *t, struct err *e)
@@ -394,10 +418,12 @@ static uint64_t counters_of(const struct spec *s, uint64_t agents, uint64_t peer
     uint64_t ways = 0;
     for (size_t i = 0; i < s->mesh.n_probes; i++)
         ways += s->mesh.probes[i].type == SPEC_STAMP ? peers * SERIES_WAYS : 0;
-    uint64_t dns = 0;
+    uint64_t own = 0;
     for (size_t i = 0; i < s->n_targets; i++)
-        dns += s->targets[i].type == SPEC_DNS ? agents * SERIES_DNS : 0;
-    return agents * SERIES_FIXED + pairs_of(s, agents, peers) * SERIES_COUNTERS + ways + dns;
+        own += s->targets[i].type == SPEC_DNS    ? agents * SERIES_DNS
+               : s->targets[i].type == SPEC_HTTP ? agents * SERIES_HTTP
+                                                 : 0;
+    return agents * SERIES_FIXED + pairs_of(s, agents, peers) * SERIES_COUNTERS + ways + own;
 }
 
 // The load of so many agents that have so many peers (by family) between them.

@@ -12,7 +12,7 @@ from helper import Helper, probe
 from servers import Names, Server, endless, late, raw, reply
 
 LONG = 3600.0  # a delay that nobody waits for
-IN_FLIGHT = 48  # LIMIT_HTTP_IN_FLIGHT
+IN_FLIGHT = 64  # LIMIT_HTTP_IN_FLIGHT
 
 
 class World:

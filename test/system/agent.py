@@ -136,13 +136,19 @@ class Connection(http.client.HTTPConnection):
 class Agent:
     """with Agent(binary, node) as a: files in a.files, the process from a.start() on."""
 
-    def __init__(self, binary, node, *options, atomic=False, env=None):
+    def __init__(self, binary, node, *options, atomic=False, env=None, helper=False):
         self.node = node
         self.options = options
         self.dir = tempfile.mkdtemp(prefix="kubecanary-system-")
         os.chmod(self.dir, 0o755)
         self.binary = os.path.join(self.dir, "kubecanary-agent")
         shutil.copy(binary, self.binary)
+        program = os.path.join(self.dir, "kubecanary-http")
+        if isinstance(helper, str):  # a script in its place
+            pathlib.Path(program).write_text(helper)
+            os.chmod(program, 0o755)
+        elif helper:
+            shutil.copy(os.path.join(os.path.dirname(os.path.abspath(binary)), "kubecanary-http"), program)
         os.mkdir(os.path.join(self.dir, "config"))
         self.files = Files(os.path.join(self.dir, "config"), atomic)
         self.log_path = os.path.join(self.dir, "log")

@@ -2,6 +2,7 @@
 // /metrics and /report from an engine that was never run: the same bytes whatever the reader's pace, hostile
 // names, limits, and what is there before the first configuration.
 #include "agent/export.h"
+#include "lib/log.h"
 
 #include "agent/report.h"
 #include "lib/doc.h"
@@ -289,6 +290,43 @@ static void dns(void)
     tear_down(&f);
 }
 
+static void check_http(struct fixture *f)
+{
+    CLEANUP_BUF struct buf text = {0};
+    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &text));
+    // No certificate was seen yet: its two dates are not there.
+    CHECK_INT(count(buf_text(&text), "\nkubecanary_probe") + count(buf_text(&text), "\nkubecanary_http_"),
+              export_series(prober_plan(f->prober), true) - 2);
+    CHECK_CONTAINS(buf_text(&text), "# TYPE kubecanary_http_phase_seconds summary\n");
+    CHECK_CONTAINS(
+        buf_text(&text),
+        "target=\"page\",family=\"\",phase=\"first_byte\"} 0.0\nkubecanary_http_phase_seconds_count{");
+    CHECK_CONTAINS(buf_text(&text), "\nkubecanary_http_status_total{probe=\"http\",source_node=");
+    CHECK_INT(count(buf_text(&text), "\nkubecanary_http_status_total{"), 6);
+    CHECK_INT(count(buf_text(&text), "\nkubecanary_http_errors_total{"), 10);
+    CHECK_CONTAINS(buf_text(&text), "class=\"certificate\"} 0\n");
+    CHECK_INT(count(buf_text(&text), "result=\"unexpected\"} 0\n"), 1);
+    CHECK_CONTAINS(buf_text(&text), "\nkubecanary_helper_wanted 1\n");
+    CLEANUP_BUF struct buf open = {0};
+    CHECK(scrape(f, METRIC_OPENMETRICS_1_0, 4096, &open));
+    CHECK_CONTAINS(buf_text(&open), "# UNIT kubecanary_http_certificate_expiry_timestamp_seconds seconds\n");
+}
+
+static void http(void)
+{
+    struct fixture f;
+    char a[] = "a", zone[] = "z", url[] = "http://a.example/";
+    CHECK(set_up(&f));
+    files_target(&f.files, "page", SPEC_HTTP, "192.0.2.9", 0);
+    f.files.targets[0].url = url;
+    f.files.file.spec.targets = f.files.targets;
+    CHECK(add_peer(&f, a, zone));
+    log_init(LOG_ERROR, STDERR_FILENO); // there is no helper beside this program
+    CHECK(put_in_force(&f));
+    check_http(&f);
+    tear_down(&f);
+}
+
 static void check_empty(struct fixture *f)
 {
     CLEANUP_BUF struct buf text = {0};
@@ -357,5 +395,6 @@ static const struct check_case cases[] = {
     {"report", report},
     {"STAMP", stamp},
     {"DNS", dns},
+    {"HTTP", http},
 };
 CHECK_MAIN(cases)

@@ -6,6 +6,7 @@
 #include "agent/plan.h"
 
 #include "agent/dns_counts.h"
+#include "agent/http_counts.h"
 #include "lib/topo.h"
 #include "test/unit/agent/files.h"
 
@@ -90,7 +91,8 @@ static void test_dns(void)
     t->server = t->address;
     t->record_type = DNS_MX;
     t->transport = SPEC_TRANSPORT_TCP;
-    t->expect = (struct spec_expect){true, 1u << DNS_NOERROR, 2, answers};
+    t->expect = (struct spec_expect){
+        .present = true, .rcodes = 1u << DNS_NOERROR, .n_answers = 2, .answers = answers};
     snprintf(t->query, sizeof(t->query), "example");
     CHECK_INT(build("n1", NULL, 0, &plan), 0);
     CHECK_STR(list(plan), "icmp>gateway/6 dns>mail/4");
@@ -112,6 +114,54 @@ static void test_dns(void)
     CHECK_INT(build("n1", plan, 2, &again), 0);
     CHECK_INT(again->n_live, 1);
     CHECK_INT(again->n_pairs, 2);
+    plan_free(again);
+    release();
+}
+
+static void add_http(const char *name, const char *url, const char *ca)
+{
+    files_target(&f, name, SPEC_HTTP, "192.0.2.9", 0);
+    struct spec_target *t = &f.targets[f.file.spec.n_targets - 1];
+    t->address = (struct addr){0};
+    t->url = (char *)(uintptr_t)url;
+    t->ca_bundle = (char *)(uintptr_t)ca;
+    t->expect.n_statuses = ca ? 2 : 0;
+    t->expect.statuses[0] = 200;
+    t->expect.statuses[1] = 401;
+}
+
+// What an HTTP target is asked goes with its probe; a bundle, however long, stands once for those in a row.
+static void test_http(void)
+{
+    static char ca[LIMIT_HTTP_CA + 1];
+    memset(ca, 'x', LIMIT_HTTP_CA);
+    files_init(&f);
+    f.file.spec.mesh.present = false;
+    add_http("api", "https://[2001:db8::1]/", ca);
+    add_http("api2", "https://192.0.2.1/", ca);
+    add_http("page", "http://a.example/", NULL);
+    CHECK_INT(build("n1", NULL, 0, &plan), 0);
+    CHECK_STR(list(plan), "http>api/6 http>api2/4 http>page/4");
+    CHECK_INT(plan->packets_per_ks, 3 * 10000);
+    struct plan *again = NULL;
+    struct err e;
+    CHECK_INT(plan_prune(plan, 1, &again, &e), 0);
+    plan_free(plan);
+    plan = again;
+    memset(ca, 'y', LIMIT_HTTP_CA); // nothing given is kept by reference
+    const struct plan_http *h[3];
+    for (size_t i = 0; i < 3; i++)
+        h[i] = plan->probes[plan->pairs[i].probe].http;
+    CHECK_STR(h[0]->url, "https://[2001:db8::1]/");
+    CHECK(h[0]->ca == h[1]->ca && h[0]->ca[0] == 'x' && h[0]->ca_len == LIMIT_HTTP_CA && h[2]->ca_len == 0);
+    CHECK(!h[0]->any_family && !h[1]->any_family && h[2]->any_family);
+    CHECK(h[0]->n_statuses == 2 && h[0]->statuses[1] == 401 && h[2]->n_statuses == 0);
+    CHECK(plan_bytes(plan) > LIMIT_HTTP_CA && plan_bytes(plan) < 2 * LIMIT_HTTP_CA);
+    CHECK_INT(plan->probes[plan->pairs[0].probe].own_fixed, sizeof(struct http_counts));
+    f.file.spec.n_targets = 2; // one goes, and its series stay for a while, with their labels
+    CHECK_INT(build("n1", plan, 2, &again), 0);
+    CHECK_INT(again->n_live, 2);
+    CHECK(again->pairs[2].gone && again->probes[again->pairs[2].probe].http->any_family);
     plan_free(again);
     release();
 }
@@ -316,6 +366,7 @@ static const struct check_case cases[] = {
     {"a held plan outlives its successor", test_hold},
     {"more pairs than there may be", test_too_many},
     {"DNS", test_dns},
+    {"HTTP", test_http},
     {"STAMP", test_stamp},
 };
 CHECK_MAIN(cases)

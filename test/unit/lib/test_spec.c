@@ -2,6 +2,7 @@
 // The spec: what is read, what is there when nothing is said, what a fleet costs. What is refused stands in
 // test/golden.
 #include "lib/spec_check.h"
+#include "lib/spec_http.h"
 
 #include <errno.h>
 
@@ -228,6 +229,70 @@ static void test_dns(void)
     CHECK_INT(load.series, icmp.series + 2 * (1 + 7 + 2)); // unexpected; response codes; mismatches, cut ones
 }
 
+// What is there if nothing is said of an HTTP target, over which families it is probed, and what it costs.
+static void test_http(void)
+{
+    CLEANUP_SPEC struct spec plain = {0};
+    CLEANUP_SPEC struct spec s = {0};
+    struct err e = {0};
+    struct spec_load icmp, load;
+    CHECK_INT(parse("{targets: [{name: a, type: ICMP, address: 192.0.2.1}]}", &plain, &e), 0);
+    CHECK_INT(parse("{targets: [{name: a, type: HTTP, url: 'http://a.example'}]}", &s, &e), 0);
+    const struct spec_target *t = &s.targets[0];
+    CHECK(t->method == SPEC_METHOD_UNSET && t->ip_family == SPEC_IP_FAMILY_UNSET && !t->ca_bundle);
+    CHECK(!t->follow && !t->insecure && !t->expect.n_statuses && !t->expect.rcodes && !t->port);
+    spec_forecast(&plain, scale(5, 2), &icmp);
+    spec_forecast(&s, scale(5, 2), &load);
+    CHECK_INT(load.pairs, icmp.pairs);
+    CHECK_INT(load.packets_per_ks, 10000);
+    // unexpected; five phases; classes; errors; dates
+    CHECK_INT(load.series, icmp.series + 1 + 2 * 5 + 6 + 10 + 2);
+}
+
+static void test_http_families(void)
+{
+    static const struct {
+        const char *target;
+        unsigned families;
+    } cases[] = {
+        {"url: 'http://a.example/'", FAMILY_BIT(FAMILY_IPV4) | FAMILY_BIT(FAMILY_IPV6)},
+        {"url: 'http://a.example/', ipFamily: IPv6", FAMILY_BIT(FAMILY_IPV6)},
+        {"url: 'http://a.example/', ipFamily: IPv4", FAMILY_BIT(FAMILY_IPV4)},
+        {"url: 'http://192.0.2.1:80?[::1]'", FAMILY_BIT(FAMILY_IPV4)},
+        {"url: 'https://[2001:db8::1]:8443/192.0.2.1'", FAMILY_BIT(FAMILY_IPV6)},
+        {"url: 'https://[2001:db8::1]', ipFamily: IPv6", FAMILY_BIT(FAMILY_IPV6)},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP_SPEC struct spec s = {0};
+        struct err e = {0};
+        char text[256];
+        snprintf(text, sizeof(text), "{targets: [{name: a, type: HTTP, %s}]}", cases[i].target);
+        CHECK_INT(parse(text, &s, &e), 0);
+        CHECK_INT(spec_http_families(&s.targets[0]), cases[i].families);
+    }
+}
+
+// All bundles are in one ConfigMap.
+static void test_http_bundles(void)
+{
+    CLEANUP_SPEC struct spec s = {0};
+    CLEANUP_BUF struct buf b = {.max = 1 << 20};
+    struct err e = {0};
+    const size_t n = LIMIT_HTTP_CA_ALL / LIMIT_HTTP_CA;
+    for (size_t more = 0; more < 2; more++) {
+        buf_reset(&b);
+        buf_str(&b, "{targets: [");
+        for (size_t i = 0; i < n + more; i++)
+            buf_fmt(
+                &b,
+                "{name: t%zu, type: HTTP, url: 'https://a/%zu', caBundle: '-----BEGIN CERTIFICATE-----%0*d'},",
+                i, i, (int)(LIMIT_HTTP_CA - 27), 0);
+        buf_str(&b, "]}");
+        CHECK_INT(parse(buf_text(&b), &s, &e), more ? -EINVAL : 0);
+    }
+    CHECK_STR(e.path, "spec.targets[16].caBundle");
+}
+
 static void test_budget(void)
 {
     CLEANUP_SPEC struct spec s = {0};
@@ -278,10 +343,18 @@ static void test_budget_of_topologies(void)
 }
 
 static const struct check_case cases[] = {
-    {"topology", test_topology},      {"budget of topologies", test_budget_of_topologies},
-    {"defaults", test_defaults},      {"no mesh", test_no_mesh},
-    {"every field", test_everything}, {"failure", test_failure_leaves_result},
-    {"forecast", test_forecast},      {"DNS targets", test_dns},
-    {"budget", test_budget},          {"forecast of STAMP", test_forecast_stamp},
+    {"topology", test_topology},
+    {"budget of topologies", test_budget_of_topologies},
+    {"defaults", test_defaults},
+    {"no mesh", test_no_mesh},
+    {"every field", test_everything},
+    {"failure", test_failure_leaves_result},
+    {"forecast", test_forecast},
+    {"HTTP", test_http},
+    {"HTTP: families", test_http_families},
+    {"HTTP: bundles", test_http_bundles},
+    {"DNS targets", test_dns},
+    {"budget", test_budget},
+    {"forecast of STAMP", test_forecast_stamp},
 };
 CHECK_MAIN(cases)

@@ -32,6 +32,10 @@ static const char whole[] =
     "expect: {rcode: [NoError]}, interval: 5s, timeout: 1s}\n"
     "- {name: mail, type: DNS, server: \"2001:db8::3\", port: 5353, query: a.example, recordType: MX, transport: TCP, "
     "expect: {rcode: [NoError, Refused], answer: [\"10 b.example\", \"20 c.example\"]}, interval: 5s, timeout: 1s}\n"
+    "- {name: page, type: HTTP, url: \"http://a.example/\", interval: 5s, timeout: 1s}\n"
+    "- {name: api, type: HTTP, url: \"https://b.example/?x\", method: HEAD, ipFamily: IPv6, followRedirects: true, "
+    "caBundle: \"-----BEGIN CERTIFICATE-----\\u000aMIIB\\u000a\", expect: {status: [200, 401]}, interval: 5s, timeout: 1s}\n"
+    "- {name: own, type: HTTP, url: \"https://c.example\", insecureSkipVerify: true, interval: 5s, timeout: 1s}\n"
     "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000, scrapeInterval: 30s}\n"
     "ports: {http: 9961, tcp: 9962, peer: 9963, stamp: 9964}\n";
 
@@ -47,12 +51,17 @@ static void test_both_ways(void)
     CHECK_INT(f.spec.mesh.probes[2].flows, 8);
     CHECK_INT(f.spec.mesh.probes[2].dscp, 46);
     CHECK_INT(f.spec.mesh.probes[1].timeout_ns, 1500 * NS_PER_MS);
-    CHECK_INT(f.spec.n_targets, 4);
+    CHECK_INT(f.spec.n_targets, 7);
     CHECK_INT(f.spec.targets[1].port, 443);
     CHECK_INT(f.spec.targets[2].type, SPEC_DNS);
     CHECK_INT(f.spec.targets[3].record_type, DNS_MX);
     CHECK_INT(f.spec.targets[3].expect.rcodes, 1u << DNS_NOERROR | 1u << DNS_REFUSED);
     CHECK_STR(f.spec.targets[3].expect.answers[1], "20 c.example");
+    const struct spec_target *t = &f.spec.targets[5];
+    CHECK(t->method == SPEC_METHOD_HEAD && t->follow && !t->insecure && f.spec.targets[6].insecure);
+    CHECK_STR(t->ca_bundle, "-----BEGIN CERTIFICATE-----\nMIIB\n");
+    CHECK_INT(t->expect.n_statuses, 2);
+    CHECK_INT(t->expect.statuses[1], 401);
     CHECK_INT(f.spec.metrics.n_buckets, 2);
     CHECK(f.paused && f.spec.paused && f.spec.mesh.present);
     spec_agent_file_render(&f, &b);

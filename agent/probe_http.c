@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+// A table of the probes under way, by the cookie that the helper gives back.
+#include "agent/probe_http.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "agent/sock.h"
+#include "lib/log.h"
+
+// A result that is so much later than the moment when nobody waits any more is not waited for either.
+#define FORGET_NS (1 * NS_PER_S)
+// A target that changes its mind is told of so often.
+#define TELL_AGAIN_NS (10 * NS_PER_S)
+
+struct under_way {
+    struct engine_token token;
+    uint64_t give_up_ns;
+    bool unsent; // the socket had no room
+};
+
+struct probe_http {
+    struct loop *loop;
+    struct engine *en;
+    struct helper *helper; // NULL until it is needed for the first time
+    bool condemned;        // it talked nonsense: not listened to any more
+    size_t n;
+    struct under_way list[LIMIT_HTTP_IN_FLIGHT];
+};
+
+static struct http_counts *counts_of(const struct engine *en, size_t i)
+{
+    const struct plan *plan = engine_plan(en);
+    return plan->probes[plan->pairs[i].probe].type == SPEC_HTTP ? engine_own(en, i).bytes : NULL;
+}
+
+const struct http_counts *probe_http_counts(const struct engine *en, size_t i)
+{
+    return counts_of(en, i);
+}
+
+struct helper_stats probe_http_helper(const struct probe_http *p)
+{
+    return p->helper ? helper_stats(p->helper) : (struct helper_stats){0};
+}
+
+// --- what became of it ---------------------------------------------------------------------------
+
+static bool is_expected(const struct plan_http *h, uint16_t status)
+{
+    for (unsigned i = 0; i < h->n_statuses; i++)
+        if (h->statuses[i] == status)
+            return true;
+    return h->n_statuses == 0 && status >= 200 && status <= 299;
+}
+
+// One line for each change of a target, so that the reason can be read somewhere.
+static void tell(struct http_counts *c, const struct plan_dest *target, const struct http_wire_result *r,
+                 uint64_t error, uint64_t now_ns)
+{
+    if (c->told == error || (c->told_ns && now_ns - c->told_ns < TELL_AGAIN_NS))
+        return;
+    if (error)
+        log_warn("HTTP target fails", LOG_STR("target", target->name),
+                 LOG_STR("class", http_counts_error((unsigned)(error - 1))), LOG_INT("status", r->status),
+                 LOG_STR("reason", r->text));
+    else
+        log_info("HTTP target answers as expected", LOG_STR("target", target->name),
+                 LOG_INT("status", r->status));
+    c->told = error;
+    c->told_ns = now_ns;
+}
+
+static void count_answer(struct http_counts *c, const struct http_wire_result *r)
+{
+    unsigned class = r->status / 100u - 1;
+    c->answers[MIN(class, HTTP_COUNTS_CLASSES - 1u)]++;
+    for (unsigned i = 0; i < HTTP_WIRE_PHASES; i++)
+        c->phase_ns[i] += r->phase_ns[i];
+}
+
+// Tells the engine; whether it took that for the end of the probe.
+static bool end_probe(struct engine *en, const struct engine_token *t, const struct http_wire_result *r,
+                      bool expected, uint64_t now_ns)
+{
+    struct engine_reply reply = {
+        .now_ns = now_ns, .rtt_ns = MAX(r->phase_ns[HTTP_WIRE_PHASE_TOTAL], UINT64_C(1)), .user_rtt = true};
+    switch (r->outcome) {
+    case HTTP_WIRE_TIMEOUT: return true; // it will see for itself
+    case HTTP_WIRE_LOCAL: engine_send_failed(en, t); return true;
+    case HTTP_WIRE_LOOKUP:
+    case HTTP_WIRE_CONNECT:
+    case HTTP_WIRE_CLOSED: return engine_unreachable(en, t);
+    case HTTP_WIRE_PROTOCOL: reply.corrupt = true; break;
+    case HTTP_WIRE_TLS:
+    case HTTP_WIRE_CERTIFICATE:
+    case HTTP_WIRE_REDIRECT: reply.unexpected = true; break;
+    case HTTP_WIRE_ANSWERED: reply.unexpected = !expected; break;
+    }
+    return engine_reply(en, t, &reply);
+}
+
+static void finish(struct probe_http *p, const struct engine_token *t, const struct http_wire_result *r,
+                   uint64_t now_ns)
+{
+    size_t i;
+    if (!engine_find(p->en, t, &i))
+        return; // its pair has left the plan
+    const struct plan *plan = engine_plan(p->en);
+    const struct plan_pair *pair = &plan->pairs[i];
+    const struct plan_http *h = plan->probes[pair->probe].http;
+    struct http_counts *c = counts_of(p->en, i);
+    bool answered = r->outcome == HTTP_WIRE_ANSWERED, expected = answered && is_expected(h, r->status);
+    if (!end_probe(p->en, t, r, expected, now_ns))
+        return;
+    if (answered)
+        count_answer(c, r);
+    if (!expected)
+        c->errors[r->outcome]++;
+    if (r->leaf_end_s) {
+        c->leaf_end_s = r->leaf_end_s;
+        c->chain_end_s = r->chain_end_s;
+    }
+    tell(c, &plan->dests[pair->dest], r, expected ? 0 : 1 + (uint64_t)r->outcome, now_ns);
+}
+
+static void finish_locally(struct probe_http *p, const struct engine_token *t, const char *why,
+                           uint64_t now_ns)
+{
+    struct http_wire_result r = {.outcome = HTTP_WIRE_LOCAL};
+    if (base_copy(r.text, sizeof(r.text), why) == 0)
+        finish(p, t, &r, now_ns);
+}
+
+static void drop(struct probe_http *p, size_t i)
+{
+    p->list[i] = p->list[--p->n];
+}
+
+// --- out -----------------------------------------------------------------------------------------
+
+// Whether it is with the helper now. False: there is no room, try again. A helper that is going takes what
+// is sent to it along: on_gone tells.
+static bool hand_over(struct probe_http *p, const struct under_way *u, uint64_t now_ns)
+{
+    size_t i;
+    uint8_t head[HTTP_WIRE_PROBE_HEAD];
+    if (!engine_find(p->en, &u->token, &i))
+        return true;
+    const struct plan *plan = engine_plan(p->en);
+    const struct plan_http *h = plan->probes[plan->pairs[i].probe].http;
+    const struct http_wire_probe probe = {
+        .id = u->token.cookie,
+        .timeout_ns = u->give_up_ns > now_ns ? u->give_up_ns - now_ns : 1,
+        .family = h->any_family                          ? HTTP_WIRE_ANY
+                  : plan->pairs[i].family == FAMILY_IPV6 ? HTTP_WIRE_IPV6
+                                                         : HTTP_WIRE_IPV4,
+        .head = h->head,
+        .follow = h->follow,
+        .insecure = h->insecure,
+        .url_len = strlen(h->url),
+        .ca_len = h->ca_len,
+    };
+    http_wire_probe_head(head, &probe);
+    struct iovec parts[] = {{head, sizeof(head)},
+                            {(void *)(uintptr_t)h->url, probe.url_len},
+                            {(void *)(uintptr_t)h->ca, probe.ca_len}};
+    const struct msghdr m = {.msg_iov = parts, .msg_iovlen = ARRAY_LEN(parts)};
+    return sendmsg(helper_fd(p->helper), &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
+           (errno != EAGAIN && errno != ENOBUFS);
+}
+
+static void send_one(struct probe_http *p, const struct engine_send *s, uint64_t now_ns)
+{
+    engine_sent(p->en, &s->token, now_ns);
+    if (!p->helper || helper_fd(p->helper) < 0) {
+        finish_locally(p, &s->token, "the helper is not running", now_ns);
+    } else if (p->n == LIMIT_HTTP_IN_FLIGHT) {
+        finish_locally(p, &s->token, "too many HTTP probes at once", now_ns);
+    } else {
+        struct under_way *u = &p->list[p->n++];
+        *u = (struct under_way){.token = s->token, .give_up_ns = s->give_up_ns};
+        u->unsent = !hand_over(p, u, now_ns);
+    }
+}
+
+void probe_http_send(struct probe_http *p, const struct engine_send *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (s[i].type == SPEC_HTTP)
+            send_one(p, &s[i], sock_now());
+}
+
+// --- in ------------------------------------------------------------------------------------------
+
+static void take(struct probe_http *p, const struct http_wire_result *r, uint64_t now_ns)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->list[i].token.cookie != r->id)
+            continue;
+        const struct engine_token t = p->list[i].token;
+        drop(p, i);
+        finish(p, &t, r, now_ns);
+        return;
+    }
+    engine_agent(p->en)->unmatched++;
+}
+
+// What the helper has said, at most as much as it can have to say. False: nonsense.
+static bool read_results(struct probe_http *p, uint64_t now_ns)
+{
+    uint8_t in[HTTP_WIRE_RESULT_MAX + 1]; // what is longer shows
+    for (unsigned i = 0; i < 2 * LIMIT_HTTP_IN_FLIGHT; i++) {
+        struct http_wire_result r;
+        ssize_t len = recv(helper_fd(p->helper), in, sizeof(in), MSG_DONTWAIT);
+        if (len <= 0)
+            return true; // nothing, or its end, which SIGCHLD tells
+        if (!http_wire_result_read(in, (size_t)len, &r))
+            return false;
+        take(p, &r, now_ns);
+    }
+    return true;
+}
+
+static void on_gone(void *arg)
+{
+    struct probe_http *p = arg;
+    uint64_t now = sock_now();
+    if (!p->condemned)
+        p->condemned = !read_results(p, now);
+    while (p->n > 0) {
+        const struct engine_token t = p->list[--p->n].token;
+        finish_locally(p, &t, "the helper ended", now);
+    }
+    p->condemned = false; // the next one is another
+}
+
+void probe_http_drain(struct probe_http *p, uint64_t now_ns)
+{
+    struct err e;
+    if (!p->helper || helper_fd(p->helper) < 0)
+        return;
+    if (!read_results(p, now_ns)) {
+        err_set(&e, EPROTO, "a message that is no result");
+        p->condemned = true;
+        helper_condemn(p->helper, &e);
+        return;
+    }
+    for (size_t i = 0; i < p->n;) {
+        struct under_way *u = &p->list[i];
+        if (u->unsent && u->give_up_ns > now_ns)
+            u->unsent = !hand_over(p, u, now_ns);
+        if (u->unsent && u->give_up_ns <= now_ns) {
+            finish_locally(p, &u->token, "the helper does not listen", now_ns);
+            drop(p, i);
+        } else if (u->give_up_ns + FORGET_NS <= now_ns) {
+            drop(p, i);
+        } else {
+            i++;
+        }
+    }
+}
+
+// --- life ----------------------------------------------------------------------------------------
+
+static bool needs_helper(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_pairs; i++)
+        if (!plan->pairs[i].gone && plan->probes[plan->pairs[i].probe].type == SPEC_HTTP)
+            return true;
+    return false;
+}
+
+int probe_http_reserve(struct probe_http *p, const struct plan *plan, struct err *e)
+{
+    if (!p->helper && needs_helper(plan))
+        p->helper = helper_new(p->loop, "kubecanary-http", on_gone, p, e);
+    return p->helper || !needs_helper(plan) ? 0 : -e->code;
+}
+
+void probe_http_apply(struct probe_http *p)
+{
+    if (p->helper)
+        helper_want(p->helper, needs_helper(engine_plan(p->en)));
+}
+
+struct probe_http *probe_http_new(struct loop *l, struct engine *en, struct err *e)
+{
+    struct probe_http *p = calloc(1, sizeof(*p));
+    if (!p) {
+        err_set(e, ENOMEM, "no memory for the HTTP probe");
+        return NULL;
+    }
+    p->loop = l;
+    p->en = en;
+    return p;
+}
+
+void probe_http_free(struct probe_http *p)
+{
+    if (!p)
+        return;
+    helper_free(p->helper);
+    free(p);
+}
