@@ -44,5 +44,8 @@ MUTANTS = [
     ("a node that nobody probes is a silent pair", "and ignoring (source_node, source_zone)\n          sum", "or ignoring (source_node, source_zone)\n          0 * sum",
      [s.node_kept_in_the_files_but_not_probed_is_silent]),
     ("who leaves is missed", 'state=~"Pending|NotReady"', 'state=~"Pending|NotReady|Leaving"', [s.node_that_is_leaving_for_an_hour_says_nothing]),
+    ("a certificate is told of when it has ended", "< 14 * 86400", "< 0", [t.certificate_that_ends_within_two_weeks]),
+    ("a chain is not looked at", "certificate_expiry_timestamp_seconds{", "certificate_expiry_timestamp_seconds{certificate=\"leaf\", ",
+     [t.certificate_of_an_authority_that_ends]),
     ("a dead target is every node's own", "> 0.5\n        )\n    for", "> 5\n        )\n    for", [s.target_lost_from_everywhere_is_the_targets_fault]),
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Targets that answer, and not with what is expected of them."""
+"""Targets that answer, and not with what is expected of them; their certificates."""
 from mesh import Fleet, minutes
 from scenarios import FIVE, THREE, Scenario, alert, scenario, target
 
@@ -36,3 +36,36 @@ def unexpected_below_the_limit_is_silent():
     f.bad = "unexpected"
     f.loss = lambda step, src, dst, probe, family: 0.04 if dst == "resolver" else 0.0
     return Scenario([f], silent=(5, 9, 14), settings=("mesh", "kubecanary", "5", "2m", "2m"))
+
+
+def certificates(leaf, chain, families=("IPv4",)):
+    """What agents say of the target page: when its certificate ends, and the first of its chain."""
+    def gauges(step, node_name):
+        place = {"target": "page", "probe": "http", "network": "Pod", "source_node": node_name, "source_zone": f"zone-{node_name}"}
+        return {("kubecanary_http_certificate_expiry_timestamp_seconds", tuple({**place, "family": f, "certificate": kind}.items())): end(step)
+                for f in families for kind, end in (("leaf", leaf), ("chain", chain))}
+    return gauges
+
+
+TWO_WEEKS = 14 * 86400
+YEAR = 365 * 86400
+
+
+@scenario
+def certificate_that_ends_within_two_weeks():
+    """It falls below the limit at minute 10 and is renewed at minute 20."""
+    f = Fleet(THREE, minutes(30), targets=("page",), probes={"http": 2})
+    f.gauges = certificates(lambda step: TWO_WEEKS + 600 if step < minutes(20) else YEAR, lambda step: YEAR)
+    ends = alert("KubecanaryCertificateExpiry", target="page", probe="http", family="IPv4", network="Pod")
+    return Scenario([f], expect={13: [ends], 19: [ends], 21: []}, silent=(9.75, 25), texts=[
+        (15, "KubecanaryCertificateExpiry", ends, {
+            "summary": "A certificate of a named target ends soon, or has ended.",
+            "description": "The certificate of target page (fleet kubecanary/mesh, network Pod), or another of its chain, has 13d 23h 55m 0s left.",
+            "runbook_url": "https://kubecanary.io/runbooks/KubecanaryCertificateExpiry"})])
+
+
+@scenario
+def certificate_of_an_authority_that_ends():
+    f = Fleet(THREE, minutes(10), targets=("page",), probes={"http": 2})
+    f.gauges = certificates(lambda step: YEAR, lambda step: 60)
+    return Scenario([f], expect={5: [alert("KubecanaryCertificateExpiry", target="page", probe="http", family="IPv4", network="Pod")]})
