@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The formats of packets alone: ICMP payload, STAMP's two, the agents' messages. What is read and written
-// again is what was there.
+// The formats of packets alone: ICMP payload, STAMP's two, the agents' messages, those to and from the helper
+// for HTTP. What is read and written again is what was there.
 #include "agent/wire.h"
+#include "agent/http_wire.h"
 #include "agent/peer_wire.h"
 #include "agent/stamp_wire.h"
 #include "test/fuzz/fuzz.h"
@@ -55,6 +56,33 @@ static void check_message(const uint8_t *data, size_t len)
     FUZZ_CHECK(len == PEER_WIRE_BYTES && memcmp(again, data, len) == 0);
 }
 
+static void check_probe(const uint8_t *data, size_t len)
+{
+    struct http_wire_probe p;
+    uint8_t again[HTTP_WIRE_PROBE_HEAD];
+    if (!http_wire_probe_read(data, len, &p))
+        return;
+    http_wire_probe_head(again, &p);
+    FUZZ_CHECK(memcmp(again, data, sizeof(again)) == 0);
+    FUZZ_CHECK((const uint8_t *)p.url == data + sizeof(again) && p.ca == p.url + p.url_len);
+    FUZZ_CHECK(sizeof(again) + p.url_len + p.ca_len == len && len <= HTTP_WIRE_PROBE_MAX);
+    FUZZ_CHECK(p.url_len > 0 && p.timeout_ns > 0 && p.timeout_ns <= LIMIT_HTTP_NS);
+}
+
+static void check_result(const uint8_t *data, size_t len)
+{
+    struct http_wire_result r, back;
+    uint8_t again[HTTP_WIRE_RESULT_MAX];
+    if (!http_wire_result_read(data, len, &r))
+        return;
+    FUZZ_CHECK(http_wire_result_write(again, &r) == len && memcmp(again, data, HTTP_WIRE_RESULT_HEAD) == 0);
+    FUZZ_CHECK(http_wire_result_read(again, len, &back) && strcmp(back.text, r.text) == 0);
+    FUZZ_CHECK(strlen(r.text) == len - HTTP_WIRE_RESULT_HEAD && fuzz_is_utf8(r.text, true));
+    for (unsigned i = 0; i < HTTP_WIRE_PHASES; i++)
+        FUZZ_CHECK(r.phase_ns[i] <= r.phase_ns[HTTP_WIRE_PHASE_TOTAL] && r.phase_ns[i] <= LIMIT_HTTP_NS);
+    FUZZ_CHECK(http_wire_outcome_name(r.outcome)[0]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     uint8_t *copy = malloc(len ? len : 1); // exactly as long
@@ -63,6 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_icmp(copy, len);
     check_stamp(copy, len);
     check_message(copy, len);
+    check_probe(copy, len);
+    check_result(copy, len);
     free(copy);
     return 0;
 }
