@@ -93,11 +93,18 @@ static uint64_t phase_of(const struct engine *en, const struct plan *p, size_t i
     return (h ^ h >> 29) % interval_ns;
 }
 
-static void schedule(const struct engine *en, const struct plan *p, size_t i, struct flight *f, bool carried,
-                     uint64_t now_ns)
+static uint64_t interval_of(const struct plan *p, size_t i)
 {
-    uint64_t interval = p->probes[p->pairs[i].probe].interval_ns;
-    if (!carried || f->next_ns > now_ns + interval)
+    return p->probes[p->pairs[i].probe].interval_ns;
+}
+
+// With another interval than before pairs are spread anew: over a longer one they would all come in the part
+// that was the shorter one.
+static void schedule(const struct engine *en, const struct plan *p, size_t i, struct flight *f,
+                     uint64_t old_interval, uint64_t now_ns)
+{
+    uint64_t interval = interval_of(p, i);
+    if (interval != old_interval || f->next_ns > now_ns + interval)
         f->next_ns = now_ns + phase_of(en, p, i, interval);
     else if (f->next_ns + interval <
              now_ns) // it paused, or was gone: on at its phase, with nothing to make up for
@@ -143,7 +150,7 @@ static void adopt(struct engine *en, struct change *c, const struct plan *p, boo
                 stats_reset_rtt(flight_stats(f));
         }
         f->index = (uint32_t)i;
-        schedule(en, p, i, f, old != NULL, now_ns);
+        schedule(en, p, i, f, old ? interval_of(en->plan, c->from[i] - 1) : 0, now_ns);
     }
     uint32_t id = 0;
     for (size_t i = 0; i < p->n_pairs; i++) { // what is new

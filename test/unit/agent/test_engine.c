@@ -530,7 +530,33 @@ static void test_hold(void)
     stop();
 }
 
+// Another interval spreads the probes over the whole of it, and does not leave them in a part.
+static void test_spread_after_reload(void)
+{
+    unsigned seconds[10] = {0};
+    start();
+    files_release(&f);
+    files_init(&f);
+    for (unsigned i = 0; i < 200; i++) {
+        char node[16], v4[32];
+        snprintf(node, sizeof(node), "m%u", i);
+        snprintf(v4, sizeof(v4), "198.19.0.%u", i + 1);
+        files_peer(&f, node, "z", v4, NULL, PEER_READY);
+    }
+    CHECK_INT(apply(), 0);
+    for (uint64_t end = now + 3 * S; now < end; now += 10 * MS)
+        engine_due(en, now, out, ARRAY_LEN(out));
+    f.file.spec.mesh.probes[0].interval_ns = 10 * S;
+    CHECK_INT(apply(), 0);
+    for (uint64_t begin = now; now < begin + 10 * S; now += 10 * MS)
+        seconds[(now - begin) / S] += (unsigned)engine_due(en, now, out, ARRAY_LEN(out));
+    for (size_t i = 0; i < ARRAY_LEN(seconds); i++)
+        CHECK(seconds[i] >= 5 && seconds[i] <= 50); // 20 if they were even
+    stop();
+}
+
 static const struct check_case cases[] = {
+    {"spread after a reload", test_spread_after_reload},
     {"each outcome", test_outcomes},
     {"lost only after the grace", test_lost_only_after_the_grace},
     {"no answer is taken for another's", test_no_alias},
