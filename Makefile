@@ -37,14 +37,14 @@ CC := clang-14
 CFLAGS := $(filter-out $(WARN),$(BASE)) -Wall -Wextra -Werror -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
           -fno-sanitize-recover=undefined
 LDFLAGS := -fsanitize=fuzzer,address,undefined
-AGENT_LIBS := -lyaml -lmicrohttpd
+AGENT_LIBS := -lyaml -lmicrohttpd -lcares
 OPERATOR_LIBS := -lcurl -ljansson -lyaml -lmicrohttpd
 HTTP_LIBS := -lcurl -lssl -lcrypto
 else
 CC := gcc
 CFLAGS := $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LDFLAGS := -fsanitize=address,undefined
-AGENT_LIBS := -lyaml -lmicrohttpd
+AGENT_LIBS := -lyaml -lmicrohttpd -lcares
 OPERATOR_LIBS := -lcurl -ljansson -lyaml -lmicrohttpd
 HTTP_LIBS := -lcurl -lssl -lcrypto
 endif

@@ -52,6 +52,13 @@
 // probes that is more than the 1,024 of a poor default; the agent raises it as far as it may.
 #define LIMIT_DNS_IN_FLIGHT 256
 #define LIMIT_DESCRIPTORS 2048
+// Names of targets. Addresses of one name: as many as fit an ordinary answer over UDP. TTL: shorter ones are
+// asked for again after 5 s all the same, longer ones after 10 min, so that a change is seen. Retry: after a
+// failure it is 5 s, doubled each time, up to this.
+#define LIMIT_HOST_ADDRESSES 16
+#define LIMIT_HOST_TTL_MIN_NS (5 * NS_PER_S)
+#define LIMIT_HOST_TTL_MAX_NS (600 * NS_PER_S)
+#define LIMIT_HOST_RETRY_NS (60 * NS_PER_S)
 #define LIMIT_BURST 2048
 // Packets read from one socket in one tick: more is a flood, and may not keep us from sending.
 #define LIMIT_DRAIN 16384

@@ -89,6 +89,19 @@ deps_microhttpd() {
     )
 }
 
+# deps_ares DEST CC CFLAGS: the library alone.
+deps_ares() {
+    local dest=$1 cc=$2 cflags=$3
+    deps_source c-ares
+    (
+        cd c-ares || exit 1
+        ./configure CC="$cc" CFLAGS="$cflags" --prefix=/ --disable-shared --enable-static --disable-tests \
+            --disable-dependency-tracking
+        make -C include install DESTDIR="$dest"
+        make -C src/lib -j"$deps_jobs" install DESTDIR="$dest"
+    )
+}
+
 deps_jansson() {
     local dest=$1 cc=$2 cflags=$3
     deps_source jansson
@@ -138,6 +151,7 @@ deps_musl() {
     flags="-Os $deps_common -idirafter $dest/kernel"
     deps_yaml "$dest" musl-gcc "$flags"
     deps_microhttpd "$dest" musl-gcc "$flags"
+    deps_ares "$dest" musl-gcc "$flags"
     deps_finish "$dest"
 }
 
