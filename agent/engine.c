@@ -230,6 +230,14 @@ static void end(struct flight *f, struct flight_slot *s, enum flight_state state
     stats_end(flight_stats(f), result);
 }
 
+void engine_unresolved(struct engine *en, const struct engine_token *t)
+{
+    struct flight *f;
+    struct flight_slot *s = find(en, t, &f);
+    if (s && s->state == FLIGHT_FLYING)
+        end(f, s, FLIGHT_ENDED, STATS_UNRESOLVED);
+}
+
 void engine_send_failed(struct engine *en, const struct engine_token *t)
 {
     struct flight *f;

@@ -72,7 +72,7 @@ const struct stats_agent *engine_agent_stats(const struct engine *en);
 // The bytes that a plan and the engine's part of it take from the heap, counters and probes in flight
 // included, the allocator's overhead aside. A pair of the mesh with b bounds takes 16 (plan) + 32 (engine) +
 // 32 + 24 * slots + stats_size(b) bytes, where slots is the power of two that holds (timeout + grace) /
-// interval + 2 probes: 472 with 24 bounds, 368 with 11, at 1 s and 1 s. A STAMP pair takes 32 + 28 * flows +
+// interval + 2 probes: 480 with 24 bounds, 376 with 11, at 1 s and 1 s. A STAMP pair takes 32 + 28 * flows +
 // 8
 // * slots more, rounded up to 8. A destination takes 56 and its names,
 // which stand in chunks of 2 KiB; a zone, by probe and family, 24 + 8 * (b + 2). Published in the docs, held
@@ -108,6 +108,8 @@ size_t engine_burst(const struct engine *en);
 void engine_rename(struct engine *en, struct engine_token *t, uint64_t cookie);
 // It was handed to the kernel at sent_ns (our clock, read just before).
 void engine_sent(struct engine *en, const struct engine_token *t, uint64_t sent_ns);
+// It could not be sent, for there is no address to send it to.
+void engine_unresolved(struct engine *en, const struct engine_token *t);
 // It could not be sent.
 void engine_send_failed(struct engine *en, const struct engine_token *t);
 // The kernel stamped its transmission.

@@ -54,7 +54,9 @@ static const struct plan_probe *probe_of(const struct export_scrape *x)
 // Whether probes of this kind can end so at all: what cannot be is no series.
 static bool is_possible(const struct plan_probe *r, enum stats_result result)
 {
-    return result != STATS_UNEXPECTED || r->type == SPEC_DNS || r->type == SPEC_HTTP;
+    return result == STATS_UNEXPECTED   ? r->type == SPEC_DNS || r->type == SPEC_HTTP
+           : result == STATS_UNRESOLVED ? r->named
+                                        : true;
 }
 
 static void write_results(struct export_scrape *x, const char *name, const struct stats *s)
@@ -198,7 +200,8 @@ static const struct {
      write_sent, ALWAYS},
     {METRIC_COUNTER, "kubecanary_probe_results", NULL,
      "Probes ended: received (within the timeout), late (after it), lost, corrupt (wrong bytes), unreachable (refused "
-     "by network or destination), send_error (never left this host), unexpected (answered with something else).",
+     "by network or destination), send_error (never left this host), "
+     "unexpected (answered with something else), unresolved (the target's name has no address).",
      write_results, ALWAYS},
     {METRIC_GAUGE, "kubecanary_probes_in_flight", NULL,
      "Probes that have neither been answered nor given up.", write_in_flight, ALWAYS},
@@ -283,6 +286,8 @@ static void label_pair(struct export_scrape *x, size_t i)
     begin_labels(x, p->probes[pair->probe].name);
     if (dest->target) {
         metric_label(&x->labels, "target", dest->name);
+        if (dest->address[0])
+            metric_label(&x->labels, "address", dest->address);
     } else {
         metric_label(&x->labels, "destination_node", dest->name);
         metric_label(&x->labels, "destination_zone", dest->zone);

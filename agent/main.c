@@ -242,6 +242,9 @@ static int check(const struct cli *c)
     printf("%llu series%s\n", (unsigned long long)export_series(plan, !export_limited(plan)),
            export_limited(plan) ? " (seriesLimit: histograms by zone, no flows)" : "");
     printf("%zu bytes for the plan and its counters\n", engine_memory(plan) + presence_memory(plan));
+    if (plan->n_hosts)
+        printf("note: %zu targets have names, which are not resolved here: their pairs are not among these\n",
+               plan->n_hosts);
     if (!peers_find(&files.peers, c->node) && files.agent.spec.mesh.present)
         printf("note: no peer is named %s\n", c->node);
     plan_free(plan);

@@ -7,55 +7,11 @@
 
 #include "agent/dns_counts.h"
 #include "agent/http_counts.h"
+#include "agent/plan_text.h"
 #include "agent/plan_zone.h"
 #include "agent/stamp_path.h"
 #include "lib/spec_http.h"
 #include "lib/topo.h"
-
-#define TEXT_CHUNK 2048
-#define ZONES_SHARED 16 // distinct zones whose text is shared; more than these are merely stored again
-
-struct plan_text { // names: a list of chunks, so that no pointer ever moves
-    struct plan_text *next;
-    size_t used, size;
-    char data[];
-};
-
-static const char *text_add(struct plan *p, const char *text)
-{
-    size_t len = strlen(text) + 1;
-    if (!p->text || p->text->used + len > p->text->size) {
-        size_t size = MAX(len, (size_t)TEXT_CHUNK);
-        struct plan_text *t = malloc(sizeof(*t) + size);
-        if (!t)
-            return NULL;
-        t->size = size;
-        t->next = p->text;
-        t->used = 0;
-        p->text = t;
-    }
-    char *at = p->text->data + p->text->used;
-    memcpy(at, text, len);
-    p->text->used += len;
-    return at;
-}
-
-// As text_add, but a text that one of the first destinations' zones has already is shared.
-static const char *zone_add(struct plan *p, const char *zone)
-{
-    const char *last = NULL;
-    unsigned distinct = 0;
-    for (size_t i = p->n_dests; i > 0 && distinct < ZONES_SHARED && p->n_dests - i < 4 * ZONES_SHARED; i--) {
-        const char *z = p->dests[i - 1].zone;
-        if (z == last)
-            continue;
-        if (strcmp(z, zone) == 0)
-            return z;
-        last = z;
-        distinct++;
-    }
-    return text_add(p, zone);
-}
 
 struct plan *plan_hold(struct plan *p)
 {
@@ -67,17 +23,14 @@ void plan_free(struct plan *p)
 {
     if (!p || --p->refs > 0)
         return;
-    for (struct plan_text *t = p->text; t;) {
-        struct plan_text *next = t->next;
-        free(t);
-        t = next;
-    }
+    plan_text_free(p);
     free(p->pairs);
     free(p->dests);
     free(p->probes);
     free(p->zones);
     free(p->answers);
     free(p->https);
+    free(p->hosts);
     free(p);
 }
 
@@ -93,6 +46,8 @@ static int compare_rows(const struct plan *a, const struct plan_pair *x, const s
     if (d->target != f->target)
         return d->target ? 1 : -1;
     int c = d == f ? 0 : strcmp(d->name, f->name);
+    if (c == 0 && d != f)
+        c = strcmp(d->address, f->address);
     if (c == 0)
         c = strcmp(a->probes[x->probe].name, b->probes[y->probe].name);
     return c ? c : (int)x->family - (int)y->family;
@@ -107,10 +62,9 @@ size_t plan_bytes(const struct plan *p)
 {
     size_t bytes = sizeof(*p) + (p->n_pairs + 1) * sizeof(*p->pairs) + (p->n_dests + 1) * sizeof(*p->dests) +
                    (p->n_probes + 1) * sizeof(*p->probes) + (p->n_zones + 1) * sizeof(*p->zones) +
-                   (p->n_answers + 1) * sizeof(*p->answers) + (p->n_https + 1) * sizeof(*p->https);
-    for (const struct plan_text *t = p->text; t; t = t->next)
-        bytes += sizeof(*t) + t->size;
-    return bytes;
+                   (p->n_answers + 1) * sizeof(*p->answers) + (p->n_https + 1) * sizeof(*p->https) +
+                   (p->n_hosts + 1) * sizeof(*p->hosts);
+    return bytes + plan_text_bytes(p);
 }
 
 static int by_row(const void *a, const void *b, void *arg)
@@ -126,7 +80,8 @@ static int no_memory(struct err *e)
 }
 
 // An empty plan with room for so much. Names may be NULL for "".
-static struct plan *plan_alloc(size_t pairs, size_t dests, size_t probes, size_t answers, size_t https)
+static struct plan *plan_alloc(size_t pairs, size_t dests, size_t probes, size_t answers, size_t https,
+                               size_t hosts)
 {
     struct plan *p = calloc(1, sizeof(*p));
     if (!p)
@@ -138,7 +93,8 @@ static struct plan *plan_alloc(size_t pairs, size_t dests, size_t probes, size_t
     p->probes = calloc(probes + 1, sizeof(*p->probes));
     p->answers = calloc(answers + 1, sizeof(*p->answers));
     p->https = calloc(https + 1, sizeof(*p->https));
-    if (!p->pairs || !p->dests || !p->probes || !p->answers || !p->https) {
+    p->hosts = calloc(hosts + 1, sizeof(*p->hosts));
+    if (!p->pairs || !p->dests || !p->probes || !p->answers || !p->https || !p->hosts) {
         plan_free(p);
         return NULL;
     }
@@ -147,9 +103,9 @@ static struct plan *plan_alloc(size_t pairs, size_t dests, size_t probes, size_t
 
 static int set_names(struct plan *p, const char *fleet, const char *node, const char *zone)
 {
-    p->fleet = text_add(p, fleet);
-    p->node = text_add(p, node);
-    p->zone = text_add(p, zone);
+    p->fleet = plan_text_add(p, fleet);
+    p->node = plan_text_add(p, node);
+    p->zone = plan_text_add(p, zone);
     return p->fleet && p->node && p->zone ? 0 : -ENOMEM;
 }
 
@@ -157,13 +113,13 @@ static int set_names(struct plan *p, const char *fleet, const char *node, const 
 static const char *ca_add(struct plan *p, const char *ca)
 {
     const struct plan_http *last = p->n_https ? &p->https[p->n_https - 1] : NULL;
-    return last && strcmp(last->ca, ca) == 0 ? last->ca : text_add(p, ca);
+    return last && strcmp(last->ca, ca) == 0 ? last->ca : plan_text_add(p, ca);
 }
 
 static const struct plan_http *http_add(struct plan *p, const struct plan_http *as)
 {
     struct plan_http h = *as;
-    h.url = text_add(p, as->url);
+    h.url = plan_text_add(p, as->url);
     h.ca = ca_add(p, as->ca);
     if (!h.url || !h.ca)
         return NULL;
@@ -191,14 +147,14 @@ static int add_probe(struct plan *p, const char *name, const struct plan_probe *
     r->grace_ns = MIN(r->timeout_ns, LIMIT_GRACE_NS);
     r->own_fixed = (uint16_t)own_fixed(r);
     r->own_slot = r->type == SPEC_STAMP ? STAMP_PATH_SLOT : 0;
-    r->name = text_add(p, name);
-    r->query = as->query ? text_add(p, as->query) : NULL;
+    r->name = plan_text_add(p, name);
+    r->query = as->query ? plan_text_add(p, as->query) : NULL;
     r->answers = p->answers + p->n_answers;
     r->http = as->http ? http_add(p, as->http) : NULL;
     if (!r->name || (as->query && !r->query) || (as->http && !r->http))
         return -ENOMEM;
     for (unsigned i = 0; i < as->n_answers; i++) {
-        p->answers[p->n_answers] = text_add(p, as->answers[i]);
+        p->answers[p->n_answers] = plan_text_add(p, as->answers[i]);
         if (!p->answers[p->n_answers++])
             return -ENOMEM;
     }
@@ -208,7 +164,8 @@ static int add_probe(struct plan *p, const char *name, const struct plan_probe *
 
 static struct plan_dest *add_dest(struct plan *p, const char *name, const char *zone, bool target)
 {
-    struct plan_dest d = {.name = text_add(p, name), .zone = zone_add(p, zone), .target = target};
+    struct plan_dest d = {
+        .name = plan_text_add(p, name), .zone = plan_text_zone(p, zone), .address = "", .target = target};
     if (!d.name || !d.zone)
         return NULL;
     p->dests[p->n_dests] = d;
@@ -334,6 +291,15 @@ static int add_http_target(struct plan *p, const struct spec_target *t)
     return 0;
 }
 
+static int add_host(struct plan *p, const char *target, const char *host, size_t probe, bool all)
+{
+    struct plan_host h = {plan_text_add(p, target), plan_text_add(p, host), (uint16_t)probe, all};
+    if (!h.target || !h.host)
+        return -ENOMEM;
+    p->hosts[p->n_hosts++] = h;
+    return 0;
+}
+
 static int add_targets(struct plan *p, const struct spec *s)
 {
     for (size_t i = 0; i < s->n_targets; i++) {
@@ -343,7 +309,6 @@ static int add_targets(struct plan *p, const struct spec *s)
                 return -ENOMEM;
             continue;
         }
-        struct plan_dest *d = add_dest(p, t->name, "", true);
         struct plan_probe as = {.type = t->type,
                                 .port = t->port,
                                 .target = true,
@@ -358,7 +323,16 @@ static int add_targets(struct plan *p, const struct spec *s)
             as.n_answers = (uint8_t)t->expect.n_answers;
             as.answers = (const char *const *)t->expect.answers;
         }
-        if (!d || add_probe(p, spec_probe_type_label(t->type), &as) != 0)
+        as.named = t->host[0] != '\0';
+        if (add_probe(p, spec_probe_type_label(t->type), &as) != 0)
+            return -ENOMEM;
+        if (as.named) {
+            if (add_host(p, t->name, t->host, p->n_probes - 1, t->addresses == SPEC_ADDRESSES_ALL) != 0)
+                return -ENOMEM;
+            continue;
+        }
+        struct plan_dest *d = add_dest(p, t->name, "", true);
+        if (!d)
             return -ENOMEM;
         d->addr[to->family] = *to;
         add_pair(p, p->n_dests - 1, p->n_probes - 1, (enum family)to->family);
@@ -389,6 +363,9 @@ static int carry_pair(struct plan *p, struct carry *c, const struct plan *old, s
         struct plan_dest *d = add_dest(p, od->name, od->zone, od->target);
         if (!d)
             return -ENOMEM;
+        d->address = od->address[0] ? plan_text_add(p, od->address) : "";
+        if (!d->address)
+            return -ENOMEM;
         memcpy(d->addr, od->addr, sizeof(d->addr));
         c->dests[o->dest] = (uint32_t)p->n_dests;
     }
@@ -407,22 +384,26 @@ static int carry_pair(struct plan *p, struct carry *c, const struct plan *old, s
     return 0;
 }
 
+// What of the old plan's live pairs stays live, where the new one lacks them: none, as new files were read;
+// all; all but those of names. The others are gone from now on.
+enum stay { STAY_NONE, STAY_ALL, STAY_UNNAMED };
+
 // Until when the old plan's pair i, which p lacks, is to be kept: 0 as a live one, UINT64_MAX not at all.
-// all: nothing new was read, so that its live pairs stay live; otherwise they are gone from now on.
-static uint64_t keep_until(const struct plan *p, const struct plan *old, size_t i, bool all, uint64_t now_ns)
+static uint64_t keep_until(const struct plan *p, const struct plan *old, size_t i, enum stay stay,
+                           uint64_t now_ns)
 {
     const struct plan_pair *o = &old->pairs[i];
     const struct plan_probe *r = &old->probes[o->probe];
     if (o->gone && o->gone_until_ns <= now_ns)
         return UINT64_MAX;
-    if (all)
+    if (stay == STAY_ALL || (stay == STAY_UNNAMED && !r->named))
         return o->gone_until_ns;
     if (p->n_pairs >= LIMIT_PAIRS || p->n_probes >= UINT16_MAX)
         return UINT64_MAX; // no room: what is gone goes at once
     return o->gone ? o->gone_until_ns : now_ns + r->timeout_ns + r->grace_ns + p->gone_ns;
 }
 
-static int carry_over(struct plan *p, const struct plan *old, bool all, uint64_t now_ns)
+static int carry_over(struct plan *p, const struct plan *old, enum stay stay, uint64_t now_ns)
 {
     CLEANUP(carry_release)
     struct carry c = {calloc(old->n_dests + 1, sizeof(uint32_t)),
@@ -435,7 +416,7 @@ static int carry_over(struct plan *p, const struct plan *old, bool all, uint64_t
             j++;
         if (j < n_sorted && plan_compare(p, j, old, i) == 0)
             continue;
-        uint64_t until = keep_until(p, old, i, all, now_ns);
+        uint64_t until = keep_until(p, old, i, stay, now_ns);
         if (until != UINT64_MAX && carry_pair(p, &c, old, i, until) != 0)
             return -ENOMEM;
     }
@@ -493,7 +474,7 @@ int plan_build(const struct spec_agent_file *file, const struct peers *peers, co
     struct plan *p =
         plan_alloc(n_pairs + (old ? old->n_pairs : 0), mesh.n_probed + n_targets + (old ? old->n_dests : 0),
                    n_probes + n_targets + (old ? old->n_probes : 0), n_answers + (old ? old->n_answers : 0),
-                   n_https + (old ? old->n_https : 0));
+                   n_https + (old ? old->n_https : 0), n_targets);
     if (!p)
         return no_memory(e);
     p->network = network;
@@ -502,18 +483,17 @@ int plan_build(const struct spec_agent_file *file, const struct peers *peers, co
     if (p->n_live > LIMIT_PAIRS)
         return err_set(e, E2BIG, "%zu pairs to probe, at most %d are possible", p->n_live, LIMIT_PAIRS);
     qsort_r(p->pairs, p->n_pairs, sizeof(*p->pairs), by_row, p);
-    if ((old && carry_over(p, old, false, now_ns) != 0) || finish(p) != 0)
+    if ((old && carry_over(p, old, STAY_NONE, now_ns) != 0) || finish(p) != 0)
         return no_memory(e);
     *ret = TAKE_PTR(p);
     return 0;
 }
 
-int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struct err *e)
+// Everything but pairs and what they lead to.
+static int copy_head(struct plan *p, const struct plan *old)
 {
-    CLEANUP(plan_cleanup)
-    struct plan *p = plan_alloc(old->n_pairs, old->n_dests, old->n_probes, old->n_answers, old->n_https);
-    if (!p || set_names(p, old->fleet, old->node, old->zone) != 0)
-        return no_memory(e);
+    if (set_names(p, old->fleet, old->node, old->zone) != 0)
+        return -ENOMEM;
     p->generation = old->generation;
     p->paused = old->paused;
     p->network = old->network;
@@ -524,7 +504,92 @@ int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struc
     memcpy(p->bounds_ns, old->bounds_ns, sizeof(p->bounds_ns));
     memcpy(p->peers, old->peers, sizeof(p->peers));
     p->coverage = old->coverage;
-    if (carry_over(p, old, true, now_ns) != 0 || finish(p) != 0)
+    for (size_t i = 0; i < old->n_hosts; i++) {
+        const struct plan_host *h = &old->hosts[i];
+        const struct plan_probe *r = &old->probes[h->probe];
+        if (add_probe(p, r->name, r) != 0 || add_host(p, h->target, h->host, p->n_probes - 1, h->all) != 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static struct plan *plan_like(const struct plan *old, size_t pairs)
+{
+    CLEANUP(plan_cleanup)
+    struct plan *p = plan_alloc(old->n_pairs + pairs, old->n_dests + pairs, old->n_probes + old->n_hosts,
+                                old->n_answers, old->n_https, old->n_hosts);
+    return p && copy_head(p, old) == 0 ? TAKE_PTR(p) : NULL;
+}
+
+// The family in which a name was probed last; IPv4 if it never was.
+static enum family family_of(const struct plan *old, const char *target)
+{
+    enum family f = FAMILY_IPV4;
+    for (size_t i = 0; i < old->n_pairs; i++) {
+        const struct plan_dest *d = &old->dests[old->pairs[i].dest];
+        if (d->target && old->probes[old->pairs[i].probe].named && strcmp(d->name, target) == 0) {
+            f = (enum family)old->pairs[i].family;
+            if (!old->pairs[i].gone)
+                break;
+        }
+    }
+    return f;
+}
+
+// a NULL: the name has no address.
+static int add_named(struct plan *p, const struct plan_host *h, const struct addr *a, enum family f)
+{
+    char text[ADDR_TEXT_MAX];
+    struct plan_dest *d = add_dest(p, h->target, "", true);
+    if (!d)
+        return -ENOMEM;
+    if (a)
+        d->addr[f] = *a;
+    if (a && h->all)
+        d->address = plan_text_add(p, addr_text(a, text));
+    if (!d->address)
+        return -ENOMEM;
+    add_pair(p, p->n_dests - 1, h->probe, f);
+    return 0;
+}
+
+static int add_hosts(struct plan *p, const struct plan *old, plan_lookup_fn *lookup, void *arg)
+{
+    for (size_t i = 0; i < p->n_hosts; i++) {
+        const struct plan_host *h = &p->hosts[i];
+        const struct addr *list;
+        size_t n;
+        if (!lookup(h->host, &list, &n, arg))
+            continue;
+        if (n == 0 && add_named(p, h, NULL, family_of(old, h->target)) != 0)
+            return -ENOMEM;
+        n = MIN(n, h->all ? (size_t)LIMIT_HOST_ADDRESSES : 1);
+        for (size_t k = 0; k < n; k++)
+            if (add_named(p, h, &list[k], (enum family)list[k].family) != 0)
+                return -ENOMEM;
+    }
+    return 0;
+}
+
+int plan_resolve(const struct plan *old, plan_lookup_fn *lookup, void *arg, uint64_t now_ns,
+                 struct plan **ret, struct err *e)
+{
+    CLEANUP(plan_cleanup) struct plan *p = plan_like(old, old->n_hosts * LIMIT_HOST_ADDRESSES);
+    if (!p || add_hosts(p, old, lookup, arg) != 0)
+        return no_memory(e);
+    qsort_r(p->pairs, p->n_pairs, sizeof(*p->pairs), by_row, p);
+    if (carry_over(p, old, STAY_UNNAMED, now_ns) != 0 || finish(p) != 0)
+        return no_memory(e);
+    if (p->n_live > LIMIT_PAIRS)
+        return err_set(e, E2BIG, "%zu pairs to probe, at most %d are possible", p->n_live, LIMIT_PAIRS);
+    *ret = TAKE_PTR(p);
+    return 0;
+}
+
+int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struct err *e)
+{
+    CLEANUP(plan_cleanup) struct plan *p = plan_like(old, 0);
+    if (!p || carry_over(p, old, STAY_ALL, now_ns) != 0 || finish(p) != 0)
         return no_memory(e);
     *ret = TAKE_PTR(p);
     return 0;

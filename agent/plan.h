@@ -34,6 +34,7 @@ struct plan_probe {
     bool tcp;                     // DNS: by TCP from the start
     uint8_t rcodes;               // DNS: bits 1 << enum dns_rcode of the answers that are expected
     uint8_t n_answers;            // DNS
+    bool named;                   // the target is a name's address: probes may be unresolved
     enum dns_type record;         // DNS
     const char *query;            // DNS: the name asked for
     const char *const *answers;   // DNS: records that an answer must have (dns_text_record)
@@ -48,9 +49,10 @@ struct plan_probe {
 
 // A peer's node or a named target.
 struct plan_dest {
-    const char *name; // labels `destination_node`, or `target`
-    const char *zone; // label `destination_zone`, "" if unknown; "" for targets
-    struct addr addr[FAMILIES];
+    const char *name;           // labels `destination_node`, or `target`
+    const char *zone;           // label `destination_zone`, "" if unknown; "" for targets
+    const char *address;        // label `address`, of a name of which all addresses are probed; "": none
+    struct addr addr[FAMILIES]; // not set: the name has none, and probes end as unresolved
     bool target;
 };
 
@@ -72,6 +74,18 @@ struct plan_zone {
 };
 
 struct plan_text;
+
+// A target that has a name instead of an address.
+struct plan_host {
+    const char *target; // its name as a target
+    const char *host;
+    uint16_t probe; // index in probes
+    bool all;       // all addresses, not the first alone
+};
+
+// What is known of a name: its addresses. False: not yet, no pair is to be there; true and *ret_n = 0: it has
+// none.
+typedef bool plan_lookup_fn(const char *host, const struct addr **ret, size_t *ret_n, void *arg);
 
 struct plan {
     unsigned refs;
@@ -95,6 +109,8 @@ struct plan {
     struct plan_probe *probes;
     size_t n_zones; // sorted
     struct plan_zone *zones;
+    size_t n_hosts;
+    struct plan_host *hosts;
     size_t n_answers; // of all probes
     const char **answers;
     size_t n_https; // likewise
@@ -118,6 +134,12 @@ MUST_USE int plan_build(const struct spec_agent_file *file, const struct peers *
                         struct err *e);
 // The same plan without those pairs whose time has passed.
 MUST_USE int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struct err *e);
+
+// The same plan with the pairs of its hosts, as they are known now; plan_build makes none. Those that old has
+// and that are no more stay as gone. A name without an address has one pair, in the family of before (IPv4 if
+// it never had an address), that goes nowhere. Errors: ENOMEM, E2BIG.
+MUST_USE int plan_resolve(const struct plan *old, plan_lookup_fn *lookup, void *arg, uint64_t now_ns,
+                          struct plan **ret, struct err *e);
 
 // A plan is freed with its last holder. A reader that outlives a reload (a scrape that streams) holds it:
 // names and pairs stay valid, while the counters belong to the engine's plan of the moment (copy them first).

@@ -12,6 +12,7 @@
 #include "agent/probe_icmp.h"
 #include "agent/probe_stamp.h"
 #include "agent/probe_tcp.h"
+#include "agent/resolve.h"
 
 #define PRUNE_AGAIN_NS (10 * NS_PER_S) // after a failure, which can only be memory
 
@@ -27,6 +28,9 @@ struct prober {
     struct probe_stamp *stamp;
     struct probe_dns *dns;
     struct probe_http *http;
+    struct resolve *resolve;
+    bool names_changed; // the plan is to be resolved again
+    uint64_t names_ns;  // not before
     struct sock_clock clock;
     struct engine_send *due; // burst entries
     size_t burst;
@@ -69,6 +73,83 @@ static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, st
     return r;
 }
 
+// --- names ---------------------------------------------------------------------------------------
+
+static void on_names(void *arg)
+{
+    struct prober *p = arg;
+    p->names_changed = true; // the tick sees to it
+}
+
+static bool lookup(const char *host, const struct addr **ret, size_t *ret_n, void *arg)
+{
+    const struct prober *p = arg;
+    return resolve_get(p->resolve, host, ret, ret_n) != RESOLVE_PENDING;
+}
+
+// The names of one plan or two are looked up from now on, and no others. With names that are wanted already
+// it cannot fail.
+static int want(struct prober *p, const struct plan *a, const struct plan *b, struct err *e)
+{
+    size_t n = 0, room = (a ? a->n_hosts : 0) + (b ? b->n_hosts : 0);
+    CLEANUP_FREE const char **names = calloc(room + 1, sizeof(*names));
+    if (!names)
+        return err_set(e, ENOMEM, "no memory for names");
+    for (size_t i = 0; a && i < a->n_hosts; i++)
+        names[n++] = a->hosts[i].host;
+    for (size_t i = 0; b && i < b->n_hosts; i++)
+        names[n++] = b->hosts[i].host;
+    return resolve_want(p->resolve, names, n, e);
+}
+
+// Room for the longest burst that any plan may ask for is reserved once it is needed; it only grows.
+static int reserve(struct prober *p, const struct plan *plan, struct err *e)
+{
+    size_t most = MIN(plan->n_pairs + 16, (size_t)LIMIT_BURST);
+    struct engine_send *due = most > p->burst ? reallocarray(p->due, most, sizeof(*due)) : p->due;
+    if (!due)
+        return err_set(e, ENOMEM, "no memory for the prober");
+    p->due = due;
+    p->burst = MAX(p->burst, most);
+    return 0;
+}
+
+// Some name has other addresses now.
+static void readdress(struct prober *p, uint64_t now_ns)
+{
+    struct plan *old = engine_plan(p->engine), *plan;
+    struct err e;
+    if (!p->names_changed || !old || old->n_hosts == 0 || now_ns < p->names_ns)
+        return;
+    p->names_ns = now_ns + PRUNE_AGAIN_NS; // after a failure
+    if (plan_resolve(old, lookup, p, now_ns, &plan, &e) != 0)
+        return;
+    if (reserve(p, plan, &e) != 0 || put_in_force(p, plan, now_ns, &e) != 0) {
+        plan_free(plan);
+        return;
+    }
+    p->names_changed = false;
+    p->names_ns = 0;
+    probe_icmp_set_burst(p->icmp, engine_burst(p->engine));
+}
+
+// Ends the probes that have nowhere to go; returns how many of due[n] are left.
+static size_t drop_unresolved(struct prober *p, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct plan *plan = engine_plan(p->engine);
+        bool named = plan->probes[plan->pairs[p->due[i].pair].probe].named;
+        if (p->due[i].to.set || !named)
+            p->due[kept++] = p->due[i];
+        else
+            engine_unresolved(p->engine, &p->due[i].token);
+    }
+    return kept;
+}
+
+// --- the tick ------------------------------------------------------------------------------------
+
 static void prune(struct prober *p, uint64_t now_ns)
 {
     struct plan *old = engine_plan(p->engine), *plan;
@@ -97,12 +178,14 @@ static void on_tick(struct loop_timer *t, void *arg)
     if (presence_settle(p->presence, now))
         engine_hold(p->engine, presence_held(p->presence), now);
     size_t n = engine_due(p->engine, now, p->due, MIN(p->burst, engine_burst(p->engine)));
+    n = drop_unresolved(p, n);
     probe_icmp_send(p->icmp, p->due, n);
     probe_stamp_send(p->stamp, p->due, n);
     probe_tcp_send(p->tcp, p->due, n);
     probe_dns_send(p->dns, p->due, n);
     probe_http_send(p->http, p->due, n);
     prune(p, now);
+    readdress(p, now);
 
     // On a fixed grid; what was missed is missed.
     uint64_t tick = engine_tick_ns(p->engine), next = t->at_ns + tick;
@@ -132,7 +215,10 @@ struct prober *prober_new(struct loop *l, const char *node, enum spec_network ne
     p->tcp = p->stamp ? probe_tcp_new(p->engine, e) : NULL;
     p->dns = p->tcp ? probe_dns_new(l, p->engine, o ? o : &plain, e) : NULL;
     p->http = p->dns ? probe_http_new(l, p->engine, e) : NULL;
-    if (!p->http || loop_timer_set(l, &p->timer, loop_now(l), on_tick, p, e) != 0) {
+    struct resolve_opts names = {0};
+    fill_random(&names.random, 1, NULL);
+    p->resolve = p->http ? resolve_new(l, &names, on_names, p, e) : NULL;
+    if (!p->resolve || loop_timer_set(l, &p->timer, loop_now(l), on_tick, p, e) != 0) {
         prober_free(p);
         return NULL;
     }
@@ -144,6 +230,7 @@ void prober_free(struct prober *p)
     if (!p)
         return;
     loop_timer_cancel(p->loop, &p->timer);
+    resolve_free(p->resolve);
     probe_http_free(p->http);
     probe_dns_free(p->dns);
     probe_tcp_free(p->tcp);
@@ -155,28 +242,40 @@ void prober_free(struct prober *p)
     free(p);
 }
 
+// plan, which is taken, with its names resolved as far as they are known.
+static int resolved(struct prober *p, struct plan *plan, uint64_t now_ns, struct plan **ret, struct err *e)
+{
+    *ret = plan;
+    if (plan->n_hosts == 0)
+        return 0;
+    int r = plan_resolve(plan, lookup, p, now_ns, ret, e);
+    plan_free(plan);
+    return r;
+}
+
 int prober_apply(struct prober *p, const struct spec_agent_file *file, const struct peers *peers,
                  struct err *e)
 {
-    struct plan *plan;
+    struct plan *plan, *old = engine_plan(p->engine);
+    struct err ignored;
     uint64_t now = loop_refresh(p->loop);
-    int r = plan_build(file, peers, p->node, p->network, engine_plan(p->engine), now, &plan, e);
+    int r = plan_build(file, peers, p->node, p->network, old, now, &plan, e);
     if (r != 0)
         return r;
-    // Room for the longest burst that any plan may ask for is reserved once it is needed; it only grows.
-    size_t most = MIN(plan->n_pairs + 16, (size_t)LIMIT_BURST);
-    struct engine_send *due = most > p->burst ? reallocarray(p->due, most, sizeof(*due)) : p->due;
-    if (!due) {
-        plan_free(plan);
-        return err_set(e, ENOMEM, "no memory for the prober");
-    }
-    p->due = due;
-    p->burst = MAX(p->burst, most);
-    r = put_in_force(p, plan, now, e);
-    if (r != 0) {
+    if ((r = want(p, old, plan, e)) != 0) {
         plan_free(plan);
         return r;
     }
+    if ((r = resolved(p, plan, now, &plan, e)) == 0) {
+        r = reserve(p, plan, e);
+        if (r == 0)
+            r = put_in_force(p, plan, now, e);
+        if (r != 0)
+            plan_free(plan);
+    }
+    (void)!want(p, engine_plan(p->engine), NULL, &ignored); // without memory the others are looked up in vain
+    if (r != 0)
+        return r;
     p->prune_ns = 0;
     probe_icmp_set_burst(p->icmp, engine_burst(p->engine));
     uint64_t first = now + engine_tick_ns(p->engine);

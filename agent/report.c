@@ -60,8 +60,8 @@ static void close_with(struct buf *out, const char *bracket)
 
 static void write_totals(const struct totals *t, struct buf *out)
 {
-    static const char *const names[STATS_RESULTS] = {"received",    "late",      "lost",      "corrupt",
-                                                     "unreachable", "sendError", "unexpected"};
+    static const char *const names[STATS_RESULTS] = {"received",    "late",      "lost",       "corrupt",
+                                                     "unreachable", "sendError", "unexpected", "unresolved"};
     buf_str(out, "\"totals\":{");
     number(out, "sent", t->sent);
     for (size_t i = 0; i < STATS_RESULTS; i++)
@@ -71,7 +71,7 @@ static void write_totals(const struct totals *t, struct buf *out)
     number(out, "reordered", t->reordered);
     close_with(out, "},");
     // What never left this host says nothing about the network.
-    uint64_t probed = t->ended - t->results[STATS_SEND_ERROR];
+    uint64_t probed = t->ended - t->results[STATS_SEND_ERROR] - t->results[STATS_UNRESOLVED];
     uint64_t arrived = t->results[STATS_RECEIVED] + t->results[STATS_LATE] + t->results[STATS_UNEXPECTED];
     if (probed == 0)
         buf_str(out, "\"lossRatio\":null,");

@@ -11,8 +11,8 @@ const uint64_t stats_delay_bounds_ns[STATS_DELAY_BOUNDS] = {
 
 const char *stats_result_name(enum stats_result r)
 {
-    static const char *const names[STATS_RESULTS] = {"received",    "late",       "lost",      "corrupt",
-                                                     "unreachable", "send_error", "unexpected"};
+    static const char *const names[STATS_RESULTS] = {"received",    "late",       "lost",       "corrupt",
+                                                     "unreachable", "send_error", "unexpected", "unresolved"};
     return names[r];
 }
 

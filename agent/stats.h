@@ -17,12 +17,13 @@ enum stats_result {
     STATS_SEND_ERROR,  // never left this host: no route, no buffer, no descriptor
     // Of targets that are asked for something only:
     STATS_UNEXPECTED, // answered, whole, with something else than was to be expected
+    STATS_UNRESOLVED, // never sent: the target's name has no address
 };
-#define STATS_RESULTS 7
+#define STATS_RESULTS 8
 const char *stats_result_name(enum stats_result r); // "received", "late" ..., the value of the label `result`
 
-// One pair's counters. Memory: stats_size(b) = 96 + 8 * (b + 1) bytes for b bucket bounds (11 bounds: 192,
-// 24: 296).
+// One pair's counters. Memory: stats_size(b) = 104 + 8 * (b + 1) bytes for b bucket bounds (11 bounds: 200,
+// 24: 304).
 struct stats {
     uint64_t sent;
     uint64_t results[STATS_RESULTS];

@@ -14,6 +14,7 @@
 #include "lib/limits.h"
 
 enum spec_probe_type { SPEC_ICMP, SPEC_TCP, SPEC_STAMP, SPEC_DNS, SPEC_HTTP }; // DNS, HTTP: of targets only
+enum spec_addresses { SPEC_ADDRESSES_UNSET, SPEC_ADDRESSES_FIRST, SPEC_ADDRESSES_ALL };
 enum spec_transport { SPEC_TRANSPORT_UNSET, SPEC_TRANSPORT_UDP, SPEC_TRANSPORT_TCP };
 enum spec_method { SPEC_METHOD_UNSET, SPEC_METHOD_GET, SPEC_METHOD_HEAD };
 enum spec_ip_family { SPEC_IP_FAMILY_UNSET, SPEC_IP_FAMILY_IPV4, SPEC_IP_FAMILY_IPV6 };
@@ -42,9 +43,11 @@ struct spec_expect { // of a target's answer
 struct spec_target { // one named destination that every agent probes
     char name[LIMIT_PROBE_NAME + 1];
     enum spec_probe_type type;
-    struct addr address; // ICMP, TCP
-    struct addr server;  // DNS
-    uint16_t port;       // TCP, DNS; 0 for ICMP
+    struct addr address; // ICMP, TCP: this, or a name
+    char host[LIMIT_DNS_NAME + 1];
+    enum spec_addresses addresses; // of the name
+    struct addr server;            // DNS
+    uint16_t port;                 // TCP, DNS; 0 for ICMP
     char query[LIMIT_DNS_NAME + 1];
     enum dns_type record_type;
     enum spec_transport transport;
@@ -58,7 +61,7 @@ struct spec_target { // one named destination that every agent probes
     uint64_t interval_ns;
     uint64_t timeout_ns;
 };
-// Where its probes go: address or server; of HTTP targets none is set.
+// Where its probes go: address or server; of HTTP targets and of those with a name none is set.
 const struct addr *spec_target_address(const struct spec_target *t);
 
 struct spec_topology { // who probes whom

@@ -134,8 +134,10 @@ static void write_http(const struct spec_target *t, struct buf *out)
 static void write_address(const struct spec_target *t, struct buf *out)
 {
     char address[ADDR_TEXT_MAX];
-    buf_str(out, t->type == SPEC_DNS ? ", server: " : ", address: ");
-    yamlout_text(out, addr_text(spec_target_address(t), address));
+    buf_str(out, t->host[0] ? ", host: " : t->type == SPEC_DNS ? ", server: " : ", address: ");
+    yamlout_text(out, t->host[0] ? t->host : addr_text(spec_target_address(t), address));
+    if (t->addresses == SPEC_ADDRESSES_ALL)
+        buf_str(out, ", addresses: All");
     if (t->port)
         buf_fmt(out, ", port: %u", t->port);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/duration.h"
 #include "lib/label.h"
@@ -82,7 +83,9 @@ static int check_fields(const struct spec_target *t, struct err *e)
         bool set, accepted, required;
         const char *types;
     } fields[] = {
-        {"address", t->address.set, !dns && !http, !dns && !http, "types ICMP and TCP"},
+        {"address", t->address.set, !dns && !http, !dns && !http && !t->host[0], "types ICMP and TCP"},
+        {"host", t->host[0], !dns && !http, false, "types ICMP and TCP"},
+        {"addresses", t->addresses, t->host[0], false, "host"},
         {"server", t->server.set, dns, dns, "type DNS"},
         {"query", t->query[0], dns, dns, "type DNS"},
         {"recordType", t->record_type, dns, false, "type DNS"},
@@ -102,10 +105,14 @@ static int check_fields(const struct spec_target *t, struct err *e)
         if (fields[i].set && !fields[i].accepted)
             err_set(e, EINVAL, "is accepted with %s only", fields[i].types);
         else if (fields[i].required && !fields[i].set)
-            err_set(e, EINVAL, "is required with %s", fields[i].types);
+            err_set(e, EINVAL, "is required with %s%s", fields[i].types, i == 0 ? ", or host" : "");
         else
             continue;
         return err_at(e, "%s", fields[i].name);
+    }
+    if (t->host[0] && t->address.set) {
+        err_set(e, EINVAL, "cannot be there together with address");
+        return err_at(e, "host");
     }
     return check_port(t, e);
 }
@@ -157,7 +164,12 @@ static int check_distinct(const struct spec_target *t, const struct spec_target 
     }
     bool dns = t->type == SPEC_DNS;
     if (t->port == other->port && addr_equal(spec_target_address(t), spec_target_address(other)) &&
-        (!dns || same_dns(t, other))) {
+        strcasecmp(t->host, other->host) == 0 && (!dns || same_dns(t, other))) {
+        if (t->host[0]) {
+            err_set(e, EINVAL, "target %s (targets[%zu]) probes it with the same type and port already",
+                    other->name, index);
+            return err_at(e, "host");
+        }
         err_set(e, EINVAL, "target %s (targets[%zu]) %s %s with the same %s already", other->name, index,
                 dns ? "asks" : "probes", addr_text(spec_target_address(t), address),
                 dns ? "port, transport and question" : "type and port");
@@ -390,9 +402,15 @@ static uint64_t probe_packets_per_ks(const struct spec_probe *p)
     return packets_per_ks(p->type, SPEC_TRANSPORT_UNSET, p->interval_ns);
 }
 
+// Pairs that a target is at most.
+static uint64_t target_pairs(const struct spec_target *t)
+{
+    return t->addresses == SPEC_ADDRESSES_ALL ? LIMIT_HOST_ADDRESSES : 1;
+}
+
 static uint64_t target_packets_per_ks(const struct spec_target *t)
 {
-    return packets_per_ks(t->type, t->transport, t->interval_ns);
+    return target_pairs(t) * packets_per_ks(t->type, t->transport, t->interval_ns);
 }
 
 // Families that a pair of nodes is probed over.
@@ -409,7 +427,10 @@ static uint64_t peers_of_one(const struct spec *s, const struct spec_scale *scal
 
 static uint64_t pairs_of(const struct spec *s, uint64_t agents, uint64_t peers)
 {
-    return peers * s->mesh.n_probes + agents * s->n_targets;
+    uint64_t targets = 0;
+    for (size_t i = 0; i < s->n_targets; i++)
+        targets += target_pairs(&s->targets[i]);
+    return peers * s->mesh.n_probes + agents * targets;
 }
 
 // The series that are not given up for the limit.
@@ -422,6 +443,7 @@ static uint64_t counters_of(const struct spec *s, uint64_t agents, uint64_t peer
     for (size_t i = 0; i < s->n_targets; i++)
         own += s->targets[i].type == SPEC_DNS    ? agents * SERIES_DNS
                : s->targets[i].type == SPEC_HTTP ? agents * SERIES_HTTP
+               : s->targets[i].host[0]           ? agents * target_pairs(&s->targets[i]) // unresolved
                                                  : 0;
     return agents * SERIES_FIXED + pairs_of(s, agents, peers) * SERIES_COUNTERS + ways + own;
 }
@@ -437,7 +459,8 @@ static struct spec_load load_of(const struct spec *s, uint64_t agents, uint64_t 
         load.packets_per_ks += peers * probe_packets_per_ks(&s->mesh.probes[i]);
     }
     for (size_t i = 0; i < s->n_targets; i++) {
-        load.probes_per_ks += agents * probes_per_ks(s->targets[i].interval_ns);
+        load.probes_per_ks +=
+            agents * target_pairs(&s->targets[i]) * probes_per_ks(s->targets[i].interval_ns);
         load.packets_per_ks += agents * target_packets_per_ks(&s->targets[i]);
     }
     load.series =

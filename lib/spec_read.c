@@ -148,8 +148,7 @@ static int read_address(const struct doc_node *n, struct addr *member, struct er
     if (n->kind != DOC_SCALAR)
         return invalid(e, "must be an IP address");
     if (addr_parse(n->text, member) < 0)
-        return err_set(e, EINVAL, "must be an IP address (host names are not resolved yet), is " SHOWN,
-                       SHOW(n->text));
+        return err_set(e, EINVAL, "must be an IP address, is " SHOWN, SHOW(n->text));
     return 0;
 }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 STEP_SECONDS = 15
 RESULTS = ("received", "late", "lost", "corrupt", "unreachable", "send_error")
-OF_TARGETS = ("unexpected",)  # results that only targets can have
+OF_TARGETS = ("unexpected", "unresolved")  # results that only targets can have
 PROBES = {"icmp": 15, "tcp": 3}  # probes in a step: every second, every five
 
 

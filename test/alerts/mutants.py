@@ -15,6 +15,8 @@ MUTANTS = [
      [t.target_that_answers_with_something_else_is_not_lost]),
     ("one unexpected answer is a rate", 'unexpected:increase{fleet="mesh", namespace="kubecanary"} >= 2', 'unexpected:increase{fleet="mesh", namespace="kubecanary"} >= 0',
      [t.one_unexpected_answer_is_not_a_rate]),
+    ("unresolved counts as a result", 'send_error|unresolved', 'send_error', [t.name_that_does_not_resolve_is_no_loss]),
+    ("unresolved is nothing", 'result="unresolved"', 'result="send_error"', [t.name_that_does_not_resolve_is_no_loss]),
     ("nothing measured is 0 %", ":increase{fleet=\"mesh\", namespace=\"kubecanary\"} > 0)", ":increase{fleet=\"mesh\", namespace=\"kubecanary\"})", [s.in_flight_is_neither_lost_nor_zero_percent]),
     ("a removed node still counts", 'state="NotReady"}\n                ) > 0', 'state="NotReady"}\n                ) >= 0',
      [s.removed_node_that_lost_a_few_at_the_end_never_fires]),

@@ -69,3 +69,12 @@ def certificate_of_an_authority_that_ends():
     f = Fleet(THREE, minutes(10), targets=("page",), probes={"http": 2})
     f.gauges = certificates(lambda step: YEAR, lambda step: 60)
     return Scenario([f], expect={5: [alert("KubecanaryCertificateExpiry", target="page", probe="http", family="IPv4", network="Pod")]})
+
+
+@scenario
+def name_that_does_not_resolve_is_no_loss():
+    f = Fleet(THREE, minutes(20), targets=("web", "other"), probes={"icmp": 15})
+    f.bad = "unresolved"
+    f.loss = lambda step, src, dst, probe, family: 1.0 if (src, dst) == ("n1", "web") and minutes(5) <= step < minutes(10) else 0.0
+    return Scenario([f], expect={9: [alert("KubecanaryTargetUnresolved", **target("web"))], 17: []}, silent=(4, 19), values=[
+        (9, 'count(target:kubecanary_probe_loss:ratio{source_node="n1", target="web"}) or vector(0)', 0.0)])

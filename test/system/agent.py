@@ -30,7 +30,8 @@ def wait(what, condition, seconds=30):
 
 
 def pair_key(labels):
-    return (labels["probe"], labels.get("destination_node") or labels["target"], labels["family"])
+    key = (labels["probe"], labels.get("destination_node") or labels["target"], labels["family"])
+    return key + (labels["address"],) if "address" in labels else key
 
 
 class Metrics:
@@ -136,7 +137,7 @@ class Connection(http.client.HTTPConnection):
 class Agent:
     """with Agent(binary, node) as a: files in a.files, the process from a.start() on."""
 
-    def __init__(self, binary, node, *options, atomic=False, env=None, helper=False):
+    def __init__(self, binary, node, *options, atomic=False, env=None, helper=False, resolv=None):
         self.node = node
         self.options = options
         self.dir = tempfile.mkdtemp(prefix="kubecanary-system-")
@@ -152,6 +153,9 @@ class Agent:
         os.mkdir(os.path.join(self.dir, "config"))
         self.files = Files(os.path.join(self.dir, "config"), atomic)
         self.log_path = os.path.join(self.dir, "log")
+        self.resolv = os.path.join(self.dir, "resolv.conf") if resolv else None
+        if resolv:
+            pathlib.Path(self.resolv).write_text(resolv)
         self.env = {"ASAN_OPTIONS": "quarantine_size_mb=1:malloc_context_size=2", **(env or {})}
         self.process = None
 
@@ -170,10 +174,15 @@ class Agent:
         return ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
                 "--no-new-privs", "--", self.binary, *options]
 
+    def names(self):
+        """In a mount namespace with a resolv.conf of its own, if it has one."""
+        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", script, self.resolv] if self.resolv else []
+
     def start(self, ready=True):
         options = ["--config", str(self.files.path), "--node", self.node.name, "--network", "Pod", "--listen", ":9961", *self.options]
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.node.enter(*self.command(*options)), stdout=log, stderr=log,
+            self.process = subprocess.Popen(self.node.enter(*self.names(), *self.command(*options)), stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, env={**os.environ, **self.env})
         if ready:
             wait(f"{self.node.name} is ready", lambda: self.try_get("/readyz")[0] == 200)

@@ -136,6 +136,19 @@ static void test_outcomes(void)
     stop();
 }
 
+static void test_unresolved(void)
+{
+    start();
+    CHECK_INT(apply(), 0);
+    struct engine_token t = next_probe();
+    engine_unresolved(en, &t);
+    engine_unresolved(en, &t); // it has ended
+    CHECK_INT(st()->results[STATS_UNRESOLVED], 1);
+    CHECK_INT(st()->in_flight, 0);
+    CHECK(stats_consistent(st()));
+    stop();
+}
+
 static void test_lost_only_after_the_grace(void)
 {
     start();
@@ -558,6 +571,7 @@ static void test_spread_after_reload(void)
 static const struct check_case cases[] = {
     {"spread after a reload", test_spread_after_reload},
     {"each outcome", test_outcomes},
+    {"unresolved", test_unresolved},
     {"lost only after the grace", test_lost_only_after_the_grace},
     {"no answer is taken for another's", test_no_alias},
     {"past 16 bits, out of turn", test_long_run},

@@ -166,6 +166,96 @@ static void test_http(void)
     release();
 }
 
+// What a name's addresses are, for test_names. n < 0: not known yet.
+struct known {
+    int n;
+    struct addr list[3];
+};
+
+static bool lookup(const char *host, const struct addr **ret, size_t *ret_n, void *arg)
+{
+    const struct known *k = (const struct known *)arg + (host[0] - 'a'); // of "a" and "b"
+    *ret = k->list;
+    *ret_n = k->n > 0 ? (size_t)k->n : 0;
+    return k->n >= 0;
+}
+
+static bool resolve(const struct known *k, uint64_t now)
+{
+    struct plan *next;
+    struct err e;
+    if (plan_resolve(plan, lookup, (void *)(uintptr_t)k, now, &next, &e) != 0)
+        return false;
+    plan_free(plan);
+    plan = next;
+    return true;
+}
+
+static const struct addr *address(size_t i)
+{
+    return &plan->dests[plan->pairs[i].dest].addr[plan->pairs[i].family];
+}
+
+static void named_target(struct spec_target *t, const char *host, enum spec_addresses addresses)
+{
+    t->address = (struct addr){0};
+    t->addresses = addresses;
+    snprintf(t->host, sizeof(t->host), "%s", host);
+}
+
+static void test_names(void)
+{
+    struct known k[2] = {{.n = -1}, {.n = -1}};
+    files_init(&f);
+    f.file.spec.mesh.present = false;
+    files_target(&f, "fixed", SPEC_ICMP, "2001:db8::9", 0);
+    files_target(&f, "one", SPEC_TCP, "192.0.2.1", 80);
+    files_target(&f, "some", SPEC_ICMP, "192.0.2.1", 0);
+    named_target(&f.targets[1], "a", SPEC_ADDRESSES_FIRST);
+    named_target(&f.targets[2], "b", SPEC_ADDRESSES_ALL);
+    CHECK_INT(build("n1", NULL, 0, &plan), 0);
+    CHECK_STR(list(plan), "icmp>fixed/6"); // not known yet is not unresolved
+    CHECK(resolve(k, 1));
+    CHECK_STR(list(plan), "icmp>fixed/6");
+    k[0] = (struct known){2, {files_addr("2001:db8::1"), files_addr("192.0.2.7")}};
+    k[1] = (struct known){3, {files_addr("192.0.2.8"), files_addr("2001:db8::8"), files_addr("192.0.2.9")}};
+    CHECK(resolve(k, 2));
+    CHECK_STR(list(plan), "icmp>fixed/6 tcp>one/6 icmp>some/4 icmp>some/4 icmp>some/6");
+    CHECK_STR(plan->dests[plan->pairs[1].dest].address, "");
+    CHECK_STR(plan->dests[plan->pairs[3].dest].address, "192.0.2.9");
+    CHECK(plan->probes[plan->pairs[1].probe].port == 80 && plan->probes[plan->pairs[1].probe].named);
+    CHECK_INT(plan->packets_per_ks, 1000 + 3000 + 3 * 1000);
+    k[0].list[0] = files_addr("2001:db8::2"); // another address: the same row
+    k[1] = (struct known){1, {files_addr("192.0.2.9")}};
+    CHECK(resolve(k, 3));
+    CHECK_INT(plan->n_pairs, 5);
+    CHECK_INT(plan->n_live, 3); // of the others the series stay for a while
+    CHECK(addr_equal(address(1), &k[0].list[0]));
+    k[0].n = k[1].n = 0; // no address
+    CHECK(resolve(k, 4));
+    CHECK_INT(plan->n_live, 3);
+    CHECK(!plan->pairs[1].gone && !address(1)->set && plan->pairs[1].family == FAMILY_IPV6);
+    struct plan *next;
+    struct err e;
+    CHECK_INT(plan_prune(plan, 1000 * NS_PER_S, &next, &e), 0);
+    plan_free(plan);
+    plan = next;
+    CHECK_STR(list(plan), "icmp>fixed/6 tcp>one/6 icmp>some/4"); // unresolved, each in its family of before
+    CHECK_INT(plan->n_hosts, 2);
+    k[0].n = 1;
+    CHECK(resolve(k, 1001 * NS_PER_S));
+    CHECK_STR(list(plan), "icmp>fixed/6 tcp>one/6 icmp>some/4");
+    CHECK(address(1)->set && !address(2)->set);
+    // A reload that keeps the names keeps the rows.
+    CHECK_INT(build("n1", plan, 1002 * NS_PER_S, &next), 0);
+    plan_free(plan);
+    plan = next;
+    CHECK(resolve(k, 1002 * NS_PER_S));
+    CHECK_STR(list(plan), "icmp>fixed/6 tcp>one/6 icmp>some/4");
+    CHECK_INT(plan->n_live, 3);
+    release();
+}
+
 static void test_stamp(void)
 {
     three_nodes();
@@ -365,6 +455,7 @@ static const struct check_case cases[] = {
     {"a row is its labels", test_key},
     {"a held plan outlives its successor", test_hold},
     {"more pairs than there may be", test_too_many},
+    {"names", test_names},
     {"DNS", test_dns},
     {"HTTP", test_http},
     {"STAMP", test_stamp},
