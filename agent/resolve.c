@@ -309,8 +309,11 @@ int resolve_want(struct resolve *r, const char *const *names, size_t n, struct e
         return s;
     for (struct name *x = r->names; x; x = x->next)
         x->wanted = false;
-    for (size_t i = 0; i < n; i++)
-        find(r, names[i])->wanted = true;
+    for (size_t i = 0; i < n; i++) {
+        struct name *x = find(r, names[i]);
+        if (x) // it is: see above
+            x->wanted = true;
+    }
     for (struct name **at = &r->names; *at;) {
         struct name *x = *at;
         if (x->wanted) {
