@@ -366,35 +366,6 @@ static void test_ticks(void)
     }
 }
 
-// The published formula: bytes of a pair by bounds.
-static void test_memory(void)
-{
-    static const struct {
-        size_t bounds, bytes;
-    } at[] = {{24, 600}, {11, 496}};
-    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
-        start();
-        f.file.spec.n_targets = 0;
-        f.file.spec.metrics.n_buckets = at[i].bounds;
-        for (unsigned k = 0; k < at[i].bounds; k++)
-            f.file.spec.metrics.rtt_buckets_us[k] = k + 1;
-        for (unsigned k = 0; k < 1000; k++) {
-            char node[32];
-            struct err e;
-            snprintf(node, sizeof(node), "ip-10-0-%u-%u.internal", k / 256, k % 256);
-            struct peer p = {.node = node, .zone = (char[]){"zone-a"}};
-            p.pod[0] = (struct addr){.set = 1, .bytes = {198, 18, (uint8_t)(k / 256), (uint8_t)k}};
-            CHECK_INT(peers_add(&f.peers, &p, &e), 0);
-        }
-        CHECK_INT(apply(), 0);
-        size_t bytes = engine_memory(engine_plan(en)) / 1000;
-        CHECK(bytes <= at[i].bytes && bytes > at[i].bytes - 60);
-        CHECK_INT(flight_size(4, at[i].bounds, 8), 32 + 24 * 4 + stats_size(at[i].bounds) + 8);
-        CHECK_INT(flight_slots_for(&engine_plan(en)->probes[0]), 4);
-        stop();
-    }
-}
-
 // A type's own bytes: zero, kept over reloads, the first ones also when there are more or fewer.
 static int apply_own(uint16_t fixed, uint16_t slot)
 {
@@ -477,34 +448,6 @@ static void test_held(void)
     stop();
 }
 
-// The same of STAMP: what a pair has besides.
-static void test_memory_of_stamp(void)
-{
-    static const struct {
-        uint16_t flows;
-        int64_t more;
-    } at[] = {{1, 32 + 28 + 32 + 4}, {8, 32 + 8 * 28 + 32}, {16, 32 + 16 * 28 + 32}};
-    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
-        start();
-        f.file.spec.n_targets = 0;
-        for (unsigned k = 0; k < 100; k++) {
-            char node[32];
-            struct err e;
-            snprintf(node, sizeof(node), "n%u", 100 + k);
-            struct peer p = {.node = node, .zone = (char[]){"z"}};
-            p.pod[0] = (struct addr){.set = 1, .bytes = {198, 18, 0, (uint8_t)k}};
-            CHECK_INT(peers_add(&f.peers, &p, &e), 0);
-        }
-        CHECK_INT(apply(), 0);
-        size_t plain = engine_memory(engine_plan(en));
-        f.file.spec.mesh.probes[0].type = SPEC_STAMP;
-        f.file.spec.mesh.probes[0].flows = at[i].flows;
-        CHECK_INT(apply(), 0);
-        CHECK_INT(engine_memory(engine_plan(en)) - plain, 100 * at[i].more);
-        stop();
-    }
-}
-
 // Ticks for so long; how many probes of pair 0 were begun.
 static size_t begun(uint64_t ns)
 {
@@ -581,11 +524,9 @@ static const struct check_case cases[] = {
     {"a type's own bytes", test_own},
     {"another cookie", test_rename},
     {"what the far end held", test_held},
-    {"memory of STAMP", test_memory_of_stamp},
     {"paused", test_paused},
     {"held back and let go", test_hold},
     {"sending is spread, and never made up for", test_spread},
     {"ticks", test_ticks},
-    {"memory by the formula", test_memory},
 };
 CHECK_MAIN(cases)

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a plan costs in memory, as it is published.
+#include "test/unit/check.h"
+
+#include "agent/engine.h"
+#include "agent/flight.h"
+#include "lib/file.h"
+#include "test/unit/agent/files.h"
+
+static struct files f;
+static struct engine *en;
+
+static void fill(uint64_t *to, size_t n, void *arg UNUSED)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = i;
+}
+
+static int apply(void)
+{
+    struct plan *p;
+    struct err e = {0};
+    int r = plan_build(&f.file, &f.peers, "n1", SPEC_NETWORK_POD, engine_plan(en), 1, &p, &e);
+    if (r == 0)
+        r = engine_apply(en, p, 1, &e);
+    if (r != 0)
+        printf("    %s\n", e.msg);
+    return r;
+}
+
+static void stop(void)
+{
+    engine_free(en);
+    en = NULL;
+    files_release(&f);
+}
+
+static void start(void)
+{
+    struct err e;
+    if (en) // a case failed before this one
+        stop();
+    files_init(&f);
+    en = engine_new(fill, NULL, &e);
+}
+
+// The published formula: bytes of a pair by bounds.
+static void test_memory(void)
+{
+    static const struct {
+        size_t bounds, bytes;
+    } at[] = {{24, 600}, {11, 496}};
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        start();
+        f.file.spec.metrics.n_buckets = at[i].bounds;
+        for (unsigned k = 0; k < at[i].bounds; k++)
+            f.file.spec.metrics.rtt_buckets_us[k] = k + 1;
+        for (unsigned k = 0; k < 1000; k++) {
+            char node[32];
+            struct err e;
+            snprintf(node, sizeof(node), "ip-10-0-%u-%u.internal", k / 256, k % 256);
+            struct peer p = {.node = node, .zone = (char[]){"zone-a"}};
+            p.pod[0] = (struct addr){.set = 1, .bytes = {198, 18, (uint8_t)(k / 256), (uint8_t)k}};
+            CHECK_INT(peers_add(&f.peers, &p, &e), 0);
+        }
+        CHECK_INT(apply(), 0);
+        size_t bytes = engine_memory(engine_plan(en)) / 1000;
+        CHECK(bytes <= at[i].bytes && bytes > at[i].bytes - 60);
+        CHECK_INT(flight_size(4, at[i].bounds, 8), 32 + 24 * 4 + stats_size(at[i].bounds) + 8);
+        CHECK_INT(flight_slots_for(&engine_plan(en)->probes[0]), 4);
+        stop();
+    }
+}
+
+// What docs/operations.md says of a pair with the defaults, beside what is measured: the difference that a
+// second probe makes to 1000 peers.
+static void test_memory_in_the_docs(void)
+{
+    CLEANUP_FREE char *page = NULL;
+    char formula[96], sum[96];
+    struct err e = {0};
+    CHECK_INT(file_read("docs/operations.md", 1u << 20, &page, NULL, &e), 0);
+    start();
+    f.file.spec.metrics.n_buckets = 11;
+    for (unsigned k = 0; k < 11; k++)
+        f.file.spec.metrics.rtt_buckets_us[k] = k + 1;
+    for (unsigned k = 0; k < 1000; k++) {
+        char node[32];
+        snprintf(node, sizeof(node), "n%u", 100 + k);
+        struct peer p = {.node = node, .zone = (char[]){"z"}};
+        p.pod[0] = (struct addr){.set = 1, .bytes = {198, 18, (uint8_t)(k / 256), (uint8_t)k}};
+        CHECK_INT(peers_add(&f.peers, &p, &e), 0);
+    }
+    CHECK_INT(apply(), 0);
+    size_t one = engine_memory(engine_plan(en)), bounds = engine_plan(en)->n_bounds;
+    struct spec_probe *probes = f.file.spec.mesh.probes;
+    probes[1] = probes[0];
+    snprintf(probes[1].name, sizeof(probes[1].name), "second");
+    f.file.spec.mesh.n_probes = 2;
+    CHECK_INT(apply(), 0);
+    CHECK_INT(flight_slots_for(&engine_plan(en)->probes[1]), 4);
+    snprintf(formula, sizeof(formula), " 16 + 32 + %zu + 24 x slots + %zu + 8 x (bounds + 1) bytes a pair,",
+             flight_size(0, bounds, 0) - stats_size(bounds), stats_size(bounds) - 8 * (bounds + 1));
+    snprintf(sum, sizeof(sum), " probes: %zu bytes with the default bounds at 1 s.",
+             (engine_memory(engine_plan(en)) - one) / 1000);
+    stop();
+    CHECK(strstr(page, formula));
+    CHECK(strstr(page, sum));
+}
+
+// The same of STAMP: what a pair has besides.
+static void test_memory_of_stamp(void)
+{
+    static const struct {
+        uint16_t flows;
+        int64_t more;
+    } at[] = {{1, 32 + 28 + 32 + 4}, {8, 32 + 8 * 28 + 32}, {16, 32 + 16 * 28 + 32}};
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        start();
+        for (unsigned k = 0; k < 100; k++) {
+            char node[32];
+            struct err e;
+            snprintf(node, sizeof(node), "n%u", 100 + k);
+            struct peer p = {.node = node, .zone = (char[]){"z"}};
+            p.pod[0] = (struct addr){.set = 1, .bytes = {198, 18, 0, (uint8_t)k}};
+            CHECK_INT(peers_add(&f.peers, &p, &e), 0);
+        }
+        CHECK_INT(apply(), 0);
+        size_t plain = engine_memory(engine_plan(en));
+        f.file.spec.mesh.probes[0].type = SPEC_STAMP;
+        f.file.spec.mesh.probes[0].flows = at[i].flows;
+        CHECK_INT(apply(), 0);
+        CHECK_INT(engine_memory(engine_plan(en)) - plain, 100 * at[i].more);
+        stop();
+    }
+}
+
+static const struct check_case cases[] = {
+    {"memory by the formula", test_memory},
+    {"memory as the docs have it", test_memory_in_the_docs},
+    {"memory of STAMP", test_memory_of_stamp},
+};
+CHECK_MAIN(cases)
