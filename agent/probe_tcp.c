@@ -44,11 +44,6 @@ void probe_tcp_free(struct probe_tcp *p)
     free(p);
 }
 
-size_t probe_tcp_open(const struct probe_tcp *p)
-{
-    return p->n;
-}
-
 // --- out -----------------------------------------------------------------------------------------
 
 static void send_one(struct probe_tcp *p, const struct engine_send *s)

@@ -14,6 +14,5 @@ void probe_tcp_free(struct probe_tcp *p); // closes what is under way; takes NUL
 // Sends those of s[n] that are TCP. More than LIMIT_TCP_IN_FLIGHT at once: send_error.
 void probe_tcp_send(struct probe_tcp *p, const struct engine_send *s, size_t n);
 void probe_tcp_drain(struct probe_tcp *p, uint64_t now_ns);
-size_t probe_tcp_open(const struct probe_tcp *p); // descriptors in use
 
 #endif

@@ -39,8 +39,6 @@ struct loop {
     int n_batch;
     uint64_t now;
     bool stopped;
-    loop_late_fn *late_fn;
-    void *late_arg;
 };
 
 static uint64_t read_clock(void)
@@ -249,12 +247,6 @@ void loop_defer(struct loop *l, void (*free_fn)(void *), void *ptr)
     l->deferred[l->n_deferred++] = (struct deferred){.fn = free_fn, .ptr = ptr};
 }
 
-void loop_on_late(struct loop *l, loop_late_fn *fn, void *arg)
-{
-    l->late_fn = fn;
-    l->late_arg = arg;
-}
-
 // Rounds up to epoll's milliseconds, so that a timer is never early and the loop never spins on the last
 // fraction.
 static int wait_ms(const struct loop *l, uint64_t max_wait_ns)
@@ -279,8 +271,6 @@ static void fire_timers(struct loop *l)
     while (l->n_timers > 0 && budget-- > 0 && l->heap[0]->at_ns <= due) {
         struct loop_timer *t = l->heap[0];
         loop_timer_cancel(l, t);
-        if (l->late_fn)
-            l->late_fn(due - t->at_ns, l->late_arg);
         t->fn(t, t->arg);
     }
 }

@@ -35,10 +35,6 @@ struct loop_timer { // zero-initialised before first use
     size_t slot; // the loop's: index in the heap + 1; 0 = not armed
 };
 
-// Lateness of timers: what a starved process shows of itself. Buckets are the caller's business: fn gets each
-// lateness in ns.
-typedef void loop_late_fn(uint64_t late_ns, void *arg);
-
 struct loop *loop_new(struct err *e); // NULL on failure
 void loop_free(struct loop *l);       // takes NULL; timers and fds still registered are forgotten, not closed
 
@@ -69,7 +65,6 @@ static inline bool loop_timer_armed(const struct loop_timer *t)
 MUST_USE int loop_signal(struct loop *l, int signo, loop_signal_fn *fn, void *arg, struct err *e);
 // free_fn(ptr) after the callbacks of this wake-up are done.
 void loop_defer(struct loop *l, void (*free_fn)(void *), void *ptr);
-void loop_on_late(struct loop *l, loop_late_fn *fn, void *arg);
 
 // Runs until loop_stop. 0, or a negative errno if epoll itself failed.
 MUST_USE int loop_run(struct loop *l, struct err *e);

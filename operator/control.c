@@ -227,11 +227,6 @@ bool control_synced(const struct control *c)
     return store_synced(c->store);
 }
 
-const struct store *control_store(const struct control *c)
-{
-    return c->store;
-}
-
 struct control_stats control_stats(const struct control *c)
 {
     struct control_stats s = {

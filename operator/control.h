@@ -29,7 +29,6 @@ struct control *control_new(struct loop *l, struct cluster *c, const struct rend
 void control_set_leading(struct control *c, bool leading);
 bool control_synced(const struct control *c);
 struct control_stats control_stats(const struct control *c);
-const struct store *control_store(const struct control *c);
 // Ends the backend: no write is begun any more, those under way are cut off. Reading goes on to be possible;
 // then control_free.
 void control_stop(struct control *c);

@@ -16,9 +16,8 @@
 
 enum verdict { // why we ended the stream ourselves
     VERDICT_NONE,
-    VERDICT_STATUS,  // an ERROR event: in `error`
-    VERDICT_GARBAGE, // in `problem`
-    VERDICT_SILENCE
+    VERDICT_STATUS, // an ERROR event: in `error`
+    VERDICT_GARBAGE // in `problem`
 };
 
 struct kube_watch {

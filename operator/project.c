@@ -270,10 +270,8 @@ static void read_child(enum store_kind kind, const json_t *object, struct store_
         return;
     c->observed_generation = json_integer_value(json_object_get(status, "observedGeneration"));
     c->desired = count_of(status, "desiredNumberScheduled");
-    c->current = count_of(status, "currentNumberScheduled");
     c->ready = count_of(status, "numberReady");
     c->updated = count_of(status, "updatedNumberScheduled");
-    c->available = count_of(status, "numberAvailable");
 }
 
 int project_object(enum store_kind kind, const json_t *object, union project *ret, struct err *e)

@@ -2,7 +2,6 @@
 // Puts the set together: ServiceAccount, ConfigMaps, DaemonSets, monitoring, in the order in which they are
 // applied.
 #include "operator/render.h"
-#include "lib/spec_agent_file.h"
 
 #include <errno.h>
 #include <stdio.h>
