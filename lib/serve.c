@@ -23,12 +23,6 @@ struct serve {
     uint16_t port;
 };
 
-struct request {
-    bool seen;   // its headers; a good request is answered at the second call, since an answer at the first
-                 // closes the connection
-    char *query; // NULL if none
-};
-
 struct stream { // a response that is read piece by piece; freed by on_stream_end
     struct serve_response r;
 };
@@ -150,10 +144,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
                                   size_t *upload_size UNUSED, void **context)
 {
     struct serve *s = arg;
-    struct request *request = *context;
     struct serve_response r = {.status = MHD_HTTP_OK};
-    if (!request)
-        return MHD_NO;
     serve_door_answering(s->door, place_of(c), true);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
         refuse(&r, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
@@ -163,39 +154,25 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
         refuse(&r, MHD_HTTP_CONTENT_TOO_LARGE, "a request must have no body\n");
         return answer(c, &r, true);
     }
-    if (!request->seen) {
-        request->seen = true;
+    // A good request is answered at the second call: an answer at the first closes the connection.
+    if (!*context) {
+        *context = s;
         return MHD_YES;
     }
     struct serve_request q = {
         .path = url,
         .accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
-        .query = request->query,
     };
     if (s->fn(&q, &r, s->arg) < 0)
         refuse(&r, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal error\n");
     return answer(c, &r, false);
 }
 
-// The raw URI is seen only here. Without memory the context is NULL and the connection is closed.
-static void *on_uri(void *arg UNUSED, const char *uri, struct MHD_Connection *c UNUSED)
-{
-    const char *query = strchr(uri, '?');
-    struct request *request = calloc(1, sizeof(*request));
-    if (request && query)
-        request->query = strdup(query + 1);
-    return request;
-}
-
 static void on_completed(void *arg, struct MHD_Connection *c, void **context,
                          enum MHD_RequestTerminationCode code UNUSED)
 {
     struct serve *s = arg;
-    struct request *request = *context;
     serve_door_answering(s->door, place_of(c), false);
-    if (request)
-        free(request->query);
-    free(request);
     *context = NULL;
 }
 
@@ -243,8 +220,7 @@ struct serve *serve_new(struct loop *l, const struct addr *addr, uint16_t port, 
         on_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_CONNECTIONS,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_PER_IP, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)LIMIT_SERVE_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_SERVE_MEMORY,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         s->daemon ? MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {

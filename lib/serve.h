@@ -14,7 +14,6 @@ struct serve;
 struct serve_request {
     const char *path;   // without query, e.g. "/metrics"
     const char *accept; // the Accept header, NULL if none
-    const char *query;  // value of "?name=..." is not parsed: the raw text after '?', NULL if none
 };
 
 struct serve_response {
