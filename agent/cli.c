@@ -43,11 +43,18 @@ static int parse_grace(const char *text, uint64_t *ret)
     return 0;
 }
 
+// A name that begins like an option is one: the value was forgotten. No name of a Node begins so.
+static int parse_node(const char *text, const char **ret)
+{
+    *ret = text;
+    return text[0] == '\0' || text[0] == '-' || strlen(text) > LIMIT_NAME ? -EINVAL : 0;
+}
+
 static int parse_value(struct cli *c, int option, const char *value)
 {
     switch (option) {
     case 'c': c->config = value; return value[0] == '\0' ? -EINVAL : 0;
-    case 'n': c->node = value; return value[0] == '\0' || strlen(value) > LIMIT_NAME ? -EINVAL : 0;
+    case 'n': return parse_node(value, &c->node);
     case 'w': return parse_network(value, &c->network);
     case 'l': return addr_parse_listen(value, &c->listen, &c->port);
     case 'g': return parse_grace(value, &c->grace_ns);

@@ -90,6 +90,8 @@ static void refused(void)
         {"--grace|1h", "--grace: '1h' is not valid"},
         {"--log-level|loud", "--log-level: 'loud' is not valid"},
         {"--node|", "--node: '' is not valid"},
+        {"--config|d|--node|--check", "--node: '--check' is not valid"},
+        {"--node=-n", "--node: '-n' is not valid"},
         {"--config=", "--config: '' is not valid"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
