@@ -117,14 +117,17 @@ int service_local(const struct cli *c, struct err *e)
     return r;
 }
 
-static void write_requests(struct buf *b, const struct kube_stats *stats)
+// Of both connections: the cluster's and the lease's.
+static void write_requests(struct buf *b, const struct service *s)
 {
-    for (unsigned code = 0; code < ARRAY_LEN(stats->by_code); code++) {
+    const struct kube_stats *lease = s->lease ? lease_stats(s->lease) : NULL;
+    for (unsigned code = 0; code < ARRAY_LEN(s->stats->by_code); code++) {
         char label[32];
-        if (stats->by_code[code] == 0 && code != 0 && code != 200)
+        uint64_t answers = s->stats->by_code[code] + (lease ? lease->by_code[code] : 0);
+        if (answers == 0 && code != 0 && code != 200)
             continue; // those two are there from the start
         snprintf(label, sizeof(label), code ? "code=\"%u\"" : "code=\"<error>\"", code);
-        metric_u64(b, "rest_client_requests", "_total", label, stats->by_code[code]);
+        metric_u64(b, "rest_client_requests", "_total", label, answers);
     }
 }
 
@@ -145,7 +148,7 @@ static void write_kube_metrics(struct buf *b, enum metric_format f, void *arg)
     };
     metric_family(b, f, METRIC_COUNTER, "rest_client_requests", NULL,
                   "Requests to the API server by answer.");
-    write_requests(b, s->stats);
+    write_requests(b, s);
     for (size_t i = 0; i < ARRAY_LEN(list); i++) {
         metric_family(b, f, METRIC_COUNTER, list[i].name, NULL, list[i].help);
         metric_u64(b, list[i].name, "_total", "", list[i].value);
