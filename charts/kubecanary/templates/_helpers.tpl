@@ -60,7 +60,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $registry := default .image.registry .root.Values.global.imageRegistry -}}
 {{- $name := .image.repository -}}
 {{- if $registry -}}
-{{- $name = printf "%s/%s" (trimSuffix "/" $registry) .image.repository -}}
+{{- $name = printf "%s/%s" $registry .image.repository -}}
 {{- end -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" $name .image.digest -}}
