@@ -28,6 +28,35 @@ const char *addr_text(const struct addr *a, char out[static ADDR_TEXT_MAX])
     return out;
 }
 
+static const char *not_a_host6(const struct in6_addr *a)
+{
+    if (IN6_IS_ADDR_UNSPECIFIED(a))
+        return "is the unspecified address";
+    if (IN6_IS_ADDR_MULTICAST(a))
+        return "is a multicast address";
+    return IN6_IS_ADDR_LINKLOCAL(a) ? "is a link-local address, which needs an interface" : NULL;
+}
+
+const char *addr_not_a_host(const struct addr *a)
+{
+    struct in6_addr in6;
+    uint32_t in;
+    if (!a->set)
+        return NULL;
+    memcpy(&in6, a->bytes, sizeof(in6));
+    if (a->family == FAMILY_IPV6)
+        return not_a_host6(&in6);
+    memcpy(&in, a->bytes, sizeof(in));
+    in = ntohl(in);
+    if (in == INADDR_ANY)
+        return "is the unspecified address";
+    if (IN_MULTICAST(in))
+        return "is a multicast address";
+    if (in == INADDR_BROADCAST)
+        return "is the broadcast address";
+    return IN_BADCLASS(in) ? "is a reserved address (240.0.0.0/4)" : NULL;
+}
+
 bool addr_equal(const struct addr *a, const struct addr *b)
 {
     if (!a->set || !b->set)

@@ -25,6 +25,9 @@ struct addr {
 MUST_USE int addr_parse(const char *text, struct addr *ret);
 // "" if no address is set.
 const char *addr_text(const struct addr *a, char out[static ADDR_TEXT_MAX]);
+// Why it cannot be the address of one host by itself, e.g. "is a multicast address" (static); NULL if it
+// can be, or if there is none. Loopback can; IPv6 link-local cannot: it says nothing without an interface.
+const char *addr_not_a_host(const struct addr *a);
 bool addr_equal(const struct addr *a, const struct addr *b);
 // Fills *ret, returns its length. Without an address (set = 0) it is the IPv6 wildcard, for a dual-stack
 // socket.

@@ -73,6 +73,17 @@ static int check_port(const struct spec_target *t, struct err *e)
     return err_at(e, "port");
 }
 
+static int check_address(const struct spec_target *t, struct err *e)
+{
+    const struct addr *a = spec_target_address(t);
+    const char *why = addr_not_a_host(a);
+    char text[ADDR_TEXT_MAX];
+    if (!why)
+        return 0;
+    err_set(e, EINVAL, "must be the address of a host: %s %s", addr_text(a, text), why);
+    return err_at(e, "%s", t->type == SPEC_DNS ? "server" : "address");
+}
+
 // The fields that each type must have, and may.
 static int check_fields(const struct spec_target *t, struct err *e)
 {
@@ -182,6 +193,8 @@ int spec_check_targets(const struct spec *s, struct err *e)
 {
     for (size_t i = 0; i < s->n_targets; i++) {
         int r = check_fields(&s->targets[i], e);
+        if (r == 0)
+            r = check_address(&s->targets[i], e);
         if (r == 0 && s->targets[i].type == SPEC_DNS)
             r = check_dns(&s->targets[i], e);
         if (r == 0 && s->targets[i].type == SPEC_HTTP)

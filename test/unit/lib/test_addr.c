@@ -104,8 +104,46 @@ static void test_listen(void)
     }
 }
 
+static void test_not_a_host(void)
+{
+    static const struct {
+        const char *in, *why;
+    } cases[] = {
+        {"0.0.0.0", "unspecified"},
+        {"::", "unspecified"},
+        {"224.0.0.0", "multicast"},
+        {"239.255.255.255", "multicast"},
+        {"ff02::1", "multicast"},
+        {"255.255.255.255", "broadcast"},
+        {"240.0.0.0", "reserved"},
+        {"255.255.255.254", "reserved"},
+        {"fe80::1", "link-local"},
+        {"febf:ffff::", "link-local"},
+        {"0.0.0.1", NULL},
+        {"127.0.0.1", NULL},
+        {"::1", NULL},
+        {"169.254.20.10", NULL}, // where a node-local DNS cache listens
+        {"223.255.255.255", NULL},
+        {"fec0::1", NULL},
+        {"fe7f::1", NULL},
+        {"feff::1", NULL},
+        {"fd00::1", NULL},
+        {"e000::1", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct addr a;
+        CHECK_INT(addr_parse(cases[i].in, &a), 0);
+        const char *why = addr_not_a_host(&a);
+        if (cases[i].why)
+            CHECK_CONTAINS(why, cases[i].why);
+        else
+            CHECK(!why);
+    }
+    CHECK(!addr_not_a_host(&(struct addr){0}));
+}
+
 static const struct check_case cases[] = {
     {"text and back", test_text}, {"refused texts", test_refused}, {"socket addresses", test_sockaddr},
-    {"equality", test_equal},     {"--listen", test_listen},
+    {"equality", test_equal},     {"--listen", test_listen},       {"no single host", test_not_a_host},
 };
 CHECK_MAIN(cases)
