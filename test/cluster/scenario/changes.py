@@ -243,7 +243,7 @@ def refused(ctx):
         _refused(ctx, {"mesh": mesh, "agent": {"allocator": dict(wrong, type="Jemalloc")}}, "agent.allocator." + next(iter(wrong)))
     _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "TCP", "address": "192.0.2.1"}]}, "targets[0]", "port")
     _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "ICMP", "address": "not an address"}]}, "targets[0]")
-    return _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "DNS", "address": "192.0.2.1"}]}, "targets[0].type").splitlines()[0][:160]
+    return _refused(ctx, {"mesh": mesh, "targets": [{"name": "t", "type": "SMTP", "address": "192.0.2.1"}]}, "targets[0].type").splitlines()[0][:160]
 
 
 def _versions(ctx) -> dict:

@@ -81,8 +81,8 @@ class Context:
         return sorted((p for p in pods if "deletionTimestamp" not in p["metadata"]), key=lambda p: p["spec"].get("nodeName", ""))
 
     def identities(self) -> dict:
-        """Node -> what changes when its agent is restarted in any way."""
-        return {p["spec"]["nodeName"]: (p["metadata"]["uid"], [c["restartCount"] for c in p["status"]["containerStatuses"]])
+        """Node -> what changes when its agent is restarted in any way. A pod that has just been made has neither node nor containers yet."""
+        return {p["spec"].get("nodeName"): (p["metadata"]["uid"], [c["restartCount"] for c in p["status"].get("containerStatuses", [])])
                 for p in self.agents()}
 
     def daemonset(self) -> dict:
