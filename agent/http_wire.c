@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "lib/bytes.h"
+
 #define KIND_PROBE 1
 #define KIND_RESULT 2
 #define FLAG_FOLLOW 1
@@ -28,20 +30,6 @@ const char *http_wire_phase_name(enum http_wire_phase p)
     return names[p];
 }
 
-static void put(uint8_t *out, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        out[i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
-}
-
-static uint64_t get(const uint8_t *in, unsigned bytes)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        v = v << 8 | in[i];
-    return v;
-}
-
 static bool is_kind(const uint8_t *data, size_t len, size_t head, uint8_t kind)
 {
     return len >= head && memcmp(data, magic, sizeof(magic)) == 0 && data[4] == kind;
@@ -56,10 +44,10 @@ void http_wire_probe_head(uint8_t out[static HTTP_WIRE_PROBE_HEAD], const struct
     out[5] = p->head;
     out[6] = (uint8_t)((p->follow ? FLAG_FOLLOW : 0) | (p->insecure ? FLAG_INSECURE : 0));
     out[7] = (uint8_t)p->family;
-    put(out + 8, p->id, 8);
-    put(out + 16, p->timeout_ns, 8);
-    put(out + 24, p->url_len, 4);
-    put(out + 28, p->ca_len, 4);
+    bytes_put(out + 8, p->id, 8);
+    bytes_put(out + 16, p->timeout_ns, 8);
+    bytes_put(out + 24, p->url_len, 4);
+    bytes_put(out + 28, p->ca_len, 4);
 }
 
 bool http_wire_probe_read(const uint8_t *data, size_t len, struct http_wire_probe *ret)
@@ -67,16 +55,16 @@ bool http_wire_probe_read(const uint8_t *data, size_t len, struct http_wire_prob
     if (!is_kind(data, len, HTTP_WIRE_PROBE_HEAD, KIND_PROBE))
         return false;
     const struct http_wire_probe p = {
-        .id = get(data + 8, 8),
-        .timeout_ns = get(data + 16, 8),
+        .id = bytes_get(data + 8, 8),
+        .timeout_ns = bytes_get(data + 16, 8),
         .family = (enum http_wire_family)data[7],
         .head = data[5],
         .follow = data[6] & FLAG_FOLLOW,
         .insecure = data[6] & FLAG_INSECURE,
         .url = (const char *)data + HTTP_WIRE_PROBE_HEAD,
-        .url_len = get(data + 24, 4),
-        .ca = (const char *)data + HTTP_WIRE_PROBE_HEAD + get(data + 24, 4),
-        .ca_len = get(data + 28, 4),
+        .url_len = bytes_get(data + 24, 4),
+        .ca = (const char *)data + HTTP_WIRE_PROBE_HEAD + bytes_get(data + 24, 4),
+        .ca_len = bytes_get(data + 28, 4),
     };
     if (data[5] > 1 || data[6] > (FLAG_FOLLOW | FLAG_INSECURE) || (data[7] && data[7] != 4 && data[7] != 6))
         return false;
@@ -103,14 +91,14 @@ size_t http_wire_result_write(uint8_t out[static HTTP_WIRE_RESULT_MAX], const st
     memcpy(out, magic, sizeof(magic));
     out[4] = KIND_RESULT;
     out[5] = (uint8_t)r->outcome;
-    put(out + 6, r->status, 2);
-    put(out + 8, r->id, 8);
-    put(out + 16, r->code, 2);
+    bytes_put(out + 6, r->status, 2);
+    bytes_put(out + 8, r->id, 8);
+    bytes_put(out + 16, r->code, 2);
     out[18] = (uint8_t)len;
     for (unsigned i = 0; i < HTTP_WIRE_PHASES; i++)
-        put(out + 24 + 8 * i, r->phase_ns[i], 8);
-    put(out + 64, (uint64_t)r->leaf_end_s, 8);
-    put(out + 72, (uint64_t)r->chain_end_s, 8);
+        bytes_put(out + 24 + 8 * i, r->phase_ns[i], 8);
+    bytes_put(out + 64, (uint64_t)r->leaf_end_s, 8);
+    bytes_put(out + 72, (uint64_t)r->chain_end_s, 8);
     for (size_t i = 0; i < len; i++)
         out[HTTP_WIRE_RESULT_HEAD + i] = printable(r->text[i]);
     return HTTP_WIRE_RESULT_HEAD + len;
@@ -143,15 +131,15 @@ bool http_wire_result_read(const uint8_t *data, size_t len, struct http_wire_res
         len != HTTP_WIRE_RESULT_HEAD + (size_t)data[18])
         return false;
     struct http_wire_result r = {
-        .id = get(data + 8, 8),
+        .id = bytes_get(data + 8, 8),
         .outcome = (enum http_wire_outcome)data[5],
-        .status = (uint16_t)get(data + 6, 2),
-        .code = (uint16_t)get(data + 16, 2),
-        .leaf_end_s = (int64_t)get(data + 64, 8),
-        .chain_end_s = (int64_t)get(data + 72, 8),
+        .status = (uint16_t)bytes_get(data + 6, 2),
+        .code = (uint16_t)bytes_get(data + 16, 2),
+        .leaf_end_s = (int64_t)bytes_get(data + 64, 8),
+        .chain_end_s = (int64_t)bytes_get(data + 72, 8),
     };
     for (unsigned i = 0; i < HTTP_WIRE_PHASES; i++)
-        r.phase_ns[i] = get(data + 24 + 8 * i, 8);
+        r.phase_ns[i] = bytes_get(data + 24 + 8 * i, 8);
     for (size_t i = 0; i < data[18]; i++)
         r.text[i] = (char)printable((char)data[HTTP_WIRE_RESULT_HEAD + i]);
     if (!result_can_be(&r))

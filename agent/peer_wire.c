@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "lib/bytes.h"
+
 static const uint8_t magic[4] = {'k', 'c', 'p', '1'};
 
 const char *peer_wire_kind_name(enum peer_wire_kind k)
@@ -12,29 +14,15 @@ const char *peer_wire_kind_name(enum peer_wire_kind k)
     return names[k];
 }
 
-static void put(uint8_t *out, uint64_t value)
-{
-    for (unsigned i = 0; i < 8; i++)
-        out[i] = (uint8_t)(value >> (56 - 8 * i));
-}
-
-static uint64_t get(const uint8_t *in)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < 8; i++)
-        v = v << 8 | in[i];
-    return v;
-}
-
 void peer_wire_write(uint8_t out[static PEER_WIRE_BYTES], const struct peer_wire *m)
 {
     memcpy(out, magic, sizeof(magic));
     out[4] = (uint8_t)(m->kind + 1);
     out[5] = m->leaving;
     out[6] = out[7] = 0;
-    put(out + 8, m->fleet);
-    put(out + 16, m->node);
-    put(out + 24, m->nonce);
+    bytes_put(out + 8, m->fleet, 8);
+    bytes_put(out + 16, m->node, 8);
+    bytes_put(out + 24, m->nonce, 8);
 }
 
 bool peer_wire_read(const uint8_t *data, size_t len, struct peer_wire *ret)
@@ -46,9 +34,9 @@ bool peer_wire_read(const uint8_t *data, size_t len, struct peer_wire *ret)
     *ret = (struct peer_wire){
         .kind = (enum peer_wire_kind)(data[4] - 1),
         .leaving = data[5],
-        .fleet = get(data + 8),
-        .node = get(data + 16),
-        .nonce = get(data + 24),
+        .fleet = bytes_get(data + 8, 8),
+        .node = bytes_get(data + 16, 8),
+        .nonce = bytes_get(data + 24, 8),
     };
     return true;
 }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/bytes.h"
+
 #define QUERY_USED 16 // the rest is zeros
 #define ERROR_S 0x8000
 #define ERROR_Z 0x4000
@@ -12,37 +14,23 @@
 #define EPOCH_NTP UINT64_C(2208988800) // seconds from 1900 to 1970
 #define HELD_MAX_S 60
 
-static void put(uint8_t *out, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        out[i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
-}
-
-static uint64_t get(const uint8_t *in, unsigned bytes)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        v = v << 8 | in[i];
-    return v;
-}
-
 void stamp_wire_put_query(uint8_t out[static STAMP_WIRE_BYTES], const struct stamp_wire_query *q)
 {
     memset(out, 0, STAMP_WIRE_BYTES);
-    put(out, q->seq, 4);
-    put(out + 4, q->time, 8);
-    put(out + 12, q->error, 2);
-    put(out + 14, q->ssid, 2);
+    bytes_put(out, q->seq, 4);
+    bytes_put(out + 4, q->time, 8);
+    bytes_put(out + 12, q->error, 2);
+    bytes_put(out + 14, q->ssid, 2);
 }
 
 int stamp_wire_get_query(const uint8_t *data, size_t len, struct stamp_wire_query *ret)
 {
     if (len < STAMP_WIRE_BYTES)
         return -EINVAL;
-    *ret = (struct stamp_wire_query){.seq = (uint32_t)get(data, 4),
-                                     .time = get(data + 4, 8),
-                                     .error = (uint16_t)get(data + 12, 2),
-                                     .ssid = (uint16_t)get(data + 14, 2)};
+    *ret = (struct stamp_wire_query){.seq = (uint32_t)bytes_get(data, 4),
+                                     .time = bytes_get(data + 4, 8),
+                                     .error = (uint16_t)bytes_get(data + 12, 2),
+                                     .ssid = (uint16_t)bytes_get(data + 14, 2)};
     return 0;
 }
 
@@ -57,14 +45,14 @@ bool stamp_wire_is_query(const uint8_t data[static STAMP_WIRE_BYTES])
 void stamp_wire_put_answer(uint8_t out[static STAMP_WIRE_BYTES], const struct stamp_wire_answer *a)
 {
     memset(out, 0, STAMP_WIRE_BYTES);
-    put(out, a->seq, 4);
-    put(out + 4, a->time, 8);
-    put(out + 12, a->error, 2);
-    put(out + 14, a->ssid, 2);
-    put(out + 16, a->received, 8);
-    put(out + 24, a->sender.seq, 4);
-    put(out + 28, a->sender.time, 8);
-    put(out + 36, a->sender.error, 2);
+    bytes_put(out, a->seq, 4);
+    bytes_put(out + 4, a->time, 8);
+    bytes_put(out + 12, a->error, 2);
+    bytes_put(out + 14, a->ssid, 2);
+    bytes_put(out + 16, a->received, 8);
+    bytes_put(out + 24, a->sender.seq, 4);
+    bytes_put(out + 28, a->sender.time, 8);
+    bytes_put(out + 36, a->sender.error, 2);
     out[40] = a->ttl;
 }
 
@@ -73,14 +61,14 @@ int stamp_wire_get_answer(const uint8_t *data, size_t len, struct stamp_wire_ans
     if (len < STAMP_WIRE_BYTES)
         return -EINVAL;
     *ret = (struct stamp_wire_answer){
-        .seq = (uint32_t)get(data, 4),
-        .time = get(data + 4, 8),
-        .error = (uint16_t)get(data + 12, 2),
-        .ssid = (uint16_t)get(data + 14, 2),
-        .received = get(data + 16, 8),
-        .sender = {.seq = (uint32_t)get(data + 24, 4),
-                   .time = get(data + 28, 8),
-                   .error = (uint16_t)get(data + 36, 2)},
+        .seq = (uint32_t)bytes_get(data, 4),
+        .time = bytes_get(data + 4, 8),
+        .error = (uint16_t)bytes_get(data + 12, 2),
+        .ssid = (uint16_t)bytes_get(data + 14, 2),
+        .received = bytes_get(data + 16, 8),
+        .sender = {.seq = (uint32_t)bytes_get(data + 24, 4),
+                   .time = bytes_get(data + 28, 8),
+                   .error = (uint16_t)bytes_get(data + 36, 2)},
         .ttl = data[40],
     };
     return 0;

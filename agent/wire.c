@@ -2,38 +2,27 @@
 // The payload of an echo request, written and read.
 #include "agent/wire.h"
 
+#include "lib/bytes.h"
+
 #define TOKEN_BYTES 20
 #define TAIL (WIRE_PAYLOAD - TOKEN_BYTES)
 
 static const uint8_t magic[4] = {'k', 'c', 'n', '1'};
 
-static void put(uint8_t *out, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        out[i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
-}
-
-static uint64_t get(const uint8_t *in, unsigned bytes)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        v = v << 8 | in[i];
-    return v;
-}
-
 static void put_token(uint8_t out[static TOKEN_BYTES], const struct engine_token *t)
 {
     memcpy(out, magic, sizeof(magic));
-    put(out + 4, t->id, 4);
-    put(out + 8, t->seq, 4);
-    put(out + 12, t->cookie, 8);
+    bytes_put(out + 4, t->id, 4);
+    bytes_put(out + 8, t->seq, 4);
+    bytes_put(out + 12, t->cookie, 8);
 }
 
 static bool get_token(const uint8_t in[static TOKEN_BYTES], struct engine_token *ret)
 {
     if (memcmp(in, magic, sizeof(magic)) != 0)
         return false;
-    *ret = (struct engine_token){(uint32_t)get(in + 4, 4), (uint32_t)get(in + 8, 4), get(in + 12, 8)};
+    *ret = (struct engine_token){(uint32_t)bytes_get(in + 4, 4), (uint32_t)bytes_get(in + 8, 4),
+                                 bytes_get(in + 12, 8)};
     return true;
 }
 
