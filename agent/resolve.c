@@ -188,7 +188,8 @@ static size_t collect(const struct ares_addrinfo *info, struct addr list[static 
         uint16_t port;
         if (i->ai_ttl >= 0)
             ttl = MIN(ttl, (uint64_t)i->ai_ttl);
-        if (addr_from_sockaddr(i->ai_addr, &list[n], &port) == 0 && !has(list, n, &list[n]))
+        if (addr_from_sockaddr(i->ai_addr, &list[n], &port) == 0 && !addr_not_a_host(&list[n]) &&
+            !has(list, n, &list[n]))
             n++;
     }
     for (const struct ares_addrinfo_cname *c = info->cnames; c; c = c->next)

@@ -16,7 +16,8 @@ struct resolve;
 enum resolve_state {
     RESOLVE_PENDING, // never answered yet
     RESOLVE_DONE,    // there are addresses
-    RESOLVE_FAILED,  // the last look-up found none: no such name, no address, or no server that answers
+    RESOLVE_FAILED,  // the last look-up found none: no such name, no address that a host can have
+                     // (addr_not_a_host), or no server that answers
 };
 
 struct resolve_opts {

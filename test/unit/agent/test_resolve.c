@@ -181,7 +181,8 @@ static void test_names(void)
 static void test_literal_and_families(void)
 {
     CHECK(start());
-    zone[0] = (struct zone){.name = "a.test", .ttl = 30, .n = 3, .list = {"127.0.0.9", "::1", "127.0.0.9"}};
+    zone[0] = (struct zone){
+        .name = "a.test", .ttl = 30, .n = 4, .list = {"127.0.0.9", "::1", "127.0.0.9", "224.0.0.1"}};
     CHECK(want(2, "a.test.", "192.0.2.1"));
     CHECK(until(2));
     CHECK_STR(list("192.0.2.1"), "192.0.2.1");
