@@ -60,14 +60,15 @@ cache_build_locked() {
     fi
     find "$dir/.tmp" -maxdepth 1 -type d -name "$key.*" -exec rm -rf {} + || return 1 # an interrupted run left it; we hold the lock
     tmp=$dir/.tmp/$key.$$
-    mkdir -p -- "$tmp/work" "$tmp/dest" "$dir/log" || return 1
+    mkdir -p -- "$tmp.work" "$tmp.dest" "$dir/log" || return 1
     cache_say "building $key (log: $dir/log/$key.log)"
-    if ! cache_run_recipe "$recipe" "$dir/log/$key.log" "$tmp/work" "$function" "$tmp/dest" "$@"; then
+    if ! cache_run_recipe "$recipe" "$dir/log/$key.log" "$tmp.work" "$function" "$tmp.dest" "$@"; then
         tail -n 40 -- "$dir/log/$key.log" | sed 's/^/    /' >&2
         cache_say "FAILED $key after $((SECONDS - started)) s; whole log: $dir/log/$key.log"
         return 1
     fi
-    mv -T -- "$tmp/dest" "$path" && rm -rf -- "$tmp" && cache_say "built $key in $((SECONDS - started)) s"
+    # The product appears last: who sees it, sees nothing else of this run.
+    rm -rf -- "$tmp.work" && mv -T -- "$tmp.dest" "$path" && cache_say "built $key in $((SECONDS - started)) s"
 }
 
 cache_build() {
