@@ -38,7 +38,8 @@ def case_memory_does_not_follow_the_cores(binary):
             expect(m.one("kubecanary_agent_threads") == 1)
             resident[cores] = m.one("process_resident_memory_bytes") / 1024
     print("# resident KiB by processors seen:", resident)
-    expect(max(resident.values()) - min(resident.values()) <= 128, resident)
+    most, least = max(resident.values()), min(resident.values())
+    expect(most - least <= max(128, 0.03 * most), resident)  # 3 %: the sanitizers' own memory is 15 MB and breathes
 
 
 @contextlib.contextmanager
