@@ -88,14 +88,17 @@ static void write_reordered(struct export_scrape *x, const char *name, const str
 
 static void write_rtt(struct export_scrape *x, const char *name, const struct stats *s)
 {
-    metric_histogram(&x->text, name, buf_text(&x->labels), x->bounds, s->buckets, x->plan->n_bounds,
+    uint64_t buckets[LIMIT_BUCKETS + 1];
+    for (size_t i = 0; i <= x->plan->n_bounds; i++)
+        buckets[i] = s->buckets[i];
+    metric_histogram(&x->text, name, buf_text(&x->labels), x->bounds, buckets, x->plan->n_bounds,
                      s->rtt_sum_ns);
 }
 
 // The type's own counters of a pair: STAMP's ways and flows, or struct dns_counts.
 static const uint64_t *own_of(const struct export_scrape *x, const struct stats *s)
 {
-    return (const uint64_t *)(const void *)((const uint8_t *)s + stats_size(x->plan->n_bounds));
+    return (const uint64_t *)(const void *)((const uint8_t *)s + ALIGN8(stats_size(x->plan->n_bounds)));
 }
 
 static void write_ways(struct export_scrape *x, const char *name, const struct stats *s)
@@ -405,7 +408,7 @@ static int copy_counters(struct export_scrape *x, const struct prober *p)
         x->dns = x->dns || plan->probes[i].type == SPEC_DNS;
         x->http = x->http || plan->probes[i].type == SPEC_HTTP;
     }
-    size_t size = stats_size(plan->n_bounds);
+    size_t exact = stats_size(plan->n_bounds), size = ALIGN8(exact);
     size_t words = MAX(x->n_flows ? STAMP_PATH_WAYS + x->n_flows : 0, x->dns ? DNS_COUNTS_WORDS : 0);
     words = MAX(words, x->http ? HTTP_COUNTS_WORDS : 0);
     x->stride = size + words * sizeof(uint64_t);
@@ -414,7 +417,7 @@ static int copy_counters(struct export_scrape *x, const struct prober *p)
         return -ENOMEM;
     for (size_t i = 0; i < plan->n_pairs; i++) {
         uint8_t *to = x->counters + i * x->stride;
-        memcpy(to, engine_stats(prober_engine(p), i), size);
+        memcpy(to, engine_stats(prober_engine(p), i), exact);
         if (x->n_flows)
             copy_stamp(prober_engine(p), i, x->n_flows, (uint64_t *)(void *)(to + size));
         const struct dns_counts *dns = probe_dns_counts(prober_engine(p), i);

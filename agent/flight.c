@@ -24,12 +24,13 @@ uint16_t flight_slots_for(const struct plan_probe *r)
 
 size_t flight_own_size(const struct plan_probe *r, uint16_t n_slots)
 {
-    return ((size_t)r->own_fixed + (size_t)r->own_slot * n_slots + 7) & ~(size_t)7;
+    return ALIGN8((size_t)r->own_fixed + (size_t)r->own_slot * n_slots);
 }
 
 size_t flight_size(uint16_t n_slots, size_t n_bounds, size_t own)
 {
-    return sizeof(struct flight) + n_slots * sizeof(struct flight_slot) + stats_size(n_bounds) + own;
+    size_t bytes = sizeof(struct flight) + n_slots * sizeof(struct flight_slot) + stats_size(n_bounds);
+    return own ? ALIGN8(bytes) + own : bytes;
 }
 
 struct flight *flight_new(uint16_t n_slots, size_t n_bounds, size_t own)
@@ -50,13 +51,13 @@ struct stats *flight_stats(const struct flight *f)
 void *flight_own(const struct flight *f)
 {
     struct stats *s = flight_stats(f);
-    return (uint8_t *)s + stats_size(s->n_buckets);
+    return (uint8_t *)s + ALIGN8(stats_size(s->n_buckets));
 }
 
 void flight_move(struct flight *to, const struct flight *from, size_t own)
 {
-    const void *from_own = flight_own(from);
-    void *to_own = flight_own(to);
+    const void *from_own = own ? flight_own(from) : NULL;
+    void *to_own = own ? flight_own(to) : NULL;
     uint32_t n = MIN(to->n_slots, from->n_slots);
     assert(flight_window(from) <= to->n_slots);
     for (uint32_t seq = from->seq_next - n; seq != from->seq_next; seq++)
@@ -69,11 +70,12 @@ void flight_move(struct flight *to, const struct flight *from, size_t own)
     const struct stats *s = flight_stats(from);
     uint32_t n_buckets = t->n_buckets;
     bool same = n_buckets == s->n_buckets;
-    memcpy(t, s, same ? stats_size(n_buckets) : sizeof(*t));
+    memcpy(t, s, same ? stats_size(n_buckets) : offsetof(struct stats, buckets));
     t->n_buckets = n_buckets;
     if (!same)
         stats_reset_rtt(t);
-    memcpy(to_own, from_own, own);
+    if (own)
+        memcpy(to_own, from_own, own);
 }
 
 struct flight_slot *flight_begin(struct flight *f, uint64_t cookie, uint64_t now_ns, uint32_t *ret_seq)

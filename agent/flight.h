@@ -41,10 +41,12 @@ uint16_t flight_slots_for(const struct plan_probe *r);
 size_t flight_own_size(const struct plan_probe *r, uint16_t n_slots);
 struct flight *flight_new(uint16_t n_slots, size_t n_bounds,
                           size_t own); // zeroed; NULL without memory; free() frees it
-size_t flight_size(uint16_t n_slots, size_t n_bounds,
-                   size_t own); // 32 + 24 * n_slots + stats_size(n_bounds) + own
+// 32 + 24 * n_slots + stats_size(n_bounds); with bytes of the type's own that rounded up to 8, and those.
+// With four slots and 11 or 23 bounds this just fills one of the musl allocator's size classes, 240 or 288
+// with the 4 bytes that each allocation costs there.
+size_t flight_size(uint16_t n_slots, size_t n_bounds, size_t own);
 struct stats *flight_stats(const struct flight *f);
-void *flight_own(const struct flight *f);
+void *flight_own(const struct flight *f);                    // only if there are any
 static inline uint32_t flight_window(const struct flight *f) // probes from the oldest in flight on
 {
     return f->seq_next - f->seq_old;

@@ -19,7 +19,7 @@ struct probe_stamp;
 struct probe_stamp *probe_stamp_new(struct engine *en, const struct sock_opts *o, struct err *e);
 void probe_stamp_free(struct probe_stamp *p); // takes NULL
 
-// Memory for a plan and for bursts of so many probes: before engine_apply, so that nothing can fail after it.
+// Memory for a plan and for pieces of so many probes: before engine_apply, so that nothing can fail after it.
 MUST_USE int probe_stamp_reserve(struct probe_stamp *p, const struct plan *plan, size_t burst, struct err *e);
 // After engine_apply: the sockets that the plan needs are opened (as far as that is possible: the others'
 // probes end as send_error), pairs can be found by address, and their bytes have the plan's shape.

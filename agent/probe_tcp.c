@@ -10,6 +10,7 @@
 
 #include <netinet/tcp.h>
 
+#include "agent/flight.h"
 #include "agent/sock.h"
 #include "agent/sock_tcp.h"
 
@@ -20,14 +21,14 @@ struct connecting {
 
 struct probe_tcp {
     struct engine *en;
-    size_t n;
-    struct pollfd fds[LIMIT_TCP_IN_FLIGHT];
-    struct connecting list[LIMIT_TCP_IN_FLIGHT];
+    size_t n, room;
+    struct pollfd *fds;
+    struct connecting *list;
 };
 
 struct probe_tcp *probe_tcp_new(struct engine *en, struct err *e)
 {
-    struct probe_tcp *p = calloc(1, sizeof(*p)); // memory that no connect has touched costs nothing
+    struct probe_tcp *p = calloc(1, sizeof(*p));
     if (!p)
         err_set(e, ENOMEM, "no memory for the TCP probe");
     else
@@ -41,14 +42,38 @@ void probe_tcp_free(struct probe_tcp *p)
         return;
     for (size_t i = 0; i < p->n; i++)
         close(p->fds[i].fd);
+    free(p->fds);
+    free(p->list);
     free(p);
+}
+
+// What the plan may have under way at once, beside what is under way now. It only grows.
+int probe_tcp_reserve(struct probe_tcp *p, const struct plan *plan, struct err *e)
+{
+    size_t need = p->n;
+    for (size_t i = 0; i < plan->n_pairs && need < LIMIT_TCP_IN_FLIGHT; i++) {
+        const struct plan_probe *r = &plan->probes[plan->pairs[i].probe];
+        need += r->type == SPEC_TCP && !plan->pairs[i].gone ? flight_slots_for(r) : 0;
+    }
+    need = MIN(need, (size_t)LIMIT_TCP_IN_FLIGHT);
+    if (need <= p->room)
+        return 0;
+    struct pollfd *fds = reallocarray(p->fds, need, sizeof(*fds));
+    if (fds)
+        p->fds = fds;
+    struct connecting *list = fds ? reallocarray(p->list, need, sizeof(*list)) : NULL;
+    if (!list)
+        return err_set(e, ENOMEM, "no memory for the TCP probe");
+    p->list = list;
+    p->room = need;
+    return 0;
 }
 
 // --- out -----------------------------------------------------------------------------------------
 
 static void send_one(struct probe_tcp *p, const struct engine_send *s)
 {
-    CLEANUP_FD int fd = p->n < LIMIT_TCP_IN_FLIGHT ? sock_tcp_open((enum family)s->to.family) : -EMFILE;
+    CLEANUP_FD int fd = p->n < p->room ? sock_tcp_open((enum family)s->to.family) : -EMFILE;
     struct sockaddr_storage to;
     socklen_t len = addr_sockaddr(&s->to, s->port, &to);
     engine_sent(p->en, &s->token, sock_now());

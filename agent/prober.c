@@ -14,6 +14,7 @@
 #include "agent/probe_tcp.h"
 #include "agent/resolve.h"
 
+#define PIECE_MAX 256                  // probes that are handed on at once; more hardly saves a system call
 #define PRUNE_AGAIN_NS (10 * NS_PER_S) // after a failure, which can only be memory
 
 struct prober {
@@ -32,8 +33,8 @@ struct prober {
     bool names_changed; // the plan is to be resolved again
     uint64_t names_ns;  // not before
     struct sock_clock clock;
-    struct engine_send *due; // burst entries
-    size_t burst;
+    struct engine_send *due; // of one tick, a piece at a time
+    size_t n_due;            // room
     uint64_t prune_ns;
 };
 
@@ -58,7 +59,9 @@ static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, st
     CLEANUP(presence_change_release) struct presence_change c = {0};
     int r = presence_prepare(p->presence, plan, now_ns, &c, e);
     if (r == 0)
-        r = probe_stamp_reserve(p->stamp, plan, p->burst, e);
+        r = probe_stamp_reserve(p->stamp, plan, p->n_due, e);
+    if (r == 0)
+        r = probe_tcp_reserve(p->tcp, plan, e);
     if (r == 0)
         r = probe_dns_reserve(p->dns, plan, e);
     if (r == 0)
@@ -102,15 +105,15 @@ static int want(struct prober *p, const struct plan *a, const struct plan *b, st
     return resolve_want(p->resolve, names, n, e);
 }
 
-// Room for the longest burst that any plan may ask for is reserved once it is needed; it only grows.
+// It only grows.
 static int reserve(struct prober *p, const struct plan *plan, struct err *e)
 {
-    size_t most = MIN(plan->n_pairs + 16, (size_t)LIMIT_BURST);
-    struct engine_send *due = most > p->burst ? reallocarray(p->due, most, sizeof(*due)) : p->due;
+    size_t most = MIN(plan->n_pairs + 16, (size_t)PIECE_MAX);
+    struct engine_send *due = most > p->n_due ? reallocarray(p->due, most, sizeof(*due)) : p->due;
     if (!due)
         return err_set(e, ENOMEM, "no memory for the prober");
     p->due = due;
-    p->burst = MAX(p->burst, most);
+    p->n_due = MAX(p->n_due, most);
     return 0;
 }
 
@@ -150,6 +153,21 @@ static size_t drop_unresolved(struct prober *p, size_t n)
 
 // --- the tick ------------------------------------------------------------------------------------
 
+static void send_due(struct prober *p, uint64_t now_ns)
+{
+    for (size_t left = engine_burst(p->engine); left > 0;) {
+        size_t room = MIN(left, p->n_due);
+        size_t due = engine_due(p->engine, now_ns, p->due, room);
+        size_t n = drop_unresolved(p, due);
+        probe_icmp_send(p->icmp, p->due, n);
+        probe_stamp_send(p->stamp, p->due, n);
+        probe_tcp_send(p->tcp, p->due, n);
+        probe_dns_send(p->dns, p->due, n);
+        probe_http_send(p->http, p->due, n);
+        left = due < room || room == 0 ? 0 : left - due;
+    }
+}
+
 static void prune(struct prober *p, uint64_t now_ns)
 {
     struct plan *old = engine_plan(p->engine), *plan;
@@ -177,13 +195,7 @@ static void on_tick(struct loop_timer *t, void *arg)
     probe_http_drain(p->http, now);
     if (presence_settle(p->presence, now))
         engine_hold(p->engine, presence_held(p->presence), now);
-    size_t n = engine_due(p->engine, now, p->due, MIN(p->burst, engine_burst(p->engine)));
-    n = drop_unresolved(p, n);
-    probe_icmp_send(p->icmp, p->due, n);
-    probe_stamp_send(p->stamp, p->due, n);
-    probe_tcp_send(p->tcp, p->due, n);
-    probe_dns_send(p->dns, p->due, n);
-    probe_http_send(p->http, p->due, n);
+    send_due(p, now);
     prune(p, now);
     readdress(p, now);
 

@@ -11,7 +11,7 @@
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 
-#define BATCH 32
+#define BATCH 16 // a batch of answers and one of errors lie on the stack at once: 16 KiB
 #define DATA \
     256 // of an answer or a frame of ours: 64 bytes of ICMP under IPv6, Ethernet and, below a tunnel, all
         // that again
@@ -199,7 +199,7 @@ void sock_send(int fd, struct sock_out *out, size_t n, bool one_by_one)
 struct batch {
     struct mmsghdr m[BATCH];
     struct iovec iov[BATCH];
-    struct sockaddr_storage from[BATCH];
+    struct sockaddr_in6 from[BATCH]; // or sockaddr_in
     uint8_t data[BATCH][DATA];
     _Alignas(struct cmsghdr) uint8_t control[BATCH][CONTROL];
 };

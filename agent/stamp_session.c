@@ -9,8 +9,8 @@
 #include "lib/limits.h"
 
 #define WAYS 8
-#define SESSIONS_MIN 256
-#define SOURCES_MIN 256
+#define SESSIONS_MIN 64 // who has newer files than we may ask already
+#define SOURCES_MIN 64
 #define SPARE_SESSIONS 2 // so that hardly a set overflows when all sessions are there
 #define SPARE_SOURCES 4  // so that few sources share a place
 

@@ -24,7 +24,7 @@ const char *stats_stamp_name(enum stats_stamp s)
 
 size_t stats_size(size_t n_bounds)
 {
-    return sizeof(struct stats) + (n_bounds + 1) * sizeof(uint64_t);
+    return offsetof(struct stats, buckets) + (n_bounds + 1) * sizeof(uint32_t);
 }
 
 void stats_begin(struct stats *s)

@@ -12,6 +12,7 @@
 
 #include "lib/banned.h"
 
+#define ALIGN8(n) (((n) + 7) & ~(size_t)7) // up to a multiple of 8
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))

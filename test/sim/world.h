@@ -176,17 +176,18 @@ static void row_check(struct world *w, const struct row *r, const struct stats *
     for (unsigned k = 0; k < STATS_RESULTS; k++) {
         sum += s->results[k];
         if (s->results[k] != r->results[k])
-            WORLD_FAIL(w, "%s: %s is %" PRIu64 ", want %" PRIu64, r->key, stats_result_name(k), s->results[k],
-                       r->results[k]);
+            WORLD_FAIL(w, "%s: %s is %" PRIu64 ", want %" PRIu64, r->key, stats_result_name(k),
+                       (uint64_t)s->results[k], r->results[k]);
     }
     if (sum != s->sent || !stats_consistent(s))
-        WORLD_FAIL(w, "%s: sent %" PRIu64 " but results + in flight = %" PRIu64, r->key, s->sent, sum);
+        WORLD_FAIL(w, "%s: sent %" PRIu64 " but results + in flight = %" PRIu64, r->key, (uint64_t)s->sent,
+                   sum);
     if (s->sent != r->sent || s->in_flight != r->in_flight)
-        WORLD_FAIL(w, "%s: sent %" PRIu64 " in flight %u, want %" PRIu64 " and %" PRIu64, r->key, s->sent,
-                   s->in_flight, r->sent, r->in_flight);
+        WORLD_FAIL(w, "%s: sent %" PRIu64 " in flight %u, want %" PRIu64 " and %" PRIu64, r->key,
+                   (uint64_t)s->sent, s->in_flight, r->sent, r->in_flight);
     if (s->duplicates != r->duplicates || s->reordered != r->reordered)
         WORLD_FAIL(w, "%s: duplicates %" PRIu64 " reordered %" PRIu64 ", want %" PRIu64 " and %" PRIu64,
-                   r->key, s->duplicates, s->reordered, r->duplicates, r->reordered);
+                   r->key, (uint64_t)s->duplicates, (uint64_t)s->reordered, r->duplicates, r->reordered);
     if (stats_rtt_count(s) != r->n_rtt)
         WORLD_FAIL(w, "%s: the histogram holds %" PRIu64 ", want %" PRIu64, r->key, stats_rtt_count(s),
                    r->n_rtt);

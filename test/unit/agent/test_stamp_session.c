@@ -66,7 +66,7 @@ static void test_room(void)
 
 static void test_copy(void)
 {
-    start(10, 10);
+    start(200, 10);
     for (unsigned i = 0; i < 200; i++)
         CHECK(ask(i, 40000, 1, 100 * S) && ask(i, 40000, 1, 100 * S));
     struct err e;
@@ -121,11 +121,11 @@ static void test_rate_of_all(void)
 
 static void test_bounds(void)
 {
-    CHECK_INT(stamp_session_bytes(0, 0), stamp_session_bytes(128, 64));
-    CHECK(stamp_session_bytes(0, 0) < 11000);
+    CHECK_INT(stamp_session_bytes(0, 0), stamp_session_bytes(32, 16));
+    CHECK(stamp_session_bytes(0, 0) < 3000);
     CHECK_INT(stamp_session_bytes(SIZE_MAX / 8, SIZE_MAX / 8), stamp_session_bytes(0, 0) +
-                                                                   (LIMIT_STAMP_SESSIONS - 256) * 32 +
-                                                                   (LIMIT_STAMP_SOURCES - 256) * 8);
+                                                                   (LIMIT_STAMP_SESSIONS - 64) * 32 +
+                                                                   (LIMIT_STAMP_SOURCES - 64) * 8);
     stamp_session_free(t);
     t = NULL;
 }

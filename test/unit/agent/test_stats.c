@@ -14,8 +14,8 @@ static struct stats *block(void)
 
 static void test_size(void)
 {
-    CHECK_INT(stats_size(11), 200);
-    CHECK_INT(stats_size(24), 304);
+    CHECK_INT(stats_size(11), 108);
+    CHECK_INT(stats_size(24), 160);
 }
 
 static void test_each_result(void)
