@@ -16,7 +16,7 @@ RELEASE_LDFLAGS := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=s
 # musl-gcc of Debian knows no -static-pie; its start files are named here by hand. musl has no _FORTIFY_SOURCE.
 MUSL_CC := musl-gcc
 MUSL_LIBDIR = /usr/lib/$(shell uname -m)-linux-musl/
-MUSL_CFLAGS = $(RELEASE_CFLAGS) -Os -isystem $(MUSL_PREFIX)/include -idirafter $(MUSL_PREFIX)/kernel
+MUSL_CFLAGS = $(RELEASE_CFLAGS) -Os -fno-asynchronous-unwind-tables -isystem $(MUSL_PREFIX)/include -idirafter $(MUSL_PREFIX)/kernel
 MUSL_LDFLAGS = $(RELEASE_LDFLAGS) -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text \
                $(MUSL_LIBDIR)rcrt1.o $(MUSL_LIBDIR)crti.o
 MUSL_AGENT_LIBS = -L$(MUSL_PREFIX)/lib -lyaml -lmicrohttpd -lcares $(MUSL_LIBDIR)crtn.o

@@ -74,7 +74,7 @@ deps_yaml() {
     cp libyaml/include/yaml.h "$dest/include/"
 }
 
-# deps_microhttpd DEST CC CFLAGS: no TLS and nothing but plain requests. Its thread support stays in, as 0.9.75 does not link
+# deps_microhttpd DEST CC CFLAGS: no TLS, no messages (nobody reads its log), nothing but plain requests. Its thread support stays in, as 0.9.75 does not link
 # without; with MHD_USE_EPOLL alone it starts no thread.
 deps_microhttpd() {
     local dest=$1 cc=$2 cflags=$3
@@ -83,7 +83,7 @@ deps_microhttpd() {
         cd libmicrohttpd || exit 1
         ./configure CC="$cc" CFLAGS="$cflags" --prefix=/ --disable-shared --enable-static --disable-https --disable-doc \
             --disable-examples --disable-curl --disable-dauth --disable-bauth --disable-postprocessor \
-            --disable-httpupgrade --disable-nls --enable-epoll=yes --disable-dependency-tracking
+            --disable-httpupgrade --disable-messages --disable-nls --enable-epoll=yes --disable-dependency-tracking
         make -C src/microhttpd -j"$deps_jobs" install DESTDIR="$dest"
         make -C src/include install DESTDIR="$dest"
     )
@@ -148,7 +148,7 @@ deps_musl() {
     for dir in /usr/include/linux /usr/include/asm-generic "$arch/asm"; do
         ln -s "$dir" "$dest/kernel/"
     done
-    flags="-Os $deps_common -idirafter $dest/kernel"
+    flags="-Os $deps_common -fno-asynchronous-unwind-tables -idirafter $dest/kernel" # tables to unwind: 40 KiB that nobody reads
     deps_yaml "$dest" musl-gcc "$flags"
     deps_microhttpd "$dest" musl-gcc "$flags"
     deps_ares "$dest" musl-gcc "$flags"
