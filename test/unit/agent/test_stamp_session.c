@@ -123,9 +123,8 @@ static void test_bounds(void)
 {
     CHECK_INT(stamp_session_bytes(0, 0), stamp_session_bytes(32, 16));
     CHECK(stamp_session_bytes(0, 0) < 3000);
-    CHECK_INT(stamp_session_bytes(SIZE_MAX / 8, SIZE_MAX / 8), stamp_session_bytes(0, 0) +
-                                                                   (LIMIT_STAMP_SESSIONS - 64) * 32 +
-                                                                   (LIMIT_STAMP_SOURCES - 64) * 8);
+    CHECK_INT(stamp_session_bytes(SIZE_MAX / 8, SIZE_MAX / 8),
+              stamp_session_bytes(0, 0) + (LIMIT_STAMP_SESSIONS - 64) * 32 + (LIMIT_STAMP_SOURCES - 64) * 8);
     stamp_session_free(t);
     t = NULL;
 }
