@@ -19,6 +19,11 @@ const char *peer_state_name(enum peer_state s)
     return state_names[s];
 }
 
+enum peer_state peer_host_state(const struct peer *p)
+{
+    return p->has_host_state ? (enum peer_state)p->host_state : p->state;
+}
+
 static void peers_cut(struct peers *p, size_t n)
 {
     for (; p->n > n; p->n--) {
@@ -159,6 +164,13 @@ static int read_peer_field(const struct doc_node *n, struct peer *p, const char 
         return read_addresses(n, p->host, e);
     if (strcmp(n->key, "state") == 0)
         return read_state(n, &p->state, e);
+    if (strcmp(n->key, "hostState") == 0) {
+        enum peer_state host = PEER_READY;
+        int r = read_state(n, &host, e);
+        p->has_host_state = true;
+        p->host_state = (uint8_t)host;
+        return r;
+    }
     err_set(e, EINVAL, "unknown field");
     return at_field(e, n->key);
 }
@@ -280,7 +292,10 @@ static void write_peer(const struct peer *p, struct buf *out)
     }
     write_addresses("pod", p->pod, out);
     write_addresses("host", p->host, out);
-    buf_fmt(out, ", state: %s}\n", state_names[p->state]);
+    buf_fmt(out, ", state: %s", state_names[p->state]);
+    if (peer_host_state(p) != p->state)
+        buf_fmt(out, ", hostState: %s", state_names[peer_host_state(p)]);
+    buf_str(out, "}\n");
 }
 
 void peers_render(const struct peers *p, unsigned slice, unsigned slices, struct buf *out)

@@ -20,8 +20,12 @@ struct peer {
     char *zone;                // heap, "" if unknown
     struct addr pod[FAMILIES]; // by family; set = 0: none
     struct addr host[FAMILIES];
-    enum peer_state state;
+    enum peer_state state; // of the node's agent; with two, of the one in the network Pod
+    bool has_host_state;   // the one in the network Node has a state of its own:
+    uint8_t host_state;    // enum peer_state; otherwise 0, see peer_host_state
 };
+// The state of the agent that is reached at the host's addresses. (The one at the pod's: state.)
+enum peer_state peer_host_state(const struct peer *p);
 
 struct peers { // sorted by node, no node twice
     size_t n;
@@ -37,13 +41,13 @@ MUST_USE int peers_sort(struct peers *p, struct err *e);
 const struct peer *peers_find(const struct peers *p, const char *node); // sorted; NULL if absent
 
 // One file: {slice, slices, peers}; `slice`/`slices` may be absent (0 of 1), as in the file that `render
-// --nodes` takes. Of a peer only `node` is required; `state` is Ready if absent. Unknown fields are refused.
-// EINVAL, E2BIG, ENOMEM. Appends the peers found to *p (not sorted); errors carry a path ("peers[3].pod[0]").
-// On failure *p is as before.
+// --nodes` takes. Of a peer only `node` is required; `state` is Ready if absent, `hostState` as `state`.
+// Unknown fields are refused. EINVAL, E2BIG, ENOMEM. Appends the peers found to *p (not sorted); errors carry
+// a path ("peers[3].pod[0]"). On failure *p is as before.
 MUST_USE int peers_parse(const struct doc_node *root, unsigned *ret_slice, unsigned *ret_slices,
                          struct peers *p, struct err *e);
-// Appends peers-NN.yaml's text with those peers whose slice is `slice` of `slices`; p sorted. Same input,
-// same bytes.
+// Appends peers-NN.yaml's text with those peers whose slice is `slice` of `slices`; p sorted. `hostState` is
+// there only where it differs from `state`. Same input, same bytes.
 void peers_render(const struct peers *p, unsigned slice, unsigned slices, struct buf *out);
 // 0 <= result < slices.
 unsigned peers_slice_of(const char *node, unsigned slices);

@@ -8,7 +8,7 @@ static void check_peer(const struct peer *p)
     FUZZ_CHECK(p->node && p->node[0] && strlen(p->node) <= LIMIT_NAME);
     FUZZ_CHECK(p->zone && strlen(p->zone) <= LIMIT_LABEL);
     FUZZ_CHECK(fuzz_is_utf8(p->node, false) && fuzz_is_utf8(p->zone, false));
-    FUZZ_CHECK(p->state < PEER_STATES);
+    FUZZ_CHECK(p->state < PEER_STATES && peer_host_state(p) < PEER_STATES);
     for (unsigned f = 0; f < FAMILIES; f++) {
         FUZZ_CHECK(!p->pod[f].set || p->pod[f].family == f);
         FUZZ_CHECK(!p->host[f].set || p->host[f].family == f);
@@ -21,6 +21,7 @@ static void compare(const struct peers *a, const struct peers *b)
     for (size_t i = 0; i < a->n; i++) {
         const struct peer *x = &a->list[i], *y = &b->list[i];
         FUZZ_CHECK(strcmp(x->node, y->node) == 0 && strcmp(x->zone, y->zone) == 0 && x->state == y->state);
+        FUZZ_CHECK(peer_host_state(x) == peer_host_state(y));
         for (unsigned f = 0; f < FAMILIES; f++)
             FUZZ_CHECK(addr_equal(&x->pod[f], &y->pod[f]) && addr_equal(&x->host[f], &y->host[f]));
         FUZZ_CHECK(peers_find(a, x->node) == x);

@@ -50,6 +50,38 @@ static void test_both_ways(void)
         "- {node: n1, zone: a, pod: [192.0.2.7, \"2001:db8::7\"], host: [198.18.0.11], state: Ready}\n");
 }
 
+// The Node network's agent has a state of its own only where it is said, wherever on the line that is; only
+// one that differs is written.
+static void test_host_state(void)
+{
+    static const struct {
+        const char *line, *written;
+        enum peer_state pod, host;
+    } cases[] = {
+        {"{node: a, state: Leaving}", "state: Leaving}", PEER_LEAVING, PEER_LEAVING},
+        {"{node: a}", "state: Ready}", PEER_READY, PEER_READY},
+        {"{node: a, state: Pending, hostState: null}", "state: Pending}", PEER_PENDING, PEER_PENDING},
+        {"{node: a, hostState: Ready, state: Leaving}", "state: Leaving, hostState: Ready}", PEER_LEAVING,
+         PEER_READY},
+        {"{node: a, hostState: NotReady}", "state: Ready, hostState: NotReady}", PEER_READY, PEER_NOT_READY},
+        {"{node: a, hostState: Pending, state: Pending}", "state: Pending}", PEER_PENDING, PEER_PENDING},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP_PEERS struct peers p = {0};
+        CLEANUP_BUF struct buf b = {.max = 1000};
+        struct err e = {0};
+        unsigned slice, slices;
+        char text[100];
+        snprintf(text, sizeof(text), "peers: [%s]", cases[i].line);
+        CHECK_INT(parse(text, &p, &slice, &slices, &e), 0);
+        CHECK_INT(p.list[0].state, cases[i].pod);
+        CHECK_INT(peer_host_state(&p.list[0]), cases[i].host);
+        peers_render(&p, 0, 1, &b);
+        snprintf(text, sizeof(text), "slice: 0\nslices: 1\npeers:\n- {node: a, %s\n", cases[i].written);
+        CHECK_STR(buf_text(&b), text);
+    }
+}
+
 static void test_refused(void)
 {
     static const struct {
@@ -63,6 +95,7 @@ static void test_refused(void)
         {"peers: [{node: b, pod: [192.0.2.1, 192.0.2.2]}]", "peers[0].pod[1]"},
         {"peers: [{node: b, host: 192.0.2.1}]", "peers[0].host"},
         {"peers: [{node: b, state: ready}]", "peers[0].state"},
+        {"peers: [{node: b, hostState: []}]", "peers[0].hostState"},
         {"peers: [{node: b, colour: red}]", "peers[0].colour"},
         {"{peers: [], slice: 1, slices: 1}", "slice"},
         {"{peers: [], slices: 129}", "slices"},
@@ -148,8 +181,12 @@ static void test_slices_for(void)
 }
 
 static const struct check_case cases[] = {
-    {"both ways", test_both_ways}, {"refused slices", test_refused},
-    {"a node twice", test_twice},  {"slices are a partition", test_slices_part},
-    {"the bound", test_bound},     {"number of slices", test_slices_for},
+    {"both ways", test_both_ways},
+    {"refused slices", test_refused},
+    {"a node twice", test_twice},
+    {"slices are a partition", test_slices_part},
+    {"the bound", test_bound},
+    {"number of slices", test_slices_for},
+    {"the other agent's state", test_host_state},
 };
 CHECK_MAIN(cases)
