@@ -6,6 +6,7 @@
 #ifndef KUBECANARY_AGENT_PLAN_H
 #define KUBECANARY_AGENT_PLAN_H
 
+#include "agent/plan_resolve.h"
 #include "lib/addr.h"
 #include "lib/dns_text.h"
 #include "lib/err.h"
@@ -83,10 +84,6 @@ struct plan_host {
     bool all;       // all addresses, not the first alone
 };
 
-// What is known of a name: its addresses. False: not yet, no pair is to be there; true and *ret_n = 0: it has
-// none.
-typedef bool plan_lookup_fn(const char *host, const struct addr **ret, size_t *ret_n, void *arg);
-
 struct plan {
     unsigned refs;
     uint64_t generation; // of agent.yaml
@@ -134,12 +131,6 @@ MUST_USE int plan_build(const struct spec_agent_file *file, const struct peers *
                         struct err *e);
 // The same plan without those pairs whose time has passed.
 MUST_USE int plan_prune(const struct plan *old, uint64_t now_ns, struct plan **ret, struct err *e);
-
-// The same plan with the pairs of its hosts, as they are known now; plan_build makes none. Those that old has
-// and that are no more stay as gone. A name without an address has one pair, in the family of before (IPv4 if
-// it never had an address), that goes nowhere. Errors: ENOMEM, E2BIG.
-MUST_USE int plan_resolve(const struct plan *old, plan_lookup_fn *lookup, void *arg, uint64_t now_ns,
-                          struct plan **ret, struct err *e);
 
 // A plan is freed with its last holder. A reader that outlives a reload (a scrape that streams) holds it:
 // names and pairs stay valid, while the counters belong to the engine's plan of the moment (copy them first).
