@@ -17,7 +17,8 @@ const char *cli_usage(void)
            "\n"
            "  --config DIR     agent.yaml and peers-NN.yaml are read from here, and again when they change\n"
            "  --node NAME      the name of this node among the peers\n"
-           "  --network N      which of the peers' addresses are probed: Pod (default) or Node\n"
+           "  --network N      the network that this agent is in: Pod (default) or Node. Peers are probed at their\n"
+           "                   addresses in it, and in the other one too if agent.yaml names both\n"
            "  --listen A:P     /metrics, /healthz, /readyz and /report; default :9961, all addresses\n"
            "  --grace D        how long peers are answered after SIGTERM, default 2s\n"
            "  --check          read the files, print what would be probed, exit 0; 1 if they are wrong\n";

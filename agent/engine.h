@@ -73,8 +73,9 @@ const struct stats_agent *engine_agent_stats(const struct engine *en);
 // included, the allocator's overhead aside. A pair of the mesh with b bounds takes 16 (plan) + 32 (engine) +
 // 32 + 24 * slots + stats_size(b) bytes, where slots is the power of two that holds (timeout + grace) /
 // interval + 2 probes: 336 with 24 bounds, 284 with 11, at 1 s and 1 s. A STAMP pair takes 32 + 28 * flows +
-// 8 * slots more, rounded up to 8. A destination takes 56 and its names, which stand in chunks of 2 KiB; a
-// zone, by probe and family, 24 + 8 * (b + 2). Published in the docs, held by a test.
+// 8 * slots more, rounded up to 8. A destination takes 64 and its names, which stand in chunks of 2 KiB (the
+// two agents of a node share them); a zone, by probe, network and family, 24 + 8 * (b + 2). Published in the
+// docs, held by a test.
 size_t engine_memory(const struct plan *p);
 // Whether a probe is remembered, in flight or ended; *ret_pair: the index of its pair in the engine's plan.
 bool engine_find(const struct engine *en, const struct engine_token *t, size_t *ret_pair);

@@ -89,6 +89,7 @@ static uint64_t phase_of(const struct engine *en, const struct plan *p, size_t i
     for (size_t k = 0; k < ARRAY_LEN(names); k++)
         h = base_hash(h, names[k], strlen(names[k]) + 1);
     h = base_hash(h, &r->family, sizeof(r->family));
+    h = base_hash(h, &p->dests[r->dest].network, sizeof(uint8_t));
     h = base_hash(h, &en->start, sizeof(en->start));
     return (h ^ h >> 29) % interval_ns;
 }

@@ -36,7 +36,7 @@ struct export_scrape {
     struct buf text; // made, not yet handed out
     size_t given;    // bytes of it that were
     struct buf labels;
-    struct buf source; // labels that all pairs share
+    struct buf source[SPEC_NETWORKS]; // labels that all pairs to one network share
 };
 
 typedef void pair_fn(struct export_scrape *x, const char *name, const struct stats *s);
@@ -272,12 +272,12 @@ bool export_limited(const struct plan *p)
     return series_of(p, true, false) > p->series_limit;
 }
 
-static void begin_labels(struct export_scrape *x, const char *probe)
+static void begin_labels(struct export_scrape *x, const char *probe, unsigned network)
 {
     buf_reset(&x->labels);
     metric_label(&x->labels, "probe", probe);
     buf_char(&x->labels, ',');
-    buf_str(&x->labels, buf_text(&x->source));
+    buf_str(&x->labels, buf_text(&x->source[network]));
 }
 
 static void label_pair(struct export_scrape *x, size_t i)
@@ -286,7 +286,7 @@ static void label_pair(struct export_scrape *x, size_t i)
     const struct plan_pair *pair = &p->pairs[i];
     const struct plan_dest *dest = &p->dests[pair->dest];
     const struct plan_http *http = p->probes[pair->probe].http;
-    begin_labels(x, p->probes[pair->probe].name);
+    begin_labels(x, p->probes[pair->probe].name, dest->network);
     if (dest->target) {
         metric_label(&x->labels, "target", dest->name);
         if (dest->address[0])
@@ -303,7 +303,7 @@ static void write_zone(struct export_scrape *x, const char *name, size_t i)
 {
     const struct plan_zone *zone = &x->plan->zones[i];
     const uint64_t *row = zone_rtt_row(&x->zones, i);
-    begin_labels(x, zone->probe);
+    begin_labels(x, zone->probe, zone->network);
     metric_label(&x->labels, "destination_zone", zone->zone);
     metric_label(&x->labels, "family", addr_family_name((enum family)zone->family));
     metric_histogram(&x->text, name, buf_text(&x->labels), x->bounds, row, x->plan->n_bounds,
@@ -371,7 +371,7 @@ ssize_t export_read(void *scrape, char *out, size_t max)
     struct export_scrape *x = scrape;
     if (x->given == x->text.len)
         make_piece(x);
-    if (x->text.failed || x->labels.failed || x->source.failed)
+    if (x->text.failed || x->labels.failed || x->source[0].failed || x->source[1].failed)
         return -1;
     size_t n = MIN(max, x->text.len - x->given);
     memcpy(out, buf_text(&x->text) + x->given, n);
@@ -396,6 +396,15 @@ static int sum_zones(struct export_scrape *x, const struct engine *en)
     for (size_t i = 0; i < x->plan->n_pairs; i++)
         zone_rtt_add(&x->zones, x->plan, x->plan, i, engine_stats(en, i));
     return 0;
+}
+
+static void label_source(struct export_scrape *x, const struct plan *p)
+{
+    for (unsigned i = 0; i < SPEC_NETWORKS; i++) {
+        metric_label(&x->source[i], "source_node", p->node);
+        metric_label(&x->source[i], "source_zone", p->zone);
+        metric_label(&x->source[i], "network", plan_network(p, (enum spec_network)i));
+    }
 }
 
 static int copy_counters(struct export_scrape *x, const struct prober *p)
@@ -432,9 +441,7 @@ static int copy_counters(struct export_scrape *x, const struct prober *p)
     if (x->limited && sum_zones(x, prober_engine(p)) < 0)
         return -ENOMEM;
     metric_bounds(x->bounds, plan->bounds_ns, plan->n_bounds);
-    metric_label(&x->source, "source_node", plan->node);
-    metric_label(&x->source, "source_zone", plan->zone);
-    metric_label(&x->source, "network", plan->network_name);
+    label_source(x, plan);
     return 0;
 }
 
@@ -446,7 +453,8 @@ struct export_scrape *export_new(const struct export_sources *from, enum metric_
     x->format = format;
     buf_init(&x->text, PIECE_MAX);
     buf_init(&x->labels, PIECE_MAX);
-    buf_init(&x->source, PIECE_MAX);
+    for (unsigned i = 0; i < SPEC_NETWORKS; i++)
+        buf_init(&x->source[i], PIECE_MAX);
     if (copy_counters(x, from->prober) < 0) {
         export_free(x);
         return NULL;
@@ -465,6 +473,7 @@ void export_free(void *scrape)
     free(x->counters);
     buf_release(&x->text);
     buf_release(&x->labels);
-    buf_release(&x->source);
+    for (unsigned i = 0; i < SPEC_NETWORKS; i++)
+        buf_release(&x->source[i]);
     free(x);
 }

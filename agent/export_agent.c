@@ -7,12 +7,13 @@
 
 // The files' states, less the Ready ones that are not probed for now because they have not answered yet, or
 // said that they leave.
-static void read_peers(const struct prober *prober, const struct plan *p, uint64_t ret[static PEER_STATES])
+static void read_peers(const struct prober *prober, enum spec_network network,
+                       uint64_t ret[static PEER_STATES])
 {
     size_t known[PRESENCE_STATES];
-    presence_count(prober_presence(prober), known);
+    presence_count(prober_presence(prober), network, known);
     for (size_t i = 0; i < PEER_STATES; i++)
-        ret[i] = p->peers[i];
+        ret[i] = prober_plan(prober)->peers[network][i];
     ret[PEER_READY] -= known[PRESENCE_PENDING] + known[PRESENCE_LEAVING];
     ret[PEER_PENDING] += known[PRESENCE_PENDING];
     ret[PEER_LEAVING] += known[PRESENCE_LEAVING];
@@ -41,9 +42,12 @@ void export_agent_read(const struct export_sources *from, struct export_agent *r
         ret->paused = p->paused;
         ret->limited = export_limited(p);
         ret->series = export_series(p, !ret->limited);
-        ret->coverage = p->coverage;
+        ret->networks = p->networks;
         ret->pairs = p->n_live;
-        read_peers(from->prober, p, ret->peers);
+        for (unsigned i = 0; i < SPEC_NETWORKS; i++) {
+            ret->coverage[i] = p->coverage[i];
+            read_peers(from->prober, (enum spec_network)i, ret->peers[i]);
+        }
     }
     if (from->prober) {
         ret->stats = *engine_agent_stats(prober_engine(from->prober));
@@ -121,15 +125,33 @@ static void write_config(const struct writer *w, const struct export_agent *a)
     sample(w, "kubecanary_config_reloads", "_total", "result", "failure", a->failures);
 }
 
+static void write_peers(const struct writer *w, const struct export_agent *a)
+{
+    CLEANUP_BUF struct buf labels = {.max = 256};
+    metric_family(
+        w->out, w->format, METRIC_GAUGE, "kubecanary_peers", NULL,
+        "Other nodes of the fleet by the network and the state of their agent there, of the files and as "
+        "known here; only Ready ones are probed.");
+    for (unsigned i = 0; i < SPEC_NETWORKS; i++) {
+        for (enum peer_state s = 0; (a->networks & (1u << i)) && s < PEER_STATES; s++) {
+            buf_reset(&labels);
+            metric_label(&labels, "network", spec_network_name((enum spec_network)i));
+            metric_label(&labels, "state", peer_state_name(s));
+            metric_u64(w->out, "kubecanary_peers", "", buf_text(&labels), a->peers[i][s]);
+        }
+    }
+    metric_family(w->out, w->format, METRIC_GAUGE, "kubecanary_coverage_peers", NULL,
+                  "How many Ready peers probe this agent, by the network of their agent that does.");
+    for (unsigned i = 0; i < SPEC_NETWORKS; i++)
+        if (a->networks & (1u << i))
+            sample(w, "kubecanary_coverage_peers", "", "network", spec_network_name((enum spec_network)i),
+                   a->coverage[i]);
+}
+
 static void write_fleet(const struct writer *w, const struct export_agent *a)
 {
     if (a->has_plan) {
-        metric_family(
-            w->out, w->format, METRIC_GAUGE, "kubecanary_peers", NULL,
-            "Other nodes of the fleet by state, of the files and as known here; only Ready ones are probed.");
-        for (enum peer_state s = 0; s < PEER_STATES; s++)
-            sample(w, "kubecanary_peers", "", "state", peer_state_name(s), a->peers[s]);
-        gauge(w, "kubecanary_coverage_peers", NULL, "How many Ready peers probe this node.", a->coverage);
+        write_peers(w, a);
         gauge(w, "kubecanary_pairs", NULL,
               "What this agent probes now: peers and targets, times probes, times address families.",
               a->pairs);

@@ -21,9 +21,10 @@ struct export_agent {
     bool paused;
     bool limited;
     uint64_t series;
-    uint64_t coverage;
     uint64_t pairs;
-    uint64_t peers[PEER_STATES]; // by what the files say and what is known here
+    unsigned networks; // plan.networks; by them:
+    uint64_t coverage[SPEC_NETWORKS];
+    uint64_t peers[SPEC_NETWORKS][PEER_STATES]; // by what the files say and what is known here
     struct peer_link_stats link;
     struct presence_stats presence;
     struct helper_stats helper;

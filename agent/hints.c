@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/plan_mesh.h"
 #include "lib/topo.h"
 
 static int by_address(const void *a, const void *b)
@@ -20,12 +21,15 @@ void hints_release(struct hints *h)
 
 // The addresses of those who probe us: list has room for all.
 static size_t collect(const struct spec_mesh *m, const struct peers *peers, const uint8_t *roles,
-                      enum spec_network network, struct addr *list)
+                      unsigned networks, struct addr *list)
 {
     size_t n = 0;
-    for (size_t i = 0; i < peers->n; i++) {
-        const struct addr *addr = network == SPEC_NETWORK_NODE ? peers->list[i].host : peers->list[i].pod;
-        for (unsigned f = 0; (roles[i] & TOPO_PROBED_BY) && f < FAMILIES; f++)
+    for (size_t i = 0; i < peers->n * SPEC_NETWORKS; i++) {
+        unsigned network = (unsigned)(i % SPEC_NETWORKS);
+        const struct peer *peer = &peers->list[i / SPEC_NETWORKS];
+        const struct addr *addr = plan_mesh_addresses(peer, (enum spec_network)network);
+        bool wanted = (roles[i / SPEC_NETWORKS] & TOPO_PROBED_BY) && (networks & (1u << network));
+        for (unsigned f = 0; wanted && f < FAMILIES; f++)
             if (addr[f].set && (m->families & FAMILY_BIT(f)))
                 list[n++] = addr[f];
     }
@@ -39,7 +43,9 @@ int hints_set(struct hints *h, const struct spec_agent_file *file, const struct 
     const struct spec_mesh *m = &file->spec.mesh;
     CLEANUP_TOPO struct topo t = {0};
     CLEANUP_FREE uint8_t *roles = calloc(peers->n + 1, sizeof(*roles));
-    CLEANUP_FREE struct addr *list = calloc(FAMILIES * peers->n + 1, sizeof(*list));
+    unsigned networks = plan_mesh_networks(m, network);
+    size_t room = FAMILIES * peers->n * (networks == 1u << network ? 1 : SPEC_NETWORKS) + 1;
+    CLEANUP_FREE struct addr *list = calloc(room, sizeof(*list));
     if (!roles || !list)
         return err_set(e, ENOMEM, "no memory for the addresses of %zu peers", peers->n);
     int r = m->present ? topo_init(&t, &m->topology, peers, e) : 0;
@@ -50,7 +56,7 @@ int hints_set(struct hints *h, const struct spec_agent_file *file, const struct 
     // Files that do not name us yet are older than others': whoever has newer ones may probe us.
     if (m->present && !peers_find(peers, node))
         memset(roles, TOPO_PROBED_BY, peers->n);
-    size_t n = collect(m, peers, roles, network, list);
+    size_t n = collect(m, peers, roles, networks, list);
     free(h->list);
     h->list = TAKE_PTR(list);
     h->n = n;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whom to tell that this agent leaves, and when: all addresses of the peers that probe it by the topology
-// (of all peers, while the files do not name this node), whatever their state, and of those who asked it
+// (of all peers, while the files do not name this node), of both their agents if the fleet has both networks,
+// whatever their state, and of those who asked it
 // lately and are not among them (newcomers that its files do not have yet). Told at once, again after 0.25,
 // 0.5, 1 and 2 s, then each second, so that a lost packet or two make nobody probe who is gone. Pure:
 // addresses in, addresses out, time from the caller.

@@ -50,7 +50,8 @@ static uint64_t random_seed(void)
 static void expect_sessions(struct agent *a, const struct spec_mesh *m)
 {
     struct err e;
-    size_t flows = 0, sources = prober_plan(a->prober)->coverage * FAMILIES;
+    const size_t *coverage = prober_plan(a->prober)->coverage;
+    size_t flows = 0, sources = (coverage[SPEC_NETWORK_POD] + coverage[SPEC_NETWORK_NODE]) * FAMILIES;
     for (size_t i = 0; i < m->n_probes; i++)
         if (m->probes[i].type == SPEC_STAMP)
             flows += MAX(m->probes[i].flows, 1);
@@ -224,6 +225,18 @@ static int run(const struct cli *c)
     return r < 0 ? 1 : 0;
 }
 
+// Of a fleet with both networks: the pairs by the label `network`.
+static void check_networks(const struct plan *p)
+{
+    size_t n[SPEC_NETWORKS] = {0};
+    for (size_t i = 0; i < p->n_pairs; i++)
+        n[p->dests[p->pairs[i].dest].network] += !p->dests[p->pairs[i].dest].target;
+    if (p->networks == (1u << p->network))
+        return;
+    for (unsigned i = 0; i < SPEC_NETWORKS; i++)
+        printf("%zu pairs of the mesh in the network %s\n", n[i], plan_network(p, (enum spec_network)i));
+}
+
 // Prints what these files would make this agent do.
 static int check(const struct cli *c)
 {
@@ -239,6 +252,7 @@ static int check(const struct cli *c)
     printf("fleet %s, generation %llu%s\n", plan->fleet, (unsigned long long)plan->generation,
            plan->paused ? ", paused" : "");
     printf("%zu pairs, %.3f packets a second\n", plan->n_live, (double)plan->packets_per_ks / 1000);
+    check_networks(plan);
     printf("%llu series%s\n", (unsigned long long)export_series(plan, !export_limited(plan)),
            export_limited(plan) ? " (seriesLimit: histograms by zone, no flows)" : "");
     printf("%zu bytes for the plan and its counters\n", engine_memory(plan) + presence_memory(plan));

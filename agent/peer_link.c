@@ -21,7 +21,7 @@ struct peer_link {
     struct presence *presence;
     enum spec_network network;
     const char *node_name;
-    uint64_t node, fleet;
+    uint64_t agent, fleet;  // as they are on the wire
     struct peer_door *door; // borrowed; NULL: none yet
     struct loop_timer timer, pause;
     bool paused, leaving;
@@ -39,7 +39,7 @@ static void say(struct peer_link *k, enum peer_wire_kind kind, uint64_t nonce, c
 {
     uint8_t bytes[PEER_WIRE_BYTES];
     const struct peer_wire m = {
-        .kind = kind, .leaving = k->leaving, .fleet = k->fleet, .node = k->node, .nonce = nonce};
+        .kind = kind, .leaving = k->leaving, .fleet = k->fleet, .agent = k->agent, .nonce = nonce};
     int fd = k->door->fd[to->family];
     if (fd < 0)
         return;
@@ -102,7 +102,7 @@ static void answer(struct peer_link *k, const struct peer_wire *m, const struct 
     k->stats.received[PEER_WIRE_QUERY]++;
     say(k, PEER_WIRE_ANSWER, m->nonce, &p->from, p->port, &p->to);
     hints_asked(&k->hints, &p->from);
-    presence_heard(k->presence, m->node, m->leaving, loop_now(k->loop));
+    presence_heard(k->presence, m->agent, m->leaving, loop_now(k->loop));
 }
 
 static void on_packet(const struct peer_sock_packet *p, void *arg)
@@ -121,9 +121,9 @@ static void on_packet(const struct peer_sock_packet *p, void *arg)
     }
     switch (m.kind) {
     case PEER_WIRE_QUERY: answer(k, &m, p); return;
-    case PEER_WIRE_HINT: known = presence_heard(k->presence, m.node, m.leaving, now); break;
+    case PEER_WIRE_HINT: known = presence_heard(k->presence, m.agent, m.leaving, now); break;
     case PEER_WIRE_ANSWER:
-        known = presence_answered(k->presence, m.node, &p->from, m.nonce, m.leaving, now);
+        known = presence_answered(k->presence, m.agent, &p->from, m.nonce, m.leaving, now);
         break;
     }
     if (known)
@@ -172,8 +172,8 @@ struct peer_link *peer_link_new(struct loop *l, const char *node, enum spec_netw
     k->presence = ps;
     k->network = network;
     k->node_name = node;
-    k->node = peer_wire_node(node);
-    k->fleet = peer_wire_fleet("", spec_network_name(network));
+    k->agent = peer_wire_agent(node, network);
+    k->fleet = peer_wire_fleet("");
     // Without it sources could at worst choose whom to share a bucket with.
     if (getrandom(&key, sizeof(key), GRND_NONBLOCK) != sizeof(key))
         key = loop_now(l);
@@ -256,7 +256,7 @@ int peer_link_apply(struct peer_link *k, const struct spec_agent_file *file, con
     int r = hints_set(&k->hints, file, peers, k->node_name, k->network, e);
     if (r < 0)
         return r;
-    k->fleet = peer_wire_fleet(file->fleet, spec_network_name(k->network));
+    k->fleet = peer_wire_fleet(file->fleet);
     k->paused = file->paused;
     return 0;
 }

@@ -16,8 +16,8 @@ struct peer_link_stats {
     uint64_t received[PEER_WIRE_KINDS]; // and made use of
     // Not made use of:
     uint64_t malformed; // none of ours, or a version that we do not know
-    uint64_t foreign;   // of another fleet or network
-    uint64_t unmatched; // an answer to no question that is open; a hint of a node that we do not probe
+    uint64_t foreign;   // of another fleet
+    uint64_t unmatched; // an answer to no question that is open; a hint of an agent that we do not probe
     uint64_t limited;   // a question that was not answered, because too many came
 };
 

@@ -21,7 +21,7 @@ void peer_wire_write(uint8_t out[static PEER_WIRE_BYTES], const struct peer_wire
     out[5] = m->leaving;
     out[6] = out[7] = 0;
     bytes_put(out + 8, m->fleet, 8);
-    bytes_put(out + 16, m->node, 8);
+    bytes_put(out + 16, m->agent, 8);
     bytes_put(out + 24, m->nonce, 8);
 }
 
@@ -35,18 +35,19 @@ bool peer_wire_read(const uint8_t *data, size_t len, struct peer_wire *ret)
         .kind = (enum peer_wire_kind)(data[4] - 1),
         .leaving = data[5],
         .fleet = bytes_get(data + 8, 8),
-        .node = bytes_get(data + 16, 8),
+        .agent = bytes_get(data + 16, 8),
         .nonce = bytes_get(data + 24, 8),
     };
     return true;
 }
 
-uint64_t peer_wire_fleet(const char *fleet, const char *network)
+uint64_t peer_wire_fleet(const char *fleet)
 {
-    return base_hash(base_hash(BASE_HASH_INIT, fleet, strlen(fleet) + 1), network, strlen(network));
+    return base_hash(base_hash(BASE_HASH_INIT, fleet, strlen(fleet) + 1), "Pod", 3);
 }
 
-uint64_t peer_wire_node(const char *name)
+uint64_t peer_wire_agent(const char *node, enum spec_network network)
 {
-    return base_hash(BASE_HASH_INIT, name, strlen(name));
+    uint64_t h = base_hash(BASE_HASH_INIT, node, strlen(node));
+    return network == SPEC_NETWORK_NODE ? base_hash(h, "\0Node", 5) : h;
 }

@@ -38,6 +38,11 @@ int plan_compare(const struct plan *a, size_t i, const struct plan *b, size_t j)
     return plan_parts_compare(a, &a->pairs[i], b, &b->pairs[j]);
 }
 
+const char *plan_network(const struct plan *p, enum spec_network to)
+{
+    return spec_network_path(p->network, to);
+}
+
 size_t plan_bytes(const struct plan *p)
 {
     size_t bytes = sizeof(*p) + (p->n_pairs + 1) * sizeof(*p->pairs) + (p->n_dests + 1) * sizeof(*p->dests) +
@@ -57,7 +62,6 @@ static int fill(struct plan *p, const struct spec_agent_file *file, const struct
         return -ENOMEM;
     p->generation = file->generation;
     p->paused = file->paused;
-    p->network_name = spec_network_name(p->network);
     p->series_limit = file->spec.metrics.series_limit;
     p->gone_ns = 2 * file->spec.metrics.scrape_interval_ns;
     p->n_bounds = file->spec.metrics.n_buckets;

@@ -48,16 +48,17 @@ struct plan_probe {
                          // LIMIT_GRACE_NS
 };
 
-// A peer's node or a named target.
+// An agent of a peer's node (it may have two, one in each network), or a named target.
 struct plan_dest {
     const char *name;           // labels `destination_node`, or `target`
     const char *zone;           // label `destination_zone`, "" if unknown; "" for targets
     const char *address;        // label `address`, of a name of which all addresses are probed; "": none
     struct addr addr[FAMILIES]; // not set: the name has none, and probes end as unresolved
     bool target;
+    uint8_t network; // enum spec_network: whose addresses these are; of targets the agent's own
 };
 
-// One row of what is measured: destination x probe x family.
+// One row of what is measured: destination (and with it the network) x probe x family.
 struct plan_pair {
     uint64_t
         gone_until_ns; // 0: live. Otherwise it is not probed any more, and only its series stay until then
@@ -67,11 +68,13 @@ struct plan_pair {
     bool gone;         // gone_until_ns is set
 };
 
-// What histograms are kept by past the series limit: the mesh's pairs of one probe and family to one zone.
+// What histograms are kept by past the series limit: the mesh's pairs of one probe and family to one zone in
+// one network.
 struct plan_zone {
     const char *zone;  // of the destinations
     const char *probe; // its name
     uint8_t family;    // enum family
+    uint8_t network;   // enum spec_network, of the destinations
 };
 
 struct plan_text;
@@ -89,16 +92,16 @@ struct plan {
     uint64_t generation; // of agent.yaml
     bool paused;         // nothing is sent; pairs and counters stay
     const char *fleet;
-    const char *node; // own: label `source_node`
-    const char *zone; // own: label `source_zone`, "" if unknown
-    enum spec_network network;
-    const char *network_name; // label `network`: "Pod", "Node"
+    const char *node;          // own: label `source_node`
+    const char *zone;          // own: label `source_zone`, "" if unknown
+    enum spec_network network; // own
+    unsigned networks; // bits 1 << enum spec_network: in which of them peers have agents; own included
     uint32_t series_limit;
     uint64_t gone_ns; // metrics.scrapeInterval, twice
     size_t n_bounds;
     uint64_t bounds_ns[LIMIT_BUCKETS]; // of the RTT histogram, ascending
 
-    size_t n_pairs; // sorted: peers before targets; by name, then probe, then family
+    size_t n_pairs; // sorted: peers before targets; by name, network, probe, family
     struct plan_pair *pairs;
     size_t n_dests;
     struct plan_dest *dests;
@@ -113,12 +116,14 @@ struct plan {
     size_t n_https; // likewise
     struct plan_http *https;
 
-    size_t n_live;             // pairs that are not gone
-    uint64_t gone_until_ns;    // when to call plan_prune; UINT64_MAX: nothing is gone
-    size_t peers[PEER_STATES]; // peers but ourselves, by state: kubecanary_peers
-    size_t coverage;           // Ready peers that probe this node: kubecanary_coverage_peers
-    uint64_t packets_per_ks;   // that this agent sends in 1,000 s (spec_probe_packets)
-    uint64_t min_interval_ns;  // the shortest of the live pairs; 0 without any
+    size_t n_live;          // pairs that are not gone
+    uint64_t gone_until_ns; // when to call plan_prune; UINT64_MAX: nothing is gone
+    // Of the agents in each of `networks`: peers but ourselves, by state (kubecanary_peers), and Ready peers
+    // that probe this agent (kubecanary_coverage_peers).
+    size_t peers[SPEC_NETWORKS][PEER_STATES];
+    size_t coverage[SPEC_NETWORKS];
+    uint64_t packets_per_ks;  // that this agent sends in 1,000 s (spec_probe_packets)
+    uint64_t min_interval_ns; // the shortest of the live pairs; 0 without any
 
     struct plan_text *text; // the memory of the names
 };
@@ -139,6 +144,8 @@ void plan_free(struct plan *p); // takes NULL
 
 // The order of pairs, over plans: < 0, 0, > 0. Equal: the same row, whatever its address, interval or zone.
 int plan_compare(const struct plan *a, size_t i, const struct plan *b, size_t j);
+// The label `network` of what leads to a destination in that network.
+const char *plan_network(const struct plan *p, enum spec_network to);
 // The heap that the plan itself holds (see engine_memory for the whole).
 size_t plan_bytes(const struct plan *p);
 

@@ -26,7 +26,8 @@ static int carry_pair(struct plan *p, struct carry *c, const struct plan *old, s
     const struct plan_dest *od = &old->dests[o->dest];
     const struct plan_probe *op = &old->probes[o->probe];
     if (!c->dests[o->dest]) {
-        struct plan_dest *d = plan_parts_dest(p, od->name, od->zone, od->target);
+        struct plan_dest *d =
+            plan_parts_dest(p, od->name, od->zone, (enum spec_network)od->network, od->target);
         if (!d)
             return -ENOMEM;
         d->address = od->address[0] ? plan_text_add(p, od->address) : "";
@@ -93,13 +94,13 @@ static int copy_head(struct plan *p, const struct plan *old)
     p->generation = old->generation;
     p->paused = old->paused;
     p->network = old->network;
-    p->network_name = old->network_name;
+    p->networks = old->networks;
     p->series_limit = old->series_limit;
     p->gone_ns = old->gone_ns;
     p->n_bounds = old->n_bounds;
     memcpy(p->bounds_ns, old->bounds_ns, sizeof(p->bounds_ns));
     memcpy(p->peers, old->peers, sizeof(p->peers));
-    p->coverage = old->coverage;
+    memcpy(p->coverage, old->coverage, sizeof(p->coverage));
     for (size_t i = 0; i < old->n_hosts; i++) {
         const struct plan_host *h = &old->hosts[i];
         const struct plan_probe *r = &old->probes[h->probe];

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mesh's part of a plan: which peers this agent probes, by the topology and their states, and how.
+// The mesh's part of a plan: which peers this agent probes, by the topology and their states, and how. In a
+// fleet of both networks a node has two agents, and whoever probes the node probes both, each at its own
+// addresses and by its own state; the topology is of nodes, and the same in both networks.
 #ifndef KUBECANARY_AGENT_PLAN_MESH_H
 #define KUBECANARY_AGENT_PLAN_MESH_H
 
@@ -9,9 +11,17 @@
 struct plan_mesh {
     const struct peers *peers; // the caller's
     uint8_t *roles;
-    size_t n_probed; // Ready ones that this node probes
-    bool probing;    // this network is probed at all
+    size_t n_probed;   // Ready agents of those that this node probes
+    unsigned networks; // plan_mesh_networks
+    bool probing;      // this agent's network is one of the mesh's
 };
+
+// In which networks the peers have agents that this one, of its own, probes and is probed by: bits 1 << enum
+// spec_network. Its own is always there; the other only if the mesh has both.
+unsigned plan_mesh_networks(const struct spec_mesh *spec, enum spec_network own);
+// Of the agent that a peer has in that network: FAMILIES addresses, and its state.
+const struct addr *plan_mesh_addresses(const struct peer *peer, enum spec_network network);
+enum peer_state plan_mesh_state(const struct peer *peer, enum spec_network network);
 
 // ENOMEM.
 MUST_USE int plan_mesh_init(struct plan_mesh *m, const struct spec_mesh *spec, const struct peers *peers,

@@ -102,10 +102,21 @@ int plan_parts_probe(struct plan *p, const char *name, const struct plan_probe *
     return 0;
 }
 
-struct plan_dest *plan_parts_dest(struct plan *p, const char *name, const char *zone, bool target)
+// The agents of one node stand one after the other, and share its name.
+static const char *name_add(struct plan *p, const char *name)
 {
-    struct plan_dest d = {
-        .name = plan_text_add(p, name), .zone = plan_text_zone(p, zone), .address = "", .target = target};
+    const char *last = p->n_dests ? p->dests[p->n_dests - 1].name : NULL;
+    return last && strcmp(last, name) == 0 ? last : plan_text_add(p, name);
+}
+
+struct plan_dest *plan_parts_dest(struct plan *p, const char *name, const char *zone,
+                                  enum spec_network network, bool target)
+{
+    struct plan_dest d = {.name = name_add(p, name),
+                          .zone = plan_text_zone(p, zone),
+                          .address = "",
+                          .target = target,
+                          .network = (uint8_t)network};
     if (!d.name || !d.zone)
         return NULL;
     p->dests[p->n_dests] = d;
@@ -145,6 +156,8 @@ int plan_parts_compare(const struct plan *a, const struct plan_pair *x, const st
     int c = d == f ? 0 : strcmp(d->name, f->name);
     if (c == 0 && d != f)
         c = strcmp(d->address, f->address);
+    if (c == 0 && d != f)
+        c = (int)d->network - (int)f->network;
     if (c == 0)
         c = strcmp(a->probes[x->probe].name, b->probes[y->probe].name);
     return c ? c : (int)x->family - (int)y->family;

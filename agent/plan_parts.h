@@ -19,7 +19,8 @@ MUST_USE int plan_parts_names(struct plan *p, const char *fleet, const char *nod
 // A probe of its own name; what follows from the type and the times is filled in here.
 MUST_USE int plan_parts_probe(struct plan *p, const char *name, const struct plan_probe *as);
 // The last of dests, without addresses.
-struct plan_dest *plan_parts_dest(struct plan *p, const char *name, const char *zone, bool target);
+struct plan_dest *plan_parts_dest(struct plan *p, const char *name, const char *zone,
+                                  enum spec_network network, bool target);
 // A live pair, with what it adds to the plan's sums.
 void plan_parts_pair(struct plan *p, size_t dest, size_t probe, enum family f);
 MUST_USE int plan_parts_host(struct plan *p, const char *target, const char *host, size_t probe, bool all);

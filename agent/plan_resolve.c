@@ -28,7 +28,7 @@ static enum family family_of(const struct plan *old, const char *target)
 static int add_named(struct plan *p, const struct plan_host *h, const struct addr *a, enum family f)
 {
     char text[ADDR_TEXT_MAX];
-    struct plan_dest *d = plan_parts_dest(p, h->target, "", true);
+    struct plan_dest *d = plan_parts_dest(p, h->target, "", p->network, true);
     if (!d)
         return -ENOMEM;
     if (a)

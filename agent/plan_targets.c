@@ -27,7 +27,7 @@ static int add_http_target(struct plan *p, const struct spec_target *t)
                                   .http = &h,
                                   .interval_ns = t->interval_ns,
                                   .timeout_ns = t->timeout_ns};
-    if (!plan_parts_dest(p, t->name, "", true) ||
+    if (!plan_parts_dest(p, t->name, "", p->network, true) ||
         plan_parts_probe(p, spec_probe_type_label(SPEC_HTTP), &as) != 0)
         return -ENOMEM;
     plan_parts_pair(p, p->n_dests - 1, p->n_probes - 1, f);
@@ -66,7 +66,7 @@ int plan_targets_add(struct plan *p, const struct spec *s)
                 return -ENOMEM;
             continue;
         }
-        struct plan_dest *d = plan_parts_dest(p, t->name, "", true);
+        struct plan_dest *d = plan_parts_dest(p, t->name, "", p->network, true);
         if (!d)
             return -ENOMEM;
         d->addr[to->family] = *to;

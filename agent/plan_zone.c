@@ -10,6 +10,8 @@ static int compare(const void *a, const void *b)
     int c = x->zone == y->zone ? 0 : strcmp(x->zone, y->zone);
     if (c == 0)
         c = x->probe == y->probe ? 0 : strcmp(x->probe, y->probe);
+    if (c == 0)
+        c = (int)x->network - (int)y->network;
     return c ? c : (int)x->family - (int)y->family;
 }
 
@@ -23,7 +25,7 @@ int plan_zone_fill(struct plan *p)
         const struct plan_pair *pair = &p->pairs[i];
         const struct plan_dest *d = &p->dests[pair->dest];
         if (!d->target)
-            list[all++] = (struct plan_zone){d->zone, p->probes[pair->probe].name, pair->family};
+            list[all++] = (struct plan_zone){d->zone, p->probes[pair->probe].name, pair->family, d->network};
     }
     qsort(list, all, sizeof(*list), compare);
     for (size_t i = 0; i < all; i++)
@@ -36,9 +38,10 @@ int plan_zone_fill(struct plan *p)
     return 0;
 }
 
-size_t plan_zone_find(const struct plan *p, const char *zone, const char *probe, enum family f)
+size_t plan_zone_find(const struct plan *p, const char *zone, const char *probe, enum spec_network network,
+                      enum family f)
 {
-    const struct plan_zone key = {zone, probe, (uint8_t)f};
+    const struct plan_zone key = {zone, probe, (uint8_t)f, (uint8_t)network};
     const struct plan_zone *at = bsearch(&key, p->zones, p->n_zones, sizeof(key), compare);
     return at ? (size_t)(at - p->zones) : p->n_zones;
 }

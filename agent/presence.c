@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A table of peers, sorted by the hash of their names. Looking through all of them happens only when
-// something is due: in a fleet at rest never.
+// A table of the peers' agents, sorted by the hash of their names. Looking through all of them happens only
+// when something is due: in a fleet at rest never.
 #include "agent/presence.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 #define WINDOW_NS (100 * NS_PER_MS)
 
 struct presence_peer {
-    uint64_t node;               // peer_wire_node
+    uint64_t agent;              // peer_wire_agent
     uint64_t nonce[FAMILIES];    // of the question that is open; 0: none
     uint64_t until_ns[FAMILIES]; // PENDING: the end of patience; LEAVING: the longest silence
     uint64_t asked_ns;
@@ -28,6 +28,7 @@ struct presence_peer {
     struct addr addr[FAMILIES];
     uint8_t state[FAMILIES]; // enum presence_state
     uint8_t tries;           // questions left because something was heard; ASK_HEARD_TIMES: not asked since
+    uint8_t network;         // enum spec_network
     uint32_t dest;
 };
 
@@ -84,16 +85,16 @@ const struct presence_stats *presence_stats(const struct presence *ps)
 
 // --- a new plan ----------------------------------------------------------------------------------
 
-static int by_node(const void *a, const void *b)
+static int by_agent(const void *a, const void *b)
 {
     const struct presence_peer *x = a, *y = b;
-    return (x->node > y->node) - (x->node < y->node);
+    return (x->agent > y->agent) - (x->agent < y->agent);
 }
 
-static struct presence_peer *find(const struct presence_change *c, uint64_t node)
+static struct presence_peer *find(const struct presence_change *c, uint64_t agent)
 {
-    const struct presence_peer key = {.node = node};
-    return c->n ? bsearch(&key, c->list, c->n, sizeof(key), by_node) : NULL;
+    const struct presence_peer key = {.agent = agent};
+    return c->n ? bsearch(&key, c->list, c->n, sizeof(key), by_agent) : NULL;
 }
 
 // The pairs of one destination stand together.
@@ -106,11 +107,13 @@ static void fill(struct presence_change *c, const struct plan *p)
             continue;
         if (c->n == 0 || c->list[c->n - 1].dest != pair->dest)
             c->list[c->n++] =
-                (struct presence_peer){.node = peer_wire_node(d->name), .dest = pair->dest, .tries = 0};
+                (struct presence_peer){.agent = peer_wire_agent(d->name, (enum spec_network)d->network),
+                                       .network = d->network,
+                                       .dest = pair->dest};
         c->list[c->n - 1].addr[pair->family] = d->addr[pair->family];
     }
     if (c->n)
-        qsort(c->list, c->n, sizeof(*c->list), by_node);
+        qsort(c->list, c->n, sizeof(*c->list), by_agent);
 }
 
 // old: NULL if what was known of it is of no use.
@@ -153,7 +156,7 @@ int presence_prepare(const struct presence *ps, const struct plan *p, uint64_t n
         if (c.paused)
             c.list[i].next_ns = UINT64_MAX; // PRESENCE_ACTIVE is 0
         else
-            carry_over(&c.list[i], ps->in_force.paused ? NULL : find(&ps->in_force, c.list[i].node), now_ns);
+            carry_over(&c.list[i], ps->in_force.paused ? NULL : find(&ps->in_force, c.list[i].agent), now_ns);
     }
     *ret = c;
     c = (struct presence_change){0};
@@ -251,12 +254,14 @@ const uint8_t *presence_held(const struct presence *ps)
     return ps->in_force.held;
 }
 
-void presence_count(const struct presence *ps, size_t ret[static PRESENCE_STATES])
+void presence_count(const struct presence *ps, enum spec_network network, size_t ret[static PRESENCE_STATES])
 {
     memset(ret, 0, PRESENCE_STATES * sizeof(*ret));
     for (size_t i = 0; i < ps->in_force.n; i++) {
         const struct presence_peer *p = &ps->in_force.list[i];
         bool probed = false;
+        if (p->network != network)
+            continue;
         for (unsigned f = 0; f < FAMILIES; f++)
             probed |= p->addr[f].set && p->state[f] == PRESENCE_ACTIVE;
         ret[probed ? PRESENCE_ACTIVE : is_leaving(p) ? PRESENCE_LEAVING : PRESENCE_PENDING]++;
@@ -324,9 +329,9 @@ uint64_t presence_next(const struct presence *ps)
 
 // --- what comes ----------------------------------------------------------------------------------
 
-bool presence_heard(struct presence *ps, uint64_t node, bool leaving, uint64_t now_ns)
+bool presence_heard(struct presence *ps, uint64_t agent, bool leaving, uint64_t now_ns)
 {
-    struct presence_peer *p = find(&ps->in_force, node);
+    struct presence_peer *p = find(&ps->in_force, agent);
     if (!p)
         return false;
     if (ps->in_force.paused || (!is_pending(p) && is_leaving(p) == leaving))
@@ -357,10 +362,10 @@ static void stays(struct presence_peer *p, unsigned family, uint64_t now_ns)
     }
 }
 
-bool presence_answered(struct presence *ps, uint64_t node, const struct addr *from, uint64_t nonce,
+bool presence_answered(struct presence *ps, uint64_t agent, const struct addr *from, uint64_t nonce,
                        bool leaving, uint64_t now_ns)
 {
-    struct presence_peer *p = find(&ps->in_force, node);
+    struct presence_peer *p = find(&ps->in_force, agent);
     unsigned f = from->family;
     if (!p || nonce == 0 || p->nonce[f] != nonce || !addr_equal(&p->addr[f], from))
         return false;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which peers are there to be probed: what this agent knows of each peer beyond the files, from questions
-// that it asked itself. Holds no descriptor and reads no clock: questions go out and answers come in through
-// the caller, so that a virtual clock can drive it.
+// Which peers are there to be probed: what this agent knows of each peer's agent beyond the files, from
+// questions that it asked itself. A node may have two agents, one in each network: they are two peers here.
+// Holds no descriptor and reads no clock: questions go out and answers come in through the caller, so that a
+// virtual clock can drive it.
 //
-// Of each address of a peer:
+// Of each address of a peer's agent:
 //   PENDING  new to us. It is asked, and becomes ACTIVE with its first answer, or when it has not answered
 //            within LIMIT_PEER_PATIENCE_NS: a peer that is dead, a closed port or an agent of an older
 //            version is probed, and what is lost counts.
@@ -56,20 +57,20 @@ void presence_change_release(struct presence_change *c); // takes a zeroed struc
 bool presence_settle(struct presence *ps, uint64_t now_ns);
 // By destination of the plan: FAMILY_BIT(f) of each family that is not to be probed. See engine_hold.
 const uint8_t *presence_held(const struct presence *ps);
-// Peers (nodes) that are not probed at all for now, by the state of their addresses: PENDING, LEAVING.
-// ACTIVE: the others that the plan probes.
-void presence_count(const struct presence *ps, size_t ret[static PRESENCE_STATES]);
+// Peers (nodes) whose agent in that network is not probed at all for now, by the state of its addresses:
+// PENDING, LEAVING. ACTIVE: the others that the plan probes.
+void presence_count(const struct presence *ps, enum spec_network network, size_t ret[static PRESENCE_STATES]);
 
 // The questions to be asked now: at most LIMIT_PEER_QUESTIONS, which out must hold. Counted as asked.
 size_t presence_due(struct presence *ps, uint64_t now_ns, struct presence_question *out);
 // When to call presence_due next (there may be nothing then); UINT64_MAX: not before somebody says something.
 uint64_t presence_next(const struct presence *ps);
 
-// Somebody who says to be this node (peer_wire_node) says that it leaves, or stays. Only a reason to ask.
+// Somebody who says to be this agent (peer_wire_agent) says that it leaves, or stays. Only a reason to ask.
 // False: there is no such peer.
-bool presence_heard(struct presence *ps, uint64_t node, bool leaving, uint64_t now_ns);
+bool presence_heard(struct presence *ps, uint64_t agent, bool leaving, uint64_t now_ns);
 // An answer from that address. False: to no question that is open, and nothing changes.
-bool presence_answered(struct presence *ps, uint64_t node, const struct addr *from, uint64_t nonce,
+bool presence_answered(struct presence *ps, uint64_t agent, const struct addr *from, uint64_t nonce,
                        bool leaving, uint64_t now_ns);
 
 const struct presence_stats *presence_stats(const struct presence *ps);

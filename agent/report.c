@@ -106,7 +106,7 @@ static void write_plan(const struct plan *p, const struct export_agent *a, struc
     number(out, "pairs", a->pairs);
     buf_str(out, "\"peers\":{");
     for (enum peer_state s = 0; s < PEER_STATES; s++)
-        number(out, peer_state_name(s), a->peers[s]);
+        number(out, peer_state_name(s), p ? a->peers[p->network][s] : 0);
     close_with(out, "},");
     buf_fmt(out, "\"packetsPerSecond\":%.3f,", p ? (double)p->packets_per_ks / 1000 : 0.0);
     number(out, "series", a->series);

@@ -5,7 +5,7 @@
 // - generation: of the files in force, 0 if none; paused; lastReloadSuccessful; reloadError: text, "" if none
 // - ready; reason: why not, "" if ready
 // - pairs, series, seriesLimited, packetsPerSecond: what is probed now
-// - peers: {Ready, Pending, NotReady, Leaving}: how many nodes beside ours
+// - peers: {Ready, Pending, NotReady, Leaving}: how many nodes beside ours, by their agents in our network
 // - totals: {sent, received, late, lost, corrupt, unreachable, sendError, inFlight, duplicates, reordered}
 // - lossRatio: lost, corrupt and unreachable of all that ended since the start but sendError; null if none
 // did

@@ -42,7 +42,8 @@ static uint64_t *row_of_pair(const struct zone_rtt *z, const struct plan *p, con
     const struct plan_dest *d = &from->dests[pair->dest];
     if (d->target)
         return NULL;
-    size_t k = plan_zone_find(p, d->zone, from->probes[pair->probe].name, (enum family)pair->family);
+    size_t k = plan_zone_find(p, d->zone, from->probes[pair->probe].name, (enum spec_network)d->network,
+                              (enum family)pair->family);
     return k < z->n ? zone_rtt_row(z, k) : NULL;
 }
 
@@ -71,7 +72,8 @@ void zone_rtt_carry(struct zone_rtt *z, const struct plan *p, const struct zone_
 {
     for (size_t i = 0; i < old->n; i++) {
         const struct plan_zone *o = &from->zones[i];
-        size_t k = plan_zone_find(p, o->zone, o->probe, (enum family)o->family);
+        size_t k =
+            plan_zone_find(p, o->zone, o->probe, (enum spec_network)o->network, (enum family)o->family);
         for (size_t c = 0; k < z->n && c < width(z->n_bounds); c++)
             zone_rtt_row(z, k)[c] += zone_rtt_row(old, i)[c];
     }

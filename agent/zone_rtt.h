@@ -22,7 +22,7 @@ size_t zone_rtt_bytes(const struct plan *p); // of the heap
 // The row of zone i. Its buckets fit metric_histogram.
 uint64_t *zone_rtt_row(const struct zone_rtt *z, size_t i);
 // p is what z was made for. The counts of pair i of another plan (or of p) are added to the row of the same
-// zone, probe and family, or taken off it; nothing happens if p has none. Only with as many bounds.
+// zone, probe, network and family, or taken off it; nothing happens if p has none. Only with as many bounds.
 void zone_rtt_add(struct zone_rtt *z, const struct plan *p, const struct plan *from, size_t i,
                   const struct stats *s);
 void zone_rtt_take(struct zone_rtt *z, const struct plan *p, const struct plan *from, size_t i,

@@ -53,6 +53,11 @@ const char *spec_network_name(enum spec_network n)
     return n == SPEC_NETWORK_NODE ? "Node" : "Pod";
 }
 
+const char *spec_network_path(enum spec_network from, enum spec_network to)
+{
+    return from == to ? spec_network_name(to) : to == SPEC_NETWORK_NODE ? "PodToNode" : "NodeToPod";
+}
+
 const char *spec_topology_name(enum spec_topology_type t)
 {
     switch (t) {

@@ -19,6 +19,7 @@ enum spec_transport { SPEC_TRANSPORT_UNSET, SPEC_TRANSPORT_UDP, SPEC_TRANSPORT_T
 enum spec_method { SPEC_METHOD_UNSET, SPEC_METHOD_GET, SPEC_METHOD_HEAD };
 enum spec_ip_family { SPEC_IP_FAMILY_UNSET, SPEC_IP_FAMILY_IPV4, SPEC_IP_FAMILY_IPV6 };
 enum spec_network { SPEC_NETWORK_POD, SPEC_NETWORK_NODE };
+#define SPEC_NETWORKS 2
 enum spec_topology_type { SPEC_FULL, SPEC_SAMPLED, SPEC_ZONAL };
 enum spec_allocator_type { SPEC_ALLOCATOR_SYSTEM, SPEC_ALLOCATOR_JEMALLOC };
 
@@ -159,7 +160,10 @@ const char *spec_probe_type_label(enum spec_probe_type t); // "icmp"
 // answer of our reflector to a peer that asks as often); DNS 1 over UDP, 5 over TCP (SYN, ACK, query, ACK,
 // RST).
 unsigned spec_probe_packets(enum spec_probe_type t, enum spec_transport transport);
-const char *spec_network_name(enum spec_network n);        // "Pod"
+const char *spec_network_name(enum spec_network n); // "Pod"
+// The label `network` of what an agent of one network measures to an address of another (or its own): "Pod",
+// "Node", "PodToNode", "NodeToPod".
+const char *spec_network_path(enum spec_network from, enum spec_network to);
 const char *spec_topology_name(enum spec_topology_type t); // "Full"
 
 #endif

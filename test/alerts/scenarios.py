@@ -341,7 +341,7 @@ def removed_node_that_lost_a_few_at_the_end_never_fires():
 
 
 def peers(**states):
-    return {("kubecanary_peers", (("state", state),)): n for state, n in states.items()}
+    return {("kubecanary_peers", (("network", "Pod"), ("state", state))): n for state, n in states.items()}
 
 
 @scenario
@@ -550,9 +550,8 @@ def no_agent_at_all():
 @scenario
 def agents_missing():
     f = Fleet(THREE, minutes(30))
-    f.gauges = lambda step, n: {("kubecanary_peers", (("state", "Ready"),)): 2, ("kubecanary_peers", (("state", "NotReady"),)): 0,
-                                ("kubecanary_peers", (("state", "Pending"),)): 1 if step >= minutes(5) else 0}
-    return Scenario([f], expect={19: [], 22: [alert("KubecanaryAgentsMissing", state="Pending")]})
+    f.gauges = lambda step, n: peers(Ready=2, NotReady=0, Pending=1 if step >= minutes(5) else 0)
+    return Scenario([f], expect={19: [], 22: [alert("KubecanaryAgentsMissing", network="Pod", state="Pending")]})
 
 
 @scenario

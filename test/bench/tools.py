@@ -68,7 +68,7 @@ class Agent(Tool):
 
     def probes_all(self, wire: Wire) -> bool:
         done = subprocess.run(wire.inside("curl", "-sf", f"http://127.0.0.1:{self.port}/metrics"), capture_output=True, text=True, check=True)
-        return 'kubecanary_peers{state="Pending"} 0\n' in done.stdout
+        return 'kubecanary_peers{network="Pod",state="Pending"} 0\n' in done.stdout
 
 
 class Fping(Tool):

@@ -70,6 +70,7 @@ struct fleet_node {
 
 struct fleet_world {
     uint64_t seed, random, now_ns, order;
+    bool both; // nodes[2 * i] and nodes[2 * i + 1] are the agents of one node, in the networks Pod and Node
     uint64_t lag_ns; // files are read so much later, at most
     struct fleet_link link;
     struct fleet_node nodes[MOST];
@@ -107,9 +108,20 @@ static void fleet_fill(uint64_t *out, size_t n, void *arg)
         out[i] = fleet_random(arg);
 }
 
-static void fleet_name(unsigned node, char out[16])
+static void fleet_name(const struct fleet_world *w, unsigned node, char out[16])
 {
-    snprintf(out, 16, "n%02u", node);
+    snprintf(out, 16, "n%02u", w->both ? node / 2 : node);
+}
+
+static enum spec_network fleet_network(const struct fleet_world *w, unsigned node)
+{
+    return w->both && node % 2 ? SPEC_NETWORK_NODE : SPEC_NETWORK_POD;
+}
+
+// Agents of one node do not probe each other.
+static bool fleet_is_pair(const struct fleet_world *w, unsigned a, unsigned b)
+{
+    return a != b && !(w->both && a / 2 == b / 2);
 }
 
 static struct addr fleet_addr(enum family f, unsigned node, uint8_t version)
@@ -179,6 +191,22 @@ static void fleet_send(struct fleet_world *w, struct fleet_event e)
 
 // --- files ---------------------------------------------------------------------------------------
 
+// The line of a node whose first agent is i. False: it has none.
+static bool fleet_line(const struct fleet_world *w, unsigned i, struct peer *p)
+{
+    const struct fleet_node *pod = &w->nodes[i], *host = w->both ? &w->nodes[i + 1] : pod;
+    p->state = pod->in_files ? pod->state : PEER_PENDING;
+    p->has_host_state = w->both;
+    p->host_state = (uint8_t)(!w->both ? 0 : host->in_files ? host->state : PEER_PENDING);
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        if (pod->in_files)
+            p->pod[f] = fleet_addr((enum family)f, i, pod->file_version);
+        if (w->both && host->in_files)
+            p->host[f] = fleet_addr((enum family)f, i + 1, host->file_version);
+    }
+    return pod->in_files || host->in_files;
+}
+
 static bool fleet_plan(struct fleet_world *w, unsigned node, struct err *e)
 {
     struct fleet_node *n = &w->nodes[node];
@@ -189,28 +217,26 @@ static bool fleet_plan(struct fleet_world *w, unsigned node, struct err *e)
     char name[16];
     file.spec.mesh = (struct spec_mesh){
         .present = true,
-        .networks = 1u << SPEC_NETWORK_POD,
+        .networks = 1u << SPEC_NETWORK_POD | (unsigned)w->both << SPEC_NETWORK_NODE,
         .families = FAMILY_BIT(FAMILY_IPV4) | FAMILY_BIT(FAMILY_IPV6),
         .n_probes = 1,
         .probes =
             {{.name = "icmp", .type = SPEC_ICMP, .interval_ns = INTERVAL_NS, .timeout_ns = INTERVAL_NS}},
     };
     file.spec.metrics.series_limit = 50000;
-    for (unsigned i = 0; i < MOST; i++) {
-        const struct fleet_node *o = &w->nodes[i];
-        struct peer p = {.node = name, .zone = (char[]){""}, .state = o->state};
-        fleet_name(i, name);
-        for (unsigned f = 0; f < FAMILIES; f++)
-            p.pod[f] = fleet_addr((enum family)f, i, o->file_version);
-        if (o->in_files && peers_add(&peers, &p, e) != 0)
+    for (unsigned i = 0; i < MOST; i += 1 + w->both) {
+        struct peer p = {.node = name, .zone = (char[]){""}};
+        fleet_name(w, i, name);
+        if (fleet_line(w, i, &p) && peers_add(&peers, &p, e) != 0)
             return false;
     }
-    fleet_name(node, name);
-    if (peers_sort(&peers, e) != 0 || hints_set(&n->hints, &file, &peers, name, SPEC_NETWORK_POD, e) != 0)
+    fleet_name(w, node, name);
+    enum spec_network network = fleet_network(w, node);
+    if (peers_sort(&peers, e) != 0 || hints_set(&n->hints, &file, &peers, name, network, e) != 0)
         return false;
     if (n->leaving)
         return true;
-    if (plan_build(&file, &peers, name, SPEC_NETWORK_POD, engine_plan(n->en), w->now_ns, &plan, e) != 0)
+    if (plan_build(&file, &peers, name, network, engine_plan(n->en), w->now_ns, &plan, e) != 0)
         return false;
     if (presence_prepare(n->ps, plan, w->now_ns, &change, e) != 0 ||
         engine_apply(n->en, plan, w->now_ns, e) != 0) {
@@ -305,13 +331,14 @@ static void fleet_leave(struct fleet_world *w, unsigned node)
 
 // --- probes --------------------------------------------------------------------------------------
 
-static bool fleet_holds(const struct fleet_node *n, unsigned peer, unsigned *ret_held)
+static bool fleet_holds(const struct fleet_world *w, const struct fleet_node *n, unsigned peer,
+                        unsigned *ret_held)
 {
     const struct plan *p = engine_plan(n->en);
     char name[16];
-    fleet_name(peer, name);
+    fleet_name(w, peer, name);
     for (size_t i = 0; i < p->n_dests; i++) {
-        if (strcmp(p->dests[i].name, name) == 0) {
+        if (strcmp(p->dests[i].name, name) == 0 && p->dests[i].network == fleet_network(w, peer)) {
             *ret_held = presence_held(n->ps)[i];
             return true;
         }
@@ -326,7 +353,7 @@ static void fleet_watch(struct fleet_world *w, unsigned node)
     for (unsigned i = 0; i < MOST; i++) {
         const struct fleet_node *o = &w->nodes[i];
         unsigned held = 0;
-        bool planned = fleet_holds(n, i, &held);
+        bool planned = fleet_holds(w, n, i, &held);
         bool steady = o->up && !o->leaving && o->since_ns + NS_PER_S < w->now_ns &&
                       o->file_ns < o->since_ns && n->read_ns > o->since_ns;
         if (n->views[i].known && steady && planned && held && !n->leaving)
@@ -405,9 +432,11 @@ static struct peer_wire fleet_message(const struct fleet_world *w, unsigned node
                                       uint64_t nonce)
 {
     char name[16];
-    fleet_name(node, name);
-    return (struct peer_wire){
-        .kind = kind, .leaving = w->nodes[node].leaving, .node = peer_wire_node(name), .nonce = nonce};
+    fleet_name(w, node, name);
+    return (struct peer_wire){.kind = kind,
+                              .leaving = w->nodes[node].leaving,
+                              .agent = peer_wire_agent(name, fleet_network(w, node)),
+                              .nonce = nonce};
 }
 
 // As peer_link_wake.
@@ -456,7 +485,7 @@ static void fleet_answer(struct fleet_world *w, const struct fleet_event *e)
     a.m = fleet_message(w, e->to, PEER_WIRE_ANSWER, e->m.nonce);
     fleet_send(w, a);
     hints_asked(&n->hints, &e->source);
-    presence_heard(n->ps, e->m.node, e->m.leaving, w->now_ns);
+    presence_heard(n->ps, e->m.agent, e->m.leaving, w->now_ns);
 }
 
 // As peer_link's on_packet. What is forged has no sender (from == to): it teaches the truth nothing.
@@ -471,10 +500,10 @@ static void fleet_hear(struct fleet_world *w, const struct fleet_event *e)
     if (e->m.kind == PEER_WIRE_QUERY) {
         fleet_answer(w, e);
     } else if (e->m.kind == PEER_WIRE_HINT) {
-        presence_heard(n->ps, e->m.node, e->m.leaving, w->now_ns);
+        presence_heard(n->ps, e->m.agent, e->m.leaving, w->now_ns);
         v->hint_ns = genuine && !v->hint_ns ? w->now_ns : v->hint_ns;
     } else {
-        presence_answered(n->ps, e->m.node, &e->source, e->m.nonce, e->m.leaving, w->now_ns);
+        presence_answered(n->ps, e->m.agent, &e->source, e->m.nonce, e->m.leaving, w->now_ns);
         bool quick = w->now_ns - e->sent_ns < SAME_QUESTION_NS && e->sent_ns >= n->since_ns;
         v->told_ns = genuine && e->after_hint && quick && !v->told_ns ? w->now_ns : v->told_ns;
     }

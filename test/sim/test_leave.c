@@ -11,9 +11,8 @@ static const struct fleet_link good = {.delay_ns = 20 * MS};
 static const struct fleet_link bad = {.loss = 300, .duplicate = 200, .delay_ns = 90 * MS};
 
 // All nodes are in the files from the beginning; their agents start within less than patience.
-static struct fleet_world *begun(uint64_t number, struct fleet_link link, uint64_t lag_ns, unsigned nodes)
+static struct fleet_world *begin(struct fleet_world *w, unsigned nodes)
 {
-    struct fleet_world *w = fleet_new(number, link, lag_ns);
     for (unsigned i = 0; i < nodes; i++)
         fleet_publish(w, i, true, PEER_READY);
     for (unsigned i = 0; i < nodes; i++) {
@@ -22,6 +21,20 @@ static struct fleet_world *begun(uint64_t number, struct fleet_link link, uint64
     }
     fleet_run(w, 5 * S);
     return w;
+}
+
+static struct fleet_world *begun(uint64_t number, struct fleet_link link, uint64_t lag_ns, unsigned nodes)
+{
+    return begin(fleet_new(number, link, lag_ns), nodes);
+}
+
+// The same of so many nodes with two agents each.
+static struct fleet_world *begun_both(uint64_t number, struct fleet_link link, uint64_t lag_ns,
+                                      unsigned nodes)
+{
+    struct fleet_world *w = fleet_new(number, link, lag_ns);
+    w->both = true;
+    return begin(w, 2 * nodes);
 }
 
 // One that is rolled comes back at its address, or at another; the operator says what it sees.
@@ -100,8 +113,8 @@ static bool all_probed(struct fleet_world *w)
     for (unsigned i = 0; i < MOST; i++) {
         for (unsigned k = 0; k < MOST; k++) {
             unsigned held = 0;
-            bool wanted = i != k && w->nodes[i].up && w->nodes[k].up;
-            if (wanted && (!fleet_holds(&w->nodes[i], k, &held) || held)) {
+            bool wanted = fleet_is_pair(w, i, k) && w->nodes[i].up && w->nodes[k].up;
+            if (wanted && (!fleet_holds(w, &w->nodes[i], k, &held) || held)) {
                 printf("    seed %" PRIu64 ": n%02u does not probe n%02u\n", w->seed, i, k);
                 return false;
             }
@@ -159,15 +172,23 @@ static void test_all_leave(void)
     CHECK_INT(excused, 0);
 }
 
-static uint64_t lost_to(const struct fleet_node *n, unsigned peer, enum family f)
+static uint64_t ended_to(const struct fleet_world *w, const struct fleet_node *n, unsigned peer,
+                         enum family f, enum stats_result result)
 {
     const struct plan *p = engine_plan(n->en);
     char name[16];
-    fleet_name(peer, name);
-    for (size_t i = 0; i < p->n_pairs; i++)
-        if (strcmp(p->dests[p->pairs[i].dest].name, name) == 0 && p->pairs[i].family == f)
-            return engine_stats(n->en, i)->results[STATS_LOST];
+    fleet_name(w, peer, name);
+    for (size_t i = 0; i < p->n_pairs; i++) {
+        const struct plan_dest *d = &p->dests[p->pairs[i].dest];
+        if (strcmp(d->name, name) == 0 && d->network == fleet_network(w, peer) && p->pairs[i].family == f)
+            return engine_stats(n->en, i)->results[result];
+    }
     return 0;
+}
+
+static uint64_t lost_to(const struct fleet_world *w, const struct fleet_node *n, unsigned peer, enum family f)
+{
+    return ended_to(w, n, peer, f, STATS_LOST);
 }
 
 // Killed, at any moment: everybody counts a loss in both families within two intervals and the timeout, and
@@ -181,12 +202,12 @@ static void test_dead(void)
         fleet_run(w, 2 * INTERVAL_NS + INTERVAL_NS + TICK_NS);
         for (unsigned i = 0; i < 8; i++)
             for (unsigned f = 0; i != 3 && f < FAMILIES; f++)
-                if (lost_to(&w->nodes[i], 3, (enum family)f) < 1)
+                if (lost_to(w, &w->nodes[i], 3, (enum family)f) < 1)
                     FLEET_FAIL(w, "n%02u has not noticed", i);
         fleet_run(w, 60 * S);
         for (unsigned i = 0; i < 8; i++)
-            if (i != 3 && lost_to(&w->nodes[i], 3, FAMILY_IPV4) < 59)
-                FLEET_FAIL(w, "n%02u has lost only %" PRIu64, i, lost_to(&w->nodes[i], 3, FAMILY_IPV4));
+            if (i != 3 && lost_to(w, &w->nodes[i], 3, FAMILY_IPV4) < 59)
+                FLEET_FAIL(w, "n%02u has lost only %" PRIu64, i, lost_to(w, &w->nodes[i], 3, FAMILY_IPV4));
         CHECK_INT(fleet_free(w), 0);
     }
 }
@@ -202,10 +223,54 @@ static void test_left_and_kept(void)
     uint64_t before = w->excused;
     fleet_run(w, 10 * S + 3 * INTERVAL_NS);
     for (unsigned i = 0; i < 4; i++)
-        if (i != 2 && lost_to(&w->nodes[i], 2, FAMILY_IPV6) == 0)
+        if (i != 2 && lost_to(w, &w->nodes[i], 2, FAMILY_IPV6) == 0)
             FLEET_FAIL(w, "n%02u never finds that n02 is gone", i);
     CHECK_INT(before, 0);
     CHECK_INT(fleet_free(w), 0);
+}
+
+// Nodes with an agent in each network, each of which lives for itself: as orderly as others.
+static void test_two_agents(void)
+{
+    for (unsigned run = 0; run < 6; run++) {
+        struct fleet_world *w = begun_both(700 + run, run < 4 ? good : bad, run % 2 ? S : 60 * S, 5);
+        live(w, 12);
+        fleet_run(w, 60 * S);
+        uint64_t excused = w->excused, probes = w->probes;
+        bool probed = all_probed(w);
+        CHECK_INT(fleet_free(w), 0);
+        CHECK(run >= 4 || excused == 0);
+        CHECK(probed && probes > 1000 && excused * 1000 < probes);
+    }
+}
+
+// One of a node's two leaves: that says nothing of the other, which is probed as before.
+static void test_one_of_two_leaves(void)
+{
+    for (unsigned leaver = 2; leaver < 4; leaver++) {
+        struct fleet_world *w = begun_both(800 + leaver, good, 60 * S, 4);
+        unsigned other = leaver ^ 1, held = 0;
+        uint64_t before[8];
+        fleet_run(w, 10 * S);
+        fleet_leave(w, leaver);
+        fleet_run(w, GRACE_NS);
+        fleet_end(w, leaver, true);
+        for (unsigned i = 0; i < 8; i++)
+            before[i] = i / 2 == 1 ? 0 : ended_to(w, &w->nodes[i], other, FAMILY_IPV6, STATS_RECEIVED);
+        fleet_run(w, 20 * S);
+        for (unsigned i = 0; i < 8; i++) {
+            if (i / 2 == 1)
+                continue;
+            if (!fleet_holds(w, &w->nodes[i], leaver, &held) || held != 3)
+                FLEET_FAIL(w, "agent %u probes %u, which has left", i, leaver);
+            uint64_t now = ended_to(w, &w->nodes[i], other, FAMILY_IPV6, STATS_RECEIVED);
+            if (now < before[i] + 19)
+                FLEET_FAIL(w, "agent %u has %" PRIu64 " answers of %u, before %" PRIu64, i, now, other,
+                           before[i]);
+        }
+        CHECK_INT(w->excused, 0);
+        CHECK_INT(fleet_free(w), 0);
+    }
 }
 
 // Somebody off the path says in everybody's name that they leave, or stay, or answers what nobody asked.
@@ -264,6 +329,8 @@ static const struct check_case cases[] = {
     {"all leave", test_all_leave},
     {"the dead", test_dead},
     {"left, and kept in the files", test_left_and_kept},
+    {"two agents a node", test_two_agents},
+    {"one of two agents leaves", test_one_of_two_leaves},
     {"forged messages", test_forged},
     {"forged messages and departures", test_forged_departures},
 };

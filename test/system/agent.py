@@ -31,6 +31,8 @@ def wait(what, condition, seconds=30):
 
 def pair_key(labels):
     key = (labels["probe"], labels.get("destination_node") or labels["target"], labels["family"])
+    if labels["network"] in ("PodToNode", "NodeToPod"):
+        key += (labels["network"],)
     return key + (labels["address"],) if "address" in labels else key
 
 
@@ -87,22 +89,27 @@ class Files:
         self.serial = 0
 
     def agent(self, generation=1, probes=DEFAULT_PROBES, targets="[]", limit=50000, mesh=True, tcp=9962, stamp=9964, peer=9963, topology="{type: Full}",
-              paused=False):
-        head = f"networks: [Pod]\nipFamilies: [IPv4, IPv6]\ntopology: {topology}\nprobes: {probes}\n" if mesh else ""
+              paused=False, networks="[Pod]"):
+        head = f"networks: {networks}\nipFamilies: [IPv4, IPv6]\ntopology: {topology}\nprobes: {probes}\n" if mesh else ""
         self.text["agent.yaml"] = (
             f"generation: {generation}\nfleet: mesh\npaused: {str(paused).lower()}\n{head}targets: {targets}\n"
             f"metrics: {{rttBucketsMicroseconds: [50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000, 200000, 1000000], seriesLimit: {limit}}}\n"
             f"ports: {{http: 9961, tcp: {tcp}, peer: {peer}, stamp: {stamp}}}\n")
         return self
 
-    def peers(self, nodes, slices=1, state=None, zones=None):
+    def peers(self, nodes, slices=1, state=None, zones=None, hosts=None, host_state=None):
+        """nodes: where the Pod network's agents are; hosts: name -> where the Node network's are; states by name."""
         for name in [n for n in self.text if n.startswith("peers-")]:
             del self.text[name]
         for s in range(slices):
             lines = [f"slice: {s}", f"slices: {slices}", "peers:"]
             for i, n in enumerate(nodes):
                 if i % slices == s:
-                    lines.append(f'- {{node: {n.name}, zone: {(zones or {}).get(n.name, f"z{i}")}, pod: [{n.v4}, "{n.v6}"], state: {(state or {}).get(n.name, "Ready")}}}')
+                    host = (hosts or {}).get(n.name)
+                    more = f', host: [{host.v4}, "{host.v6}"]' if host else ""
+                    other = f", hostState: {host_state[n.name]}" if n.name in (host_state or {}) else ""
+                    lines.append(f'- {{node: {n.name}, zone: {(zones or {}).get(n.name, f"z{i}")}, pod: [{n.v4}, "{n.v6}"]{more}, '
+                                 f'state: {(state or {}).get(n.name, "Ready")}{other}}}')
             self.text[f"peers-{s:02d}.yaml"] = "\n".join(lines) + ("\n" if len(lines) > 3 else " []\n")
         return self
 
@@ -137,9 +144,10 @@ class Connection(http.client.HTTPConnection):
 class Agent:
     """with Agent(binary, node) as a: files in a.files, the process from a.start() on."""
 
-    def __init__(self, binary, node, *options, atomic=False, env=None, helper=False, resolv=None):
+    def __init__(self, binary, node, *options, atomic=False, env=None, helper=False, resolv=None, network="Pod"):
         self.node = node
         self.options = options
+        self.network = network
         self.dir = tempfile.mkdtemp(prefix="kubecanary-system-")
         os.chmod(self.dir, 0o755)
         self.binary = os.path.join(self.dir, "kubecanary-agent")
@@ -180,7 +188,7 @@ class Agent:
         return ["unshare", "--mount", "sh", "-c", script, self.resolv] if self.resolv else []
 
     def start(self, ready=True):
-        options = ["--config", str(self.files.path), "--node", self.node.name, "--network", "Pod", "--listen", ":9961", *self.options]
+        options = ["--config", str(self.files.path), "--node", self.node.name, "--network", self.network, "--listen", ":9961", *self.options]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.node.enter(*self.names(), *self.command(*options)), stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, env={**os.environ, **self.env})

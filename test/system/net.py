@@ -89,6 +89,15 @@ class Node:
         return self.within(work)
 
 
+class Pod(Node):
+    """A namespace behind a node's, as a pod's is: addresses of a network of the node's own, to which the others have routes by way of the node."""
+
+    def __init__(self, node, space):
+        super().__init__(node.name, space, node.number)
+        self.v4, self.v4_gateway = f"198.19.{node.number + 200}.2", f"198.19.{node.number + 200}.1"
+        self.v6, self.v6_gateway = f"fd00:6b63:1:{node.number:x}::2", f"fd00:6b63:1:{node.number:x}::1"
+
+
 class Net:
     """with Net("n1", "n2") as net: net["n1"] ..."""
 
@@ -120,6 +129,30 @@ class Net:
         for space in reversed(self.made):
             subprocess.run(["ip", "netns", "del", space], check=False)
         self.made = []
+
+    def pods(self):
+        """Name -> Pod, one behind each node."""
+        found = {name: Pod(node, f"{node.space}-pod") for name, node in self.nodes.items()}
+        for name, pod in found.items():
+            self._add_pod(self.nodes[name], pod)
+        for a in self.nodes.values():
+            for name, pod in found.items():
+                if name != a.name:
+                    a.run("ip", "route", "add", f"{pod.v4_gateway[:-1]}0/24", "via", self.nodes[name].v4)
+                    a.run("ip", "-6", "route", "add", f"{pod.v6_gateway[:-1]}/64", "via", self.nodes[name].v6)
+        return found
+
+    def _add_pod(self, node, pod):
+        self._make(pod.space)
+        node.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        node.run("ip", "link", "add", "pod0", "type", "veth", "peer", "name", "eth0", "netns", pod.space)
+        pod.run("sysctl", "-qw", "net.ipv4.ping_group_range=65532 65532")
+        for space, link, v4, v6 in ((node, "pod0", pod.v4_gateway, pod.v6_gateway), (pod, "eth0", pod.v4, pod.v6)):
+            space.run("ip", "link", "set", link, "up")
+            space.run("ip", "addr", "add", f"{v4}/24", "dev", link)
+            space.run("ip", "addr", "add", f"{v6}/64", "dev", link, "nodad")
+        pod.run("ip", "route", "add", "default", "via", pod.v4_gateway)
+        pod.run("ip", "-6", "route", "add", "default", "via", pod.v6_gateway)
 
     def _make(self, space):
         sh("ip", "netns", "add", space)

@@ -31,14 +31,20 @@ int peer_sock_open(enum family f, const struct addr *addr UNUSED, uint16_t port 
 
 static struct addr some_address(uint64_t which)
 {
-    static const char *const texts[] = {"192.0.2.2", "2001:db8::2", "192.0.2.3", "192.0.2.9"};
+    static const char *const texts[] = {"192.0.2.2", "2001:db8::2", "192.0.2.3", "192.0.2.9", "198.18.0.2"};
     return files_addr(texts[which % ARRAY_LEN(texts)]);
+}
+
+// n2 has an agent in each network.
+static uint64_t some_agent(uint64_t which)
+{
+    static const char *const nodes[] = {"n2", "n3", "n9", "n2"};
+    return peer_wire_agent(nodes[which % 4], which % 4 == 3 ? SPEC_NETWORK_NODE : SPEC_NETWORK_POD);
 }
 
 // A message of ours with fields of the input's choice, or any bytes.
 static size_t make_message(unsigned kind, const struct addr *from, uint8_t out[static PEER_SOCK_DATA])
 {
-    static const char *const nodes[] = {"n2", "n3", "n9"};
     size_t len;
     if (kind & 1) {
         const uint8_t *bytes = fuzz_take_bytes(&net.in, fuzz_take(&net.in, 1) % PEER_SOCK_DATA, &len);
@@ -48,8 +54,8 @@ static size_t make_message(unsigned kind, const struct addr *from, uint8_t out[s
     }
     struct peer_wire m = {.kind = (kind >> 1) % PEER_WIRE_KINDS,
                           .leaving = kind >> 7,
-                          .fleet = peer_wire_fleet(kind & 64 ? "other" : "", "Pod"),
-                          .node = peer_wire_node(nodes[fuzz_take(&net.in, 1) % ARRAY_LEN(nodes)]),
+                          .fleet = peer_wire_fleet(kind & 64 ? "other" : ""),
+                          .agent = some_agent(fuzz_take(&net.in, 1)),
                           .nonce = fuzz_take(&net.in, 1)};
     if (net.n_asked && m.nonce & 1)
         m.nonce = net.asked[m.nonce / 2 % MIN(net.n_asked, (size_t)ASKED_MAX)].nonce;
@@ -116,8 +122,10 @@ static void check(const struct peer_link *k, const struct presence *ps)
         all += s->received[i];
     FUZZ_CHECK(all == net.packets);
     FUZZ_CHECK(net.answers <= net.queries && net.answers == s->sent[PEER_WIRE_ANSWER]);
-    presence_count(ps, count);
-    FUZZ_CHECK(net.may_leave || count[PRESENCE_LEAVING] == 0);
+    for (unsigned i = 0; i < SPEC_NETWORKS; i++) {
+        presence_count(ps, (enum spec_network)i, count);
+        FUZZ_CHECK(net.may_leave || count[PRESENCE_LEAVING] == 0);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -133,6 +141,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     files_peer(&f, "n1", "", "192.0.2.1", NULL, PEER_READY);
     files_peer(&f, "n2", "", "192.0.2.2", "2001:db8::2", PEER_READY);
     files_peer(&f, "n3", "", "192.0.2.3", NULL, PEER_READY);
+    files_host(&f, "n2", "198.18.0.2", NULL, PEER_READY);
+    f.file.spec.mesh.networks |= 1u << SPEC_NETWORK_NODE;
     struct loop *l = loop_new(&e);
     struct presence *ps = presence_new(fill_random, &random, &e);
     struct peer_link *k = peer_link_new(l, "n1", SPEC_NETWORK_POD, ps, &e);

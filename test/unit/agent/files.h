@@ -60,6 +60,21 @@ static inline void files_peer(struct files *f, const char *node, const char *zon
     free(p.zone);
 }
 
+// Of the agent that a node has in the network Node.
+static inline void files_host(struct files *f, const char *node, const char *v4, const char *v6,
+                              enum peer_state state)
+{
+    for (size_t i = 0; i < f->peers.n; i++) {
+        struct peer *p = &f->peers.list[i];
+        if (strcmp(p->node, node) != 0)
+            continue;
+        p->host[FAMILY_IPV4] = v4 ? files_addr(v4) : (struct addr){0};
+        p->host[FAMILY_IPV6] = v6 ? files_addr(v6) : (struct addr){0};
+        p->has_host_state = true;
+        p->host_state = (uint8_t)state;
+    }
+}
+
 static inline void files_target(struct files *f, const char *name, enum spec_probe_type type,
                                 const char *address, uint16_t port)
 {

@@ -196,6 +196,50 @@ static void limit(void)
     tear_down(&f);
 }
 
+static void check_both_networks(struct fixture *f)
+{
+    static const char *const lines[] = {
+        "\nkubecanary_probe_sent_total{probe=\"icmp\",source_node=\"n1\",source_zone=\"z\",network=\"Pod\","
+        "destination_node=\"a\",destination_zone=\"z\",family=\"IPv4\"} 0\n",
+        "\nkubecanary_probe_sent_total{probe=\"icmp\",source_node=\"n1\",source_zone=\"z\",network=\"PodToNode\","
+        "destination_node=\"a\",destination_zone=\"z\",family=\"IPv6\"} 0\n",
+        "\nkubecanary_peers{network=\"Pod\",state=\"Pending\"} 1\n",
+        "\nkubecanary_peers{network=\"Node\",state=\"Pending\"} 1\n",
+        "\nkubecanary_peers{network=\"Node\",state=\"Ready\"} 0\n",
+        "\nkubecanary_coverage_peers{network=\"Pod\"} 1\nkubecanary_coverage_peers{network=\"Node\"} 1\n",
+        "\nkubecanary_pairs 2\n",
+    };
+    CLEANUP_BUF struct buf detail = {0}, limited = {0}, report = {.max = REPORT_MAX};
+    const struct report_health h = {.node = "n1", .network = "Pod", .reason = ""};
+    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &detail));
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        CHECK_CONTAINS(buf_text(&detail), lines[i]);
+    report_write(&(struct export_sources){.prober = f->prober}, &h, &report);
+    CHECK_CONTAINS(buf_text(&report), "\"peers\":{\"Ready\":0,\"Pending\":1,");
+    f->files.file.spec.metrics.series_limit = 1;
+    CHECK(put_in_force(f));
+    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &limited));
+    CHECK_INT(count(buf_text(&limited), "\nkubecanary_probe"), export_series(prober_plan(f->prober), false));
+    CHECK_CONTAINS(buf_text(&limited),
+                   "\nkubecanary_probe_rtt_seconds_count{probe=\"icmp\",source_node=\"n1\",source_zone=\"z\","
+                   "network=\"PodToNode\",destination_zone=\"z\",family=\"IPv6\"} 0\n");
+    CHECK_INT(count(buf_text(&limited), "\nkubecanary_probe_rtt_seconds_count"), 2);
+}
+
+// Both agents of a peer: rows, zones and gauges of their own.
+static void both_networks(void)
+{
+    struct fixture f;
+    char self[] = "n1", a[] = "a", zone[] = "z";
+    CHECK(set_up(&f));
+    CHECK(add_peer(&f, self, zone) && add_peer(&f, a, zone));
+    files_host(&f.files, "a", NULL, "::1", PEER_READY);
+    f.files.file.spec.mesh.networks = 1u << SPEC_NETWORK_POD | 1u << SPEC_NETWORK_NODE;
+    CHECK(put_in_force(&f));
+    check_both_networks(&f);
+    tear_down(&f);
+}
+
 // A node that is replaced: its old series stay for a while, and do not count.
 static void gone_do_not_count(void)
 {
@@ -390,6 +434,7 @@ static const struct check_case cases[] = {
     {"pace", pace},
     {"hostile names", hostile_names},
     {"series limit", limit},
+    {"both networks", both_networks},
     {"empty", empty},
     {"gone do not count", gone_do_not_count},
     {"report", report},

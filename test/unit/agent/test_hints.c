@@ -67,6 +67,23 @@ static void test_whom(void)
     stop();
 }
 
+// In a fleet of both networks both agents of a peer probe us, in both families.
+static void test_both_networks(void)
+{
+    start();
+    files_host(&f, "n1", "203.0.113.1", NULL, PEER_READY);
+    files_host(&f, "n2", "203.0.113.2", "2001:db8:1::2", PEER_LEAVING);
+    CHECK_INT(set(), 0);
+    hints_start(&h, 100);
+    CHECK_INT(hints_due(&h, 100, out), 3); // one network: no other addresses
+    f.file.spec.mesh.networks |= 1u << SPEC_NETWORK_NODE;
+    CHECK_INT(set(), 0);
+    hints_start(&h, 100);
+    CHECK_INT(hints_due(&h, 100, out), 5);
+    CHECK(has(5, "198.18.0.2") && has(5, "198.18.0.3") && has(5, "203.0.113.2") && has(5, "2001:db8:1::2"));
+    stop();
+}
+
 // The last of those who asked are remembered, whoever asks.
 static void test_askers_are_bounded(void)
 {
@@ -125,6 +142,7 @@ static void test_steps(void)
 
 static const struct check_case cases[] = {
     {"whom", test_whom},
+    {"whom, in both networks", test_both_networks},
     {"those who asked are bounded", test_askers_are_bounded},
     {"when", test_when},
     {"many, in steps", test_steps},

@@ -9,7 +9,7 @@
 static const struct peer_wire query = {.kind = PEER_WIRE_QUERY,
                                        .leaving = true,
                                        .fleet = 0x1122334455667788,
-                                       .node = 42,
+                                       .agent = 42,
                                        .nonce = UINT64_MAX - 1};
 
 static void test_both_ways(void)
@@ -24,7 +24,7 @@ static void test_both_ways(void)
             CHECK(peer_wire_read(bytes, sizeof(bytes), &back));
             CHECK_INT(back.kind, k);
             CHECK_INT(back.leaving, leaving);
-            CHECK(back.fleet == m.fleet && back.node == m.node && back.nonce == m.nonce);
+            CHECK(back.fleet == m.fleet && back.agent == m.agent && back.nonce == m.nonce);
         }
     }
 }
@@ -38,10 +38,9 @@ static void test_bytes(void)
     uint8_t bytes[PEER_WIRE_BYTES];
     peer_wire_write(bytes, &query);
     CHECK(memcmp(bytes, want, sizeof(want)) == 0);
-    CHECK(peer_wire_fleet("mesh", "Pod") == UINT64_C(0x578aadc6102e9427));
-    CHECK(peer_wire_node("n1") == UINT64_C(0x08b37b07b558d4c0));
-    CHECK(peer_wire_fleet("mesh", "Pod") != peer_wire_fleet("mesh", "Node"));
-    CHECK(peer_wire_fleet("meshP", "od") != peer_wire_fleet("mesh", "Pod"));
+    CHECK(peer_wire_fleet("mesh") == UINT64_C(0x578aadc6102e9427));
+    CHECK(peer_wire_agent("n1", SPEC_NETWORK_POD) == UINT64_C(0x08b37b07b558d4c0));
+    CHECK(peer_wire_agent("n1", SPEC_NETWORK_NODE) == UINT64_C(0x09116d3bc443002c));
 }
 
 // Every length but the right one, and every byte of the head changed, is none of ours.

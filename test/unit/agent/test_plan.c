@@ -63,7 +63,7 @@ static void test_mesh(void)
     CHECK_INT(plan->n_live, 8);
     CHECK_STR(plan->node, "n1");
     CHECK_STR(plan->zone, "a");
-    CHECK_STR(plan->network_name, "Pod");
+    CHECK_STR(plan_network(plan, plan->network), "Pod");
     CHECK_INT(plan->generation, 3);
     CHECK_INT(plan->bounds_ns[1], 1000000);
     CHECK_STR(plan->dests[plan->pairs[4].dest].zone, "b");
@@ -73,8 +73,8 @@ static void test_mesh(void)
     // 3 x icmp/s + 3 x tcp/5s x 3 packets + a target each
     CHECK_INT(plan->packets_per_ks, 3000 + 1800 + 1000 + 3000);
     CHECK_INT(plan->min_interval_ns, NS_PER_S);
-    CHECK_INT(plan->coverage, 2);
-    CHECK_INT(plan->peers[PEER_READY], 2);
+    CHECK_INT(plan->coverage[SPEC_NETWORK_POD], 2);
+    CHECK_INT(plan->peers[SPEC_NETWORK_POD][PEER_READY], 2);
     release();
 }
 
@@ -287,11 +287,11 @@ static void test_states(void)
     files_peer(&f, "n6", "a", NULL, NULL, PEER_PENDING);
     CHECK_INT(build("n1", NULL, 0, &plan), 0);
     CHECK_STR(list(plan), "icmp>n2/4 icmp>n2/6 icmp>n3/4");
-    CHECK_INT(plan->peers[PEER_READY], 2);
-    CHECK_INT(plan->peers[PEER_LEAVING], 1);
-    CHECK_INT(plan->peers[PEER_NOT_READY], 1);
-    CHECK_INT(plan->peers[PEER_PENDING], 1);
-    CHECK_INT(plan->coverage, 2);
+    CHECK_INT(plan->peers[SPEC_NETWORK_POD][PEER_READY], 2);
+    CHECK_INT(plan->peers[SPEC_NETWORK_POD][PEER_LEAVING], 1);
+    CHECK_INT(plan->peers[SPEC_NETWORK_POD][PEER_NOT_READY], 1);
+    CHECK_INT(plan->peers[SPEC_NETWORK_POD][PEER_PENDING], 1);
+    CHECK_INT(plan->coverage[SPEC_NETWORK_POD], 2);
     release();
 }
 
@@ -324,8 +324,8 @@ static void test_sampled(void)
             CHECK_STR(plan->dests[plan->pairs[n_pairs++].dest].name, f.peers.list[j].node);
         }
         CHECK_INT(plan->n_pairs, n_pairs);
-        CHECK_INT(plan->coverage, coverage);
-        CHECK_INT(plan->peers[PEER_NOT_READY], 2 - (i == 2 || i == 7));
+        CHECK_INT(plan->coverage[SPEC_NETWORK_POD], coverage);
+        CHECK_INT(plan->peers[SPEC_NETWORK_POD][PEER_NOT_READY], 2 - (i == 2 || i == 7));
         plan_free(plan);
         plan = NULL;
     }
@@ -380,7 +380,7 @@ static void test_gone(void)
     CHECK_STR(list(next), "icmp>n3/4");
     CHECK_INT(next->gone_until_ns == UINT64_MAX, 1);
     CHECK_INT(next->generation, 4);
-    CHECK_INT(next->coverage, plan->coverage);
+    CHECK_INT(next->coverage[SPEC_NETWORK_POD], plan->coverage[SPEC_NETWORK_POD]);
     CHECK_INT(next->packets_per_ks, plan->packets_per_ks);
     plan_free(next);
 

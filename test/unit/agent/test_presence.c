@@ -96,12 +96,12 @@ static uint64_t nonce_for(const char *address)
 static bool answer(const char *node, const char *from, uint64_t nonce, bool leaving)
 {
     struct addr a = files_addr(from);
-    return presence_answered(ps, peer_wire_node(node), &a, nonce, leaving, now);
+    return presence_answered(ps, peer_wire_agent(node, SPEC_NETWORK_POD), &a, nonce, leaving, now);
 }
 
 static bool hear(const char *node, bool leaving)
 {
-    return presence_heard(ps, peer_wire_node(node), leaving, now);
+    return presence_heard(ps, peer_wire_agent(node, SPEC_NETWORK_POD), leaving, now);
 }
 
 // Goes to the next moment at which something is asked: presence_next may be early. False: there is none.
@@ -144,7 +144,7 @@ static void test_new_until_it_answers(void)
     CHECK(answer("n2", "198.18.0.2", v4, false));
     CHECK_INT(held("n2"), FAMILY_BIT(FAMILY_IPV6)); // each address for itself
     size_t count[PRESENCE_STATES];
-    presence_count(ps, count);
+    presence_count(ps, SPEC_NETWORK_POD, count);
     CHECK_INT(count[PRESENCE_ACTIVE], 1);
     CHECK_INT(count[PRESENCE_PENDING], 1);
     now += S;
@@ -185,7 +185,7 @@ static void test_leaves_and_comes_back(void)
     CHECK_INT(held("n2"), BOTH); // whichever address said it
     CHECK_INT(held("n3"), 0);
     size_t count[PRESENCE_STATES];
-    presence_count(ps, count);
+    presence_count(ps, SPEC_NETWORK_POD, count);
     CHECK_INT(count[PRESENCE_LEAVING], 1);
     for (unsigned i = 0; i < 5; i++) { // asked again, every two seconds
         CHECK(next_due());
@@ -377,7 +377,7 @@ static void test_reload(void)
     files_peer(&f, "n2", "a", "198.18.0.22", "2001:db8::22", PEER_READY);
     CHECK_INT(apply(), 0);
     size_t count[PRESENCE_STATES];
-    presence_count(ps, count);
+    presence_count(ps, SPEC_NETWORK_POD, count);
     CHECK_INT(count[PRESENCE_PENDING], 1);
     CHECK_INT(count[PRESENCE_ACTIVE] + count[PRESENCE_LEAVING], 0);
     CHECK_INT(due(), 2);
@@ -387,7 +387,7 @@ static void test_reload(void)
     // Not Ready in the files, and Ready again: new.
     f.peers.list[0].state = PEER_LEAVING;
     CHECK_INT(apply(), 0);
-    presence_count(ps, count);
+    presence_count(ps, SPEC_NETWORK_POD, count);
     CHECK_INT(count[0] + count[1] + count[2], 0);
     CHECK(!next_due());
     f.peers.list[0].state = PEER_READY;
@@ -412,7 +412,7 @@ static void test_paused(void)
     CHECK_INT(held("n2"), 0);
     CHECK_INT(presence_stats(ps)->expired[PRESENCE_LEAVING], 0);
     size_t count[PRESENCE_STATES];
-    presence_count(ps, count);
+    presence_count(ps, SPEC_NETWORK_POD, count);
     CHECK_INT(count[PRESENCE_ACTIVE], 2);
     CHECK_INT(apply(), 0); // another reload changes nothing
     CHECK(!next_due());
@@ -421,6 +421,43 @@ static void test_paused(void)
     CHECK_INT(held("n2"), BOTH);
     CHECK(all_stay());
     stop();
+}
+
+// The two agents of a node are two: what one says is not said of the other, in whatever order they stand.
+static void test_two_agents(void)
+{
+    for (unsigned leaver = 0; leaver < SPEC_NETWORKS; leaver++) {
+        static const char *const address[] = {"198.18.0.2", "203.0.113.2"};
+        struct addr pod = files_addr(address[0]), host = files_addr(address[1]);
+        uint64_t id = peer_wire_agent("n2", (enum spec_network)leaver);
+        size_t count[PRESENCE_STATES];
+        start();
+        f.file.spec.mesh.networks |= 1u << SPEC_NETWORK_NODE;
+        files_host(&f, "n2", address[1], NULL, PEER_READY);
+        CHECK_INT(apply(), 0);
+        CHECK_INT(due(), 4);
+        CHECK(!presence_answered(ps, peer_wire_agent("n2", SPEC_NETWORK_POD), &host, nonce_for(address[1]),
+                                 false, now));
+        CHECK(presence_answered(ps, peer_wire_agent("n2", SPEC_NETWORK_NODE), &host, nonce_for(address[1]),
+                                false, now));
+        CHECK(answer("n2", "198.18.0.2", nonce_for("198.18.0.2"), false));
+        CHECK(answer("n2", "2001:db8::2", nonce_for("2001:db8::2"), false));
+        CHECK(answer("n3", "198.18.0.3", nonce_for("198.18.0.3"), false));
+        now += 10 * S;
+        CHECK(presence_heard(ps, id, true, now));
+        CHECK_INT(due(), leaver == SPEC_NETWORK_POD ? 2 : 1);
+        CHECK(presence_answered(ps, id, leaver ? &host : &pod, nonce_for(address[leaver]), true, now));
+        for (unsigned n = 0; n < SPEC_NETWORKS; n++) {
+            presence_count(ps, (enum spec_network)n, count);
+            CHECK_INT(count[PRESENCE_LEAVING], n == leaver);
+            CHECK_INT(count[PRESENCE_ACTIVE], (n != leaver) + (n == SPEC_NETWORK_POD)); // n3
+        }
+        (void)presence_settle(ps, now);
+        for (size_t i = 0; i < plan->n_dests; i++)
+            if (strcmp(plan->dests[i].name, "n2") == 0)
+                CHECK((presence_held(ps)[i] != 0) == (plan->dests[i].network == leaver));
+        stop();
+    }
 }
 
 static void test_many(void)
@@ -467,6 +504,7 @@ static const struct check_case cases[] = {
     {"a flood of hints", test_flood},
     {"a reload", test_reload},
     {"paused", test_paused},
+    {"two agents of a node", test_two_agents},
     {"many peers", test_many},
 };
 CHECK_MAIN(cases)

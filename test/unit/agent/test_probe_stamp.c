@@ -42,7 +42,8 @@ static bool greet(void)
     uint64_t now = loop_now(l);
     size_t n = presence_due(prober_presence(p), now, q);
     for (size_t i = 0; i < n; i++)
-        if (!presence_answered(prober_presence(p), peer_wire_node("n2"), &q[i].to, q[i].nonce, false, now))
+        if (!presence_answered(prober_presence(p), peer_wire_agent("n2", SPEC_NETWORK_POD), &q[i].to,
+                               q[i].nonce, false, now))
             return false;
     return true;
 }

@@ -10,7 +10,7 @@
 #define PEERS 6
 #define ZONES 3
 #define PROBES 2
-#define ROWS (ZONES * PROBES * FAMILIES)
+#define ROWS (ZONES * PROBES * SPEC_NETWORKS * FAMILIES)
 
 static const char *const zones[ZONES] = {"a", "b", ""};
 static const char *const probes[PROBES] = {"icmp", "tcp"};
@@ -35,12 +35,13 @@ static void fill(uint64_t *to, size_t n, void *arg)
         to[i] = pick(w, UINT64_C(1) << 31) << 32 | pick(w, UINT64_C(1) << 31);
 }
 
-static uint64_t *truth_of(struct world *w, const char *zone, const char *probe, unsigned family)
+static uint64_t *truth_of(struct world *w, const char *zone, const char *probe, unsigned network,
+                          unsigned family)
 {
     for (size_t z = 0; z < ZONES; z++)
         for (size_t r = 0; r < PROBES; r++)
             if (strcmp(zone, zones[z]) == 0 && strcmp(probe, probes[r]) == 0)
-                return w->truth[(z * PROBES + r) * FAMILIES + family];
+                return w->truth[((z * PROBES + r) * SPEC_NETWORKS + network) * FAMILIES + family];
     return NULL;
 }
 
@@ -53,19 +54,26 @@ static void change_peers(struct world *w)
         snprintf(name, sizeof(name), "n%u", i + 2);
         snprintf(v4, sizeof(v4), "192.0.2.%u", i + 2);
         snprintf(v6, sizeof(v6), "2001:db8::%u", i + 2);
-        if (pick(w, 3))
-            files_peer(&w->files, name, zones[pick(w, ZONES)], v4, pick(w, 2) ? v6 : NULL, PEER_READY);
+        if (pick(w, 3) == 0)
+            continue;
+        files_peer(&w->files, name, zones[pick(w, ZONES)], v4, pick(w, 2) ? v6 : NULL, PEER_READY);
+        snprintf(v4, sizeof(v4), "198.18.0.%u", i + 2);
+        snprintf(v6, sizeof(v6), "2001:db8:1::%u", i + 2);
+        files_host(&w->files, name, pick(w, 2) ? v4 : NULL, v6, pick(w, 4) ? PEER_READY : PEER_LEAVING);
     }
     w->files.file.spec.mesh.n_probes = 1 + pick(w, PROBES);
+    w->files.file.spec.mesh.networks = pick(w, 4) ? 3 : 1;
 }
 
 // A zone that the plan has not has no past when it comes back.
 static void forget(struct world *w)
 {
     for (size_t i = 0; i < ROWS; i++) {
-        const char *zone = zones[i / FAMILIES / PROBES], *probe = probes[i / FAMILIES % PROBES];
+        const char *zone = zones[i / FAMILIES / SPEC_NETWORKS / PROBES];
+        const char *probe = probes[i / FAMILIES / SPEC_NETWORKS % PROBES];
+        enum spec_network network = (enum spec_network)(i / FAMILIES % SPEC_NETWORKS);
         const struct plan *p = engine_plan(w->en);
-        if (plan_zone_find(p, zone, probe, (enum family)(i % FAMILIES)) == p->n_zones)
+        if (plan_zone_find(p, zone, probe, network, (enum family)(i % FAMILIES)) == p->n_zones)
             memset(w->truth[i], 0, sizeof(w->truth[i]));
     }
 }
@@ -95,7 +103,8 @@ static void probe(struct world *w)
         struct engine_reply r = {.now_ns = w->now + rtt, .rtt_ns = rtt};
         engine_sent(w->en, &out[i].token, w->now);
         if (pick(w, 5) && engine_reply(w->en, &out[i].token, &r) && !p->dests[pair->dest].target) {
-            uint64_t *row = truth_of(w, p->dests[pair->dest].zone, p->probes[pair->probe].name, pair->family);
+            uint64_t *row = truth_of(w, p->dests[pair->dest].zone, p->probes[pair->probe].name,
+                                     p->dests[pair->dest].network, pair->family);
             row[rtt <= p->bounds_ns[0] ? 0 : rtt <= p->bounds_ns[1] ? 1 : 2]++;
             row[3] += rtt;
         }
@@ -114,8 +123,8 @@ static bool sums_are_true(struct world *w)
         zone_rtt_add(&sums, p, p, i, engine_stats(w->en, i));
     for (size_t i = 0; ok && i < p->n_zones; i++) {
         const struct plan_zone *z = &p->zones[i];
-        ok = memcmp(zone_rtt_row(&sums, i), truth_of(w, z->zone, z->probe, z->family), sizeof(w->truth[0])) ==
-             0;
+        const uint64_t *truth = truth_of(w, z->zone, z->probe, z->network, z->family);
+        ok = memcmp(zone_rtt_row(&sums, i), truth, sizeof(w->truth[0])) == 0;
         if (!ok)
             printf("    zone \"%s\", %s, %u\n", z->zone, z->probe, z->family);
     }
