@@ -10,10 +10,16 @@
 #include "agent/peer_rate.h"
 #include "agent/peer_sock.h"
 
-struct peer_door { // the open port, ours and everybody's
+// The open port, everybody's, for what others begin; and one of our own, that the kernel chose, for what we
+// begin. If both had the same number, then behind an address translation (a pod's packets that leave with its
+// node's address) what others send to the agent of the node would look like answers to the pod's.
+enum side { DOOR, OWN };
+#define SIDES 2
+
+struct peer_door {
     uint16_t port;
-    int fd[FAMILIES]; // -1: no such family
-    struct loop_fd watch[FAMILIES];
+    int fd[SIDES][FAMILIES]; // -1: no such family
+    struct loop_fd watch[SIDES][FAMILIES];
 };
 
 struct peer_link {
@@ -40,7 +46,7 @@ static void say(struct peer_link *k, enum peer_wire_kind kind, uint64_t nonce, c
     uint8_t bytes[PEER_WIRE_BYTES];
     const struct peer_wire m = {
         .kind = kind, .leaving = k->leaving, .fleet = k->fleet, .agent = k->agent, .nonce = nonce};
-    int fd = k->door->fd[to->family];
+    int fd = k->door->fd[kind == PEER_WIRE_ANSWER ? DOOR : OWN][to->family];
     if (fd < 0)
         return;
     peer_wire_write(bytes, &m);
@@ -135,9 +141,11 @@ static void on_packet(const struct peer_sock_packet *p, void *arg)
 static void listen_for(struct peer_link *k, uint32_t events)
 {
     struct err e;
-    for (unsigned f = 0; f < FAMILIES; f++)
-        if (k->door->fd[f] >= 0 && loop_fd_mod(k->loop, &k->door->watch[f], events, &e) < 0)
+    for (unsigned i = 0; i < SIDES * FAMILIES; i++) {
+        unsigned s = i / FAMILIES, f = i % FAMILIES;
+        if (k->door->fd[s][f] >= 0 && loop_fd_mod(k->loop, &k->door->watch[s][f], events, &e) < 0)
             return; // it cannot fail for a descriptor that is watched
+    }
 }
 
 static void on_pause_over(struct loop_timer *t UNUSED, void *arg)
@@ -191,6 +199,16 @@ void peer_link_free(struct peer_link *k)
     free(k);
 }
 
+static int door_open_side(struct peer_link *k, struct peer_door *d, enum side s, enum family f,
+                          const struct addr *addr, struct err *e)
+{
+    int fd = peer_sock_open(f, addr, s == DOOR ? d->port : 0, e);
+    if (fd < 0)
+        return fd;
+    d->fd[s][f] = fd;
+    return loop_fd_add(k->loop, &d->watch[s][f], fd, EPOLLIN, on_readable, k, e);
+}
+
 // The sockets that this host allows. An error if it allows none, or refuses one for another reason than that
 // it has no such family.
 static int door_open(struct peer_link *k, struct peer_door *d, const struct addr *addr, struct err *e)
@@ -199,13 +217,12 @@ static int door_open(struct peer_link *k, struct peer_door *d, const struct addr
     for (unsigned f = 0; f < FAMILIES; f++) {
         if (addr->set && addr->family != f)
             continue;
-        int fd = peer_sock_open((enum family)f, addr, d->port, e);
-        if (fd < 0 && (addr->set || (fd != -EAFNOSUPPORT && fd != -EADDRNOTAVAIL)))
-            return fd;
-        if (fd < 0)
+        int r = door_open_side(k, d, DOOR, (enum family)f, addr, e);
+        if (r < 0 && (addr->set || (r != -EAFNOSUPPORT && r != -EADDRNOTAVAIL)))
+            return r;
+        if (r < 0)
             continue;
-        d->fd[f] = fd;
-        int r = loop_fd_add(k->loop, &d->watch[f], fd, EPOLLIN, on_readable, k, e);
+        r = door_open_side(k, d, OWN, (enum family)f, addr, e);
         if (r < 0)
             return r;
         open++;
@@ -220,7 +237,7 @@ struct peer_door *peer_link_open(struct peer_link *k, const struct addr *addr, u
         err_set(e, ENOMEM, "no memory for the peers' sockets");
         return NULL;
     }
-    *d = (struct peer_door){.port = port, .fd = {-1, -1}};
+    *d = (struct peer_door){.port = port, .fd = {{-1, -1}, {-1, -1}}};
     if (door_open(k, d, addr, e) == 0)
         return d;
     peer_link_close(k, d);
@@ -231,9 +248,9 @@ void peer_link_close(struct peer_link *k, struct peer_door *d)
 {
     if (!d)
         return;
-    for (unsigned f = 0; f < FAMILIES; f++) {
-        loop_fd_del(k->loop, &d->watch[f]);
-        base_cleanup_fd(&d->fd[f]);
+    for (unsigned i = 0; i < SIDES * FAMILIES; i++) {
+        loop_fd_del(k->loop, &d->watch[i / FAMILIES][i % FAMILIES]);
+        base_cleanup_fd(&d->fd[i / FAMILIES][i % FAMILIES]);
     }
     loop_defer(k->loop, free, d);
     if (k->door == d)

@@ -13,7 +13,7 @@
 
 static struct {
     struct fuzz_input in;
-    int fd[FAMILIES];
+    int fd[2][FAMILIES]; // of our own, of the open port
     struct {
         struct addr to;
         uint64_t nonce;
@@ -23,10 +23,10 @@ static struct {
     bool may_leave; // such an answer was delivered
 } net;
 
-int peer_sock_open(enum family f, const struct addr *addr UNUSED, uint16_t port UNUSED, struct err *e UNUSED)
+int peer_sock_open(enum family f, const struct addr *addr UNUSED, uint16_t port, struct err *e UNUSED)
 {
-    net.fd[f] = eventfd(1, EFD_CLOEXEC);
-    return net.fd[f];
+    net.fd[port != 0][f] = eventfd(1, EFD_CLOEXEC);
+    return net.fd[port != 0][f];
 }
 
 static struct addr some_address(uint64_t which)
@@ -92,8 +92,8 @@ bool peer_sock_send(int fd, const struct addr *to, uint16_t port, const struct a
                     const uint8_t *data, size_t len)
 {
     struct peer_wire m;
-    FUZZ_CHECK(fd == net.fd[to->family] && port == 9963);
     FUZZ_CHECK(len == PEER_WIRE_BYTES && peer_wire_read(data, len, &m));
+    FUZZ_CHECK(fd == net.fd[m.kind == PEER_WIRE_ANSWER][to->family] && port == 9963);
     if (m.kind == PEER_WIRE_ANSWER)
         net.answers++;
     if (m.kind == PEER_WIRE_QUERY) {
