@@ -26,8 +26,8 @@ struct peer_link *peer_link_new(struct loop *l, const char *node, enum spec_netw
                                 struct presence *ps, struct err *e);
 void peer_link_free(struct peer_link *k); // takes NULL
 
-// The open port, in each family that this host has; what this agent begins leaves from another one. addr not set: all addresses. It is the caller's, and to
-// be closed before peer_link_free. NULL on failure.
+// The open port, in each family that this host has; what this agent begins leaves from another one. addr not
+// set: all addresses. It is the caller's, and to be closed before peer_link_free. NULL on failure.
 struct peer_door;
 struct peer_door *peer_link_open(struct peer_link *k, const struct addr *addr, uint16_t port, struct err *e);
 void peer_link_close(struct peer_link *k, struct peer_door *d); // takes NULL
