@@ -129,6 +129,8 @@ $(B)/test/unit/lib/%: $(B)/test/unit/lib/%.c.o $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
 $(B)/test/system/%: $(B)/test/system/%.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+$(B)/test/bench/%: $(B)/test/bench/%.c.o
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 $(B)/test/unit/operator/%: $(B)/test/unit/operator/%.c.o $(OPERATOR_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
 $(B)/test/kube/%: $(B)/test/kube/%.c.o $(OPERATOR_A) $(LIB_A)
@@ -185,7 +187,8 @@ e2e: packages-test packages-cluster $(if $(filter command line,$(origin KUBECONF
 	@test/cluster/e2e $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG))
 
 .PHONY: bench
-bench: release packages-bench ## the agent beside fping and smokeping_prober: memory, processor time
+bench: release packages-bench ## the agent beside fping and smokeping_prober: memory, processor time, errors against the truth
+	@$(MAKE) --no-print-directory V=glibc build/glibc/test/bench/hold
 	@test/bench/run
 
 # --- machine -----------------------------------------------------------------------------------------------------------------------

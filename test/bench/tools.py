@@ -1,13 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contestants: how each is started on N addresses, how it is known to be running, how it is scraped."""
+"""The contestants: how each is started on N addresses, how it is known to be running, how it is scraped, what it says was measured."""
+import dataclasses
 import pathlib
+import re
+import resource
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 
 from netns import Wire
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+DESCRIPTORS = 16384  # smokeping_prober has a socket for each target
+
+
+@dataclasses.dataclass
+class Said:
+    """What a tool says of its probes since it began."""
+    ended: float
+    lost: float
+    answered: float
+    rtt_s: float  # of the answered, in sum
+
+    def since(self, before: "Said") -> "Said":
+        return Said(self.ended - before.ended, self.lost - before.lost, self.answered - before.answered, self.rtt_s - before.rtt_s)
 
 
 class Tool:
@@ -20,6 +39,7 @@ class Tool:
     def start(self, wire: Wire, addresses: list[str]) -> subprocess.Popen[bytes]:
         self._folder = tempfile.TemporaryDirectory(prefix="kc-bench-")
         command = self.command(addresses, pathlib.Path(self._folder.name))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
         return subprocess.Popen(wire.inside(*command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def await_ready(self, process: subprocess.Popen[bytes], wire: Wire) -> None:
@@ -36,6 +56,35 @@ class Tool:
         url = f"http://127.0.0.1:{self.port}/metrics"
         done = subprocess.run(wire.inside("curl", "-sf", "-o", "/dev/null", "-w", "%{size_download}", url), capture_output=True, check=False)
         return int(done.stdout) if done.returncode == 0 else 0
+
+    def metrics(self, wire: Wire) -> dict[str, float]:
+        """One scrape, summed up by name and the label `result`."""
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        text = subprocess.run(wire.inside("curl", "-sf", url), capture_output=True, text=True, check=True).stdout
+        sums: dict[str, float] = {}
+        for name, labels, value in re.findall(r"^(\w+)(\{.*\})? (\S+)$", text, re.MULTILINE):
+            result = re.search(r'[{,]result="(\w+)"', labels)
+            key = f"{name}/{result[1]}" if result else name
+            sums[key] = sums.get(key, 0) + float(value)
+        return sums
+
+    def measured(self, wire: Wire, addresses: list[str], seconds: float, mark: Callable[[], None]) -> Said:
+        """What a window of so long shows; mark is called at its ends."""
+        process = self.start(wire, addresses)
+        try:
+            self.await_ready(process, wire)
+            time.sleep(3)
+            mark()
+            before = self.said(wire)
+            time.sleep(seconds)
+            mark()
+            return self.said(wire).since(before)
+        finally:
+            process.kill()
+            process.wait()
+
+    def said(self, wire: Wire) -> Said:
+        raise NotImplementedError
 
 
 class Agent(Tool):
@@ -66,6 +115,12 @@ class Agent(Tool):
                 raise RuntimeError(f"{self.name} does not probe everybody (exit {process.poll()})")
             time.sleep(0.5)
 
+    def said(self, wire: Wire) -> Said:
+        sums = self.metrics(wire)
+        results = {key.partition("/")[2]: n for key, n in sums.items() if key.startswith("kubecanary_probe_results_total/")}
+        ended = sum(results.values())
+        return Said(ended, ended - results["received"], sums["kubecanary_probe_rtt_seconds_count"], sums["kubecanary_probe_rtt_seconds_sum"])
+
     def probes_all(self, wire: Wire) -> bool:
         done = subprocess.run(wire.inside("curl", "-sf", f"http://127.0.0.1:{self.port}/metrics"), capture_output=True, text=True, check=True)
         return 'kubecanary_peers{network="Pod",state="Pending"} 0\n' in done.stdout
@@ -73,6 +128,7 @@ class Agent(Tool):
 
 class Fping(Tool):
     name = "fping"
+    mode = "-l"
 
     def __init__(self) -> None:
         self.program = unpacked("fping") / "usr/bin/fping"
@@ -80,7 +136,23 @@ class Fping(Tool):
 
     def command(self, addresses: list[str], folder: pathlib.Path) -> list[str]:
         (folder / "targets").write_text("\n".join(addresses) + "\n", encoding="ascii")
-        return ["sh", "-c", f"exec {self.program} -l -q -p 1000 -i 1 $(cat {folder}/targets)"]
+        return ["sh", "-c", f"exec {self.program} {self.mode} -q -p 1000 -i {0 if len(addresses) > 1000 else 1} $(cat {folder}/targets)"]
+
+    def measured(self, wire: Wire, addresses: list[str], seconds: float, mark: Callable[[], None]) -> Said:
+        """So many probes of each, which end by themselves: nothing is in flight when it sums up."""
+        self.mode = f"-c {round(seconds)}"
+        mark()
+        with tempfile.TemporaryDirectory(prefix="kc-bench-") as folder:
+            text = subprocess.run(wire.inside(*self.command(addresses, pathlib.Path(folder))), capture_output=True, text=True, check=False).stderr
+        mark()
+        self.mode = "-l"
+        said = Said(0, 0, 0, 0)
+        for sent, received, mean in re.findall(r"xmt/rcv/%loss = (\d+)/(\d+)/\d+%(?:, min/avg/max = \S+?/(\S+?)/)?", text):
+            said.ended += int(sent)
+            said.lost += int(sent) - int(received)
+            said.answered += int(received)
+            said.rtt_s += int(received) * float(mean or 0) / 1000
+        return said
 
 
 class Smokeping(Tool):
@@ -95,6 +167,12 @@ class Smokeping(Tool):
         hosts = "".join(f"  - {address}\n" for address in addresses)
         (folder / "config.yml").write_text(f"targets:\n- hosts:\n{hosts}  interval: 1s\n  network: ip4\n  protocol: icmp\n", encoding="ascii")
         return [str(self.program), f"--config.file={folder}/config.yml", "--log.level=error", f"--web.listen-address=127.0.0.1:{self.port}", "--no-privileged"]
+
+    def said(self, wire: Wire) -> Said:
+        """It counts what it sent and what came back; what is in flight is no loss over a window."""
+        sums = self.metrics(wire)
+        answered = sums["smokeping_response_duration_seconds_count"]
+        return Said(sums["smokeping_requests_total"], sums["smokeping_requests_total"] - answered, answered, sums["smokeping_response_duration_seconds_sum"])
 
 
 def output(*command: str) -> str:
