@@ -57,6 +57,8 @@ int hints_set(struct hints *h, const struct spec_agent_file *file, const struct 
     if (m->present && !peers_find(peers, node))
         memset(roles, TOPO_PROBED_BY, peers->n);
     size_t n = collect(m, peers, roles, networks, list);
+    struct addr *exact = realloc(list, (n + 1) * sizeof(*list)); // it shrinks: on failure it is as it was
+    list = exact ? exact : list;
     free(h->list);
     h->list = TAKE_PTR(list);
     h->n = n;

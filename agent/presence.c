@@ -23,14 +23,18 @@ struct presence_peer {
     uint64_t nonce[FAMILIES];    // of the question that is open; 0: none
     uint64_t until_ns[FAMILIES]; // PENDING: the end of patience; LEAVING: the longest silence
     uint64_t asked_ns;
-    uint64_t nonce_ns; // when the nonces were made
-    uint64_t next_ns;  // next question; UINT64_MAX: none
-    struct addr addr[FAMILIES];
+    uint64_t nonce_ns;       // when the nonces were made
+    uint64_t next_ns;        // next question; UINT64_MAX: none
+    uint32_t dest;           // in the plan, where its addresses are
+    uint8_t families;        // FAMILY_BIT(f) of those that it is probed in
     uint8_t state[FAMILIES]; // enum presence_state
     uint8_t tries;           // questions left because something was heard; ASK_HEARD_TIMES: not asked since
-    uint8_t network;         // enum spec_network
-    uint32_t dest;
 };
+
+static bool is_probed(const struct presence_peer *p, unsigned f)
+{
+    return p->families & FAMILY_BIT(f);
+}
 
 struct presence {
     struct presence_change in_force;
@@ -62,6 +66,7 @@ void presence_change_release(struct presence_change *c)
 {
     free(c->list);
     free(c->held);
+    plan_free(c->plan);
     *c = (struct presence_change){0};
 }
 
@@ -106,19 +111,24 @@ static void fill(struct presence_change *c, const struct plan *p)
         if (pair->gone || d->target)
             continue;
         if (c->n == 0 || c->list[c->n - 1].dest != pair->dest)
-            c->list[c->n++] =
-                (struct presence_peer){.agent = peer_wire_agent(d->name, (enum spec_network)d->network),
-                                       .network = d->network,
-                                       .dest = pair->dest};
-        c->list[c->n - 1].addr[pair->family] = d->addr[pair->family];
+            c->list[c->n++] = (struct presence_peer){
+                .agent = peer_wire_agent(d->name, (enum spec_network)d->network), .dest = pair->dest};
+        c->list[c->n - 1].families |= (uint8_t)FAMILY_BIT(pair->family);
     }
     if (c->n)
         qsort(c->list, c->n, sizeof(*c->list), by_agent);
 }
 
-// old: NULL if what was known of it is of no use.
-static void carry_over(struct presence_peer *p, const struct presence_peer *old, uint64_t now_ns)
+static const struct addr *addr_of(const struct presence_change *c, const struct presence_peer *p, unsigned f)
 {
+    return &c->plan->dests[p->dest].addr[f];
+}
+
+// What was known of it, if that is of any use.
+static void carry_over(const struct presence_change *c, struct presence_peer *p,
+                       const struct presence_change *before, uint64_t now_ns)
+{
+    const struct presence_peer *old = before->paused ? NULL : find(before, p->agent);
     p->next_ns = UINT64_MAX;
     if (old) {
         p->asked_ns = old->asked_ns;
@@ -127,9 +137,9 @@ static void carry_over(struct presence_peer *p, const struct presence_peer *old,
         p->tries = old->tries;
     }
     for (unsigned f = 0; f < FAMILIES; f++) {
-        if (!p->addr[f].set)
+        if (!is_probed(p, f))
             continue;
-        if (old && addr_equal(&old->addr[f], &p->addr[f])) {
+        if (old && is_probed(old, f) && addr_equal(addr_of(before, old, f), addr_of(c, p, f))) {
             p->state[f] = old->state[f];
             p->nonce[f] = old->nonce[f];
             p->until_ns[f] = old->until_ns[f];
@@ -141,13 +151,13 @@ static void carry_over(struct presence_peer *p, const struct presence_peer *old,
     }
 }
 
-int presence_prepare(const struct presence *ps, const struct plan *p, uint64_t now_ns,
-                     struct presence_change *ret, struct err *e)
+int presence_prepare(const struct presence *ps, struct plan *p, uint64_t now_ns, struct presence_change *ret,
+                     struct err *e)
 {
     CLEANUP(presence_change_release)
     struct presence_change c = {.list = calloc(p->n_dests + 1, sizeof(*c.list)),
                                 .held = calloc(p->n_dests + 1, 1),
-                                .n_dests = p->n_dests,
+                                .plan = plan_hold(p),
                                 .paused = p->paused};
     if (!c.list || !c.held)
         return err_set(e, ENOMEM, "no memory for the presence of %zu peers", p->n_dests);
@@ -156,7 +166,7 @@ int presence_prepare(const struct presence *ps, const struct plan *p, uint64_t n
         if (c.paused)
             c.list[i].next_ns = UINT64_MAX; // PRESENCE_ACTIVE is 0
         else
-            carry_over(&c.list[i], ps->in_force.paused ? NULL : find(&ps->in_force, c.list[i].agent), now_ns);
+            carry_over(&c, &c.list[i], &ps->in_force, now_ns);
     }
     *ret = c;
     c = (struct presence_change){0};
@@ -165,7 +175,7 @@ int presence_prepare(const struct presence *ps, const struct plan *p, uint64_t n
 
 static bool is_waiting(const struct presence_peer *p, unsigned f)
 {
-    return p->addr[f].set && p->state[f] != PRESENCE_ACTIVE;
+    return is_probed(p, f) && p->state[f] != PRESENCE_ACTIVE;
 }
 
 // What follows from a peer's states.
@@ -200,7 +210,7 @@ void presence_commit(struct presence *ps, struct presence_change *c)
 static bool is_leaving(const struct presence_peer *p)
 {
     for (unsigned f = 0; f < FAMILIES; f++)
-        if (p->addr[f].set && p->state[f] == PRESENCE_LEAVING)
+        if (is_probed(p, f) && p->state[f] == PRESENCE_LEAVING)
             return true;
     return false;
 }
@@ -208,7 +218,7 @@ static bool is_leaving(const struct presence_peer *p)
 static bool is_pending(const struct presence_peer *p)
 {
     for (unsigned f = 0; f < FAMILIES; f++)
-        if (p->addr[f].set && p->state[f] == PRESENCE_PENDING)
+        if (is_probed(p, f) && p->state[f] == PRESENCE_PENDING)
             return true;
     return false;
 }
@@ -260,10 +270,10 @@ void presence_count(const struct presence *ps, enum spec_network network, size_t
     for (size_t i = 0; i < ps->in_force.n; i++) {
         const struct presence_peer *p = &ps->in_force.list[i];
         bool probed = false;
-        if (p->network != network)
+        if (ps->in_force.plan->dests[p->dest].network != network)
             continue;
         for (unsigned f = 0; f < FAMILIES; f++)
-            probed |= p->addr[f].set && p->state[f] == PRESENCE_ACTIVE;
+            probed |= is_probed(p, f) && p->state[f] == PRESENCE_ACTIVE;
         ret[probed ? PRESENCE_ACTIVE : is_leaving(p) ? PRESENCE_LEAVING : PRESENCE_PENDING]++;
     }
 }
@@ -283,13 +293,13 @@ static size_t ask(struct presence *ps, struct presence_peer *p, uint64_t now_ns,
     bool open = p->nonce[FAMILY_IPV4] || p->nonce[FAMILY_IPV6];
     bool fresh = !open || now_ns - p->nonce_ns >= NONCE_NS || (heard_since(p) && !is_pending(p));
     for (unsigned f = 0; f < FAMILIES; f++) {
-        if (!p->addr[f].set)
+        if (!is_probed(p, f))
             continue;
         if (fresh || p->nonce[f] == 0) {
             ps->random(&p->nonce[f], 1, ps->random_arg);
             p->nonce[f] += p->nonce[f] == 0;
         }
-        out[n++] = (struct presence_question){p->addr[f], p->nonce[f]};
+        out[n++] = (struct presence_question){*addr_of(&ps->in_force, p, f), p->nonce[f]};
     }
     p->nonce_ns = fresh ? now_ns : p->nonce_ns;
     p->asked_ns = now_ns;
@@ -345,7 +355,7 @@ bool presence_heard(struct presence *ps, uint64_t agent, bool leaving, uint64_t 
 static void leaves(struct presence_peer *p, uint64_t now_ns)
 {
     for (unsigned f = 0; f < FAMILIES; f++) {
-        p->state[f] = p->addr[f].set ? PRESENCE_LEAVING : PRESENCE_ACTIVE;
+        p->state[f] = is_probed(p, f) ? PRESENCE_LEAVING : PRESENCE_ACTIVE;
         p->until_ns[f] = now_ns + LIMIT_PEER_SILENCE_NS;
     }
 }
@@ -355,7 +365,7 @@ static void stays(struct presence_peer *p, unsigned family, uint64_t now_ns)
 {
     p->state[family] = PRESENCE_ACTIVE;
     for (unsigned f = 0; f < FAMILIES; f++) {
-        if (!p->addr[f].set || p->state[f] != PRESENCE_LEAVING)
+        if (!is_probed(p, f) || p->state[f] != PRESENCE_LEAVING)
             continue;
         p->state[f] = PRESENCE_PENDING;
         p->until_ns[f] = now_ns + LIMIT_PEER_PATIENCE_NS;
@@ -367,7 +377,7 @@ bool presence_answered(struct presence *ps, uint64_t agent, const struct addr *f
 {
     struct presence_peer *p = find(&ps->in_force, agent);
     unsigned f = from->family;
-    if (!p || nonce == 0 || p->nonce[f] != nonce || !addr_equal(&p->addr[f], from))
+    if (!p || nonce == 0 || p->nonce[f] != nonce || !addr_equal(addr_of(&ps->in_force, p, f), from))
         return false;
     p->nonce[f] = 0;
     p->tries = heard_since(p) ? p->tries : 0;

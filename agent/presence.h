@@ -40,15 +40,16 @@ struct presence *presence_new(presence_random_fn *random, void *arg, struct err 
 void presence_free(struct presence *ps);                                             // takes NULL
 
 // A new plan in two steps, so that it comes into force together with other things: all that can fail, then
-// what cannot. Targets and pairs that are gone have no presence. ENOMEM.
+// what cannot. The plan is held as long as it is in force. Targets and pairs that are gone have no presence.
+// ENOMEM.
 struct presence_change {
     struct presence_peer *list;
     size_t n;
     uint8_t *held;
-    size_t n_dests;
+    struct plan *plan; // held
     bool paused;
 };
-MUST_USE int presence_prepare(const struct presence *ps, const struct plan *p, uint64_t now_ns,
+MUST_USE int presence_prepare(const struct presence *ps, struct plan *p, uint64_t now_ns,
                               struct presence_change *ret, struct err *e);
 void presence_commit(struct presence *ps, struct presence_change *c);
 void presence_change_release(struct presence_change *c); // takes a zeroed struct
@@ -74,7 +75,7 @@ bool presence_answered(struct presence *ps, uint64_t agent, const struct addr *f
                        bool leaving, uint64_t now_ns);
 
 const struct presence_stats *presence_stats(const struct presence *ps);
-// The bytes that a plan's peers take here. 112 a peer and 1 a destination.
+// The bytes that a plan's peers take here. 72 a peer and 1 a destination.
 size_t presence_memory(const struct plan *p);
 
 #endif

@@ -487,7 +487,7 @@ static void test_many(void)
     for (unsigned k = 0; k < 2000; k++)
         CHECK(times[k] <= 2); // no more than one a second
     CHECK(now - begin < 2 * S);
-    CHECK(presence_memory(plan) <= (plan->n_dests + 1) * 113);
+    CHECK(presence_memory(plan) <= (plan->n_dests + 1) * 73);
     stop();
 }
 
