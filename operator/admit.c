@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "operator/members.h"
+#include "operator/extent.h"
 #include "operator/tree.h"
 
 void admit_release(struct admit *a)
@@ -28,10 +28,10 @@ static int check_priority_class(const struct store *s, const char *name, struct 
 static int measure(const struct store *s, const struct spec *spec, const struct peers *peers,
                    struct spec_scale *ret, struct err *e)
 {
-    struct members_extent now, later;
-    int r = members_extent(peers, &now, e);
+    struct extent now, later;
+    int r = extent_of_peers(peers, &now, e);
     if (r == 0)
-        r = members_eligible(s, &spec->placement, &later, e);
+        r = extent_of_nodes(s, &spec->placement, &later, e);
     if (r < 0)
         return r;
     unsigned have = peers->n > 0 ? now.families : later.families;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Joins Pods with Nodes into peers, and finds out what keeps Pods waiting.
+// Joins Pods with Nodes into peers.
 #include "operator/members.h"
 
 #include <errno.h>
@@ -12,7 +12,6 @@ struct collect {
     const char *fleet;
     struct candidate *list; // Pods of the fleet that have a node
     size_t n;
-    struct members_trouble *trouble;
     const struct members_known *known; // NULL: everybody is
 };
 
@@ -153,105 +152,4 @@ int members_collect(const struct store *s, const char *namespace, const char *fl
     *ret = peers;
     peers = (struct peers){0};
     return 0;
-}
-
-struct eligible_nodes {
-    const struct spec_placement *placement;
-    const char **zones; // of each node that matches
-    size_t n;
-    unsigned families;
-};
-
-static bool matches(const struct store_node *node, const char *key, const char *value)
-{
-    const char *have = store_node_label(node, key);
-    return have && strcmp(have, value) == 0;
-}
-
-static int add_node(const void *object, void *arg)
-{
-    struct eligible_nodes *c = arg;
-    const struct store_node *node = object;
-    for (size_t i = 0; i < c->placement->n_selector; i++) {
-        if (!matches(node, c->placement->selector[i].key, c->placement->selector[i].value))
-            return 0;
-    }
-    c->zones[c->n++] = node->zone;
-    for (unsigned f = 0; f < FAMILIES; f++)
-        c->families |= node->host[f].set ? FAMILY_BIT(f) : 0;
-    return 0;
-}
-
-int members_eligible(const struct store *s, const struct spec_placement *p, struct members_extent *ret,
-                     struct err *e)
-{
-    CLEANUP_FREE const char **zones = calloc(store_count(s, STORE_NODE) + 1, sizeof(*zones));
-    struct eligible_nodes c = {.placement = p, .zones = zones};
-    if (!zones)
-        return err_set(e, ENOMEM, "no memory for the nodes");
-    store_each(s, STORE_NODE, add_node, &c);
-    topo_measure(zones, c.n, &ret->size);
-    ret->families = c.families;
-    return 0;
-}
-
-int members_extent(const struct peers *p, struct members_extent *ret, struct err *e)
-{
-    CLEANUP_FREE const char **zones = calloc(p->n + 1, sizeof(*zones));
-    if (!zones)
-        return err_set(e, ENOMEM, "no memory for the peers");
-    ret->families = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        zones[i] = p->list[i].zone;
-        for (unsigned f = 0; f < FAMILIES; f++) {
-            if (p->list[i].pod[f].set)
-                ret->families |= FAMILY_BIT(f);
-        }
-    }
-    topo_measure(zones, p->n, &ret->size);
-    return 0;
-}
-
-static bool one_of(const char *text, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(text, list[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int trouble_of_pod(const void *object, void *arg)
-{
-    static const char *const image[] = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull",
-                                        "InvalidImageName"};
-    static const char *const config[] = {"CreateContainerConfigError", "CreateContainerError",
-                                         "RunContainerError"};
-    struct collect *c = arg;
-    const struct store_pod *pod = object;
-    struct members_trouble *t = c->trouble;
-    if (!belongs(c, pod) || pod->meta.deleting)
-        return 0;
-    bool is_image = one_of(pod->waiting_reason, image, ARRAY_LEN(image));
-    bool is_config = one_of(pod->waiting_reason, config, ARRAY_LEN(config));
-    bool is_crash = strcmp(pod->waiting_reason, "CrashLoopBackOff") == 0;
-    if (!is_image && !is_config && !is_crash)
-        return 0;
-    enum members_cause cause = is_image ? MEMBERS_IMAGE : is_config ? MEMBERS_CONFIG : MEMBERS_CRASH;
-    t->pods++;
-    if (t->pods > 1 && (cause > t->cause || (cause == t->cause && strcmp(t->node, pod->node) < 0)))
-        return 0;
-    t->cause = cause;
-    memcpy(t->node, pod->node, sizeof(t->node));
-    memcpy(t->reason, pod->waiting_reason, sizeof(t->reason));
-    memcpy(t->message, pod->waiting_message, sizeof(t->message));
-    return 0;
-}
-
-void members_trouble(const struct store *s, const char *namespace, const char *fleet,
-                     struct members_trouble *ret)
-{
-    struct collect c = {.store = s, .namespace = namespace, .fleet = fleet, .trouble = ret};
-    *ret = (struct members_trouble){0};
-    store_each(s, STORE_POD, trouble_of_pod, &c);
 }

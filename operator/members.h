@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The members of a fleet as its agents shall see them: its Pods joined with their Nodes, from the store. Also
-// whether a node is eligible and what keeps agents from running. Reads the store, changes nothing.
+// The members of a fleet as its agents shall see them: its Pods joined with their Nodes, from the store.
+// Reads the store, changes nothing.
 #ifndef KUBECANARY_OPERATOR_MEMBERS_H
 #define KUBECANARY_OPERATOR_MEMBERS_H
 
 #include "lib/peers.h"
-#include "lib/spec.h"
-#include "lib/topo.h"
 #include "operator/store.h"
 
 // Nodes that agents have been told to probe. Zero-initialised.
@@ -32,35 +30,5 @@ MUST_USE int members_collect(const struct store *s, const char *namespace, const
 // Whether a Pod is one of the fleet's agents: by label and by its controller.
 bool members_is_member(const struct store *s, const char *namespace, const char *fleet,
                        const struct store_pod *pod);
-
-// Nodes, their zones, and the address families that any of them has.
-struct members_extent {
-    struct topo_size size;
-    unsigned families; // FAMILY_BIT()s
-};
-// Of the nodes that the fleet's DaemonSet will have a Pod on, as far as labels tell (taints are not looked
-// at: rather too many than too few). ENOMEM.
-MUST_USE int members_eligible(const struct store *s, const struct spec_placement *p,
-                              struct members_extent *ret, struct err *e);
-// Of peers. ENOMEM.
-MUST_USE int members_extent(const struct peers *p, struct members_extent *ret, struct err *e);
-
-// What keeps Pods of a fleet waiting, in the order in which it is told.
-enum members_cause {
-    MEMBERS_IMAGE,  // ErrImagePull, ImagePullBackOff, ErrImageNeverPull, InvalidImageName
-    MEMBERS_CONFIG, // CreateContainerConfigError, CreateContainerError, RunContainerError
-    MEMBERS_CRASH,  // CrashLoopBackOff
-};
-
-// How many Pods wait; of those with the first cause the first by node name.
-struct members_trouble {
-    size_t pods;
-    enum members_cause cause; // if pods > 0, as the rest
-    char reason[64];
-    char message[256];
-    char node[LIMIT_NAME + 1];
-};
-void members_trouble(const struct store *s, const char *namespace, const char *fleet,
-                     struct members_trouble *ret);
 
 #endif

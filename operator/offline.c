@@ -10,7 +10,7 @@
 #include "lib/file.h"
 #include "lib/spec_check.h"
 #include "lib/yamlout.h"
-#include "operator/members.h"
+#include "operator/extent.h"
 #include "operator/render.h"
 
 // What `render` prints at most: 128 slices of a ConfigMap's size.
@@ -188,9 +188,9 @@ static int render_file(const struct cli *c, const struct offline_fleet *f, struc
     int r = spec_parse(f->spec, &spec, e);
     if (r == 0)
         r = read_peers(c->nodes_file, &peers, e);
-    struct members_extent have = {0};
+    struct extent have = {0};
     if (r == 0)
-        r = members_extent(&peers, &have, e);
+        r = extent_of_peers(&peers, &have, e);
     unsigned families = (unsigned)__builtin_popcount(have.families & spec.mesh.families);
     have.size.nodes = MAX(have.size.nodes, (size_t)1); // without --nodes
     const struct spec_scale scale = {.size = have.size, .families = MAX(families, 1U)};

@@ -59,12 +59,12 @@ static bool progressing(const struct status_input *in)
 // What stands in the way of the agents themselves, as a message that names the field it comes from.
 static void describe_trouble(const struct status_input *in, struct condition *c, char *text, size_t size)
 {
-    const struct members_trouble *t = in->trouble;
+    const struct trouble *t = in->trouble;
     const char *field = "spec.agent";
-    if (t->cause == MEMBERS_IMAGE) {
+    if (t->cause == TROUBLE_IMAGE) {
         c->reason = "ImagePullFailed";
         field = in->spec && in->spec->agent.image[0] ? "spec.agent.image" : "the operator's agent image";
-    } else if (t->cause == MEMBERS_CONFIG) {
+    } else if (t->cause == TROUBLE_CONFIG) {
         c->reason = "ContainerNotCreated";
     } else {
         c->reason = "AgentsCrashing";
@@ -77,7 +77,7 @@ static void describe_trouble(const struct status_input *in, struct condition *c,
 static struct condition degraded(const struct status_input *in, char *text, size_t size)
 {
     struct condition c = {"Degraded", "False", "AsExpected", ""};
-    const struct members_trouble *t = in->trouble;
+    const struct trouble *t = in->trouble;
     if (in->problem->reason) {
         c.status = "True";
         c.reason = in->problem->reason;

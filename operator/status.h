@@ -8,8 +8,8 @@
 #include <jansson.h>
 
 #include "lib/spec_check.h"
-#include "operator/members.h"
 #include "operator/store.h"
+#include "operator/trouble.h"
 
 // What is wrong with a fleet, by the reason that the condition Degraded shows. Stable API.
 struct status_problem {
@@ -20,7 +20,7 @@ struct status_problem {
 struct status_input {
     const struct store_fleet *fleet;
     const struct status_problem *problem;
-    const struct members_trouble *trouble;
+    const struct trouble *trouble;
     const struct store_child *daemonset; // NULL: not there (yet)
     const struct spec *spec;             // NULL while it cannot be parsed
     const struct spec_load *load;        // of the whole fleet; NULL as spec

@@ -164,9 +164,9 @@ static void say_problem(struct work_job *j)
 static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
 {
     char now[32], daemonset[LIMIT_NAME + 8];
-    struct members_trouble trouble;
+    struct trouble trouble;
     now_text(now);
-    members_trouble(j->env->store, fleet->meta.namespace, fleet->meta.name, &trouble);
+    trouble_find(j->env->store, fleet->meta.namespace, fleet->meta.name, &trouble);
     snprintf(daemonset, sizeof(daemonset), "%s-pod", fleet->meta.name);
     const struct store_child *set =
         store_child(j->env->store, STORE_DAEMONSET, fleet->meta.namespace, daemonset);

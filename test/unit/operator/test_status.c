@@ -7,7 +7,7 @@
 struct world {
     struct store_fleet fleet;
     struct status_problem problem;
-    struct members_trouble trouble;
+    struct trouble trouble;
     struct store_child daemonset;
     struct spec spec;
     struct spec_load load;
@@ -90,8 +90,8 @@ static void image_that_cannot_be_pulled(void)
     struct world w;
     setup(&w);
     w.daemonset.ready = 2;
-    w.trouble = (struct members_trouble){
-        .pods = 1, .cause = MEMBERS_IMAGE, .reason = "ErrImagePull", .message = "not found", .node = "n2"};
+    w.trouble = (struct trouble){
+        .pods = 1, .cause = TROUBLE_IMAGE, .reason = "ErrImagePull", .message = "not found", .node = "n2"};
     memcpy(w.spec.agent.image, "nowhere/x:1", sizeof("nowhere/x:1"));
     json_t *s = status_build(&w.in);
     CHECK_STR(text(s, "Degraded", "reason"), "ImagePullFailed");
