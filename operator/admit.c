@@ -45,20 +45,21 @@ static int measure(const struct store *s, const struct spec *spec, const struct 
     return 0;
 }
 
-int admit_fleet(const struct store *s, const struct store_fleet *fleet, const struct peers *peers,
-                struct admit *ret, struct err *e)
+int admit_spec(const struct store_fleet *fleet, struct admit *ret, struct err *e)
 {
     CLEANUP_DOC struct doc *doc = NULL;
     *ret = (struct admit){0};
     int r = tree_from_json(fleet->spec, &doc, e);
-    if (r == 0)
-        r = spec_parse(doc_root(doc), &ret->spec, e);
-    if (r == 0)
-        r = measure(s, &ret->spec, peers, &ret->scale, e);
+    return r < 0 ? r : spec_parse(doc_root(doc), &ret->spec, e);
+}
+
+int admit_fleet(const struct store *s, const struct peers *peers, struct admit *a, struct err *e)
+{
+    int r = measure(s, &a->spec, peers, &a->scale, e);
     if (r < 0)
         return r;
-    ret->have_spec = true;
-    spec_forecast_fleet(&ret->spec, &ret->scale, &ret->load);
-    r = check_priority_class(s, ret->spec.placement.priority_class, e);
-    return r < 0 ? r : spec_check_budget(&ret->spec, &ret->scale, e);
+    a->have_spec = true;
+    spec_forecast_fleet(&a->spec, &a->scale, &a->load);
+    r = check_priority_class(s, a->spec.placement.priority_class, e);
+    return r < 0 ? r : spec_check_budget(&a->spec, &a->scale, e);
 }

@@ -9,17 +9,17 @@
 #include "operator/store.h"
 
 struct admit {
-    bool have_spec; // the next three are filled: the spec could be parsed, whatever else is wrong
     struct spec spec;
+    bool have_spec; // it could be parsed and the next two are filled, whatever else is wrong
     struct spec_scale scale;
     struct spec_load load; // of the whole fleet
 };
 void admit_release(struct admit *a); // takes a zeroed struct
 
-// peers: the fleet's members now. EINVAL with the field's path; EDQUOT if the budget does not hold what the
-// fleet would send once it is on all its nodes. On failure too *ret says what is known, and is to be
-// released.
-MUST_USE int admit_fleet(const struct store *s, const struct store_fleet *fleet, const struct peers *peers,
-                         struct admit *ret, struct err *e);
+// First its spec alone: EINVAL with the field's path, ENOMEM. *ret is to be released on failure too.
+MUST_USE int admit_spec(const struct store_fleet *fleet, struct admit *ret, struct err *e);
+// Then the rest; peers: the fleet's members now. EINVAL with the field's path; EDQUOT if the budget does not
+// hold what the fleet would send once it is on all its nodes. ENOMEM.
+MUST_USE int admit_fleet(const struct store *s, const struct peers *peers, struct admit *a, struct err *e);
 
 #endif

@@ -3,8 +3,9 @@
 #include "operator/members.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "operator/agent_sets.h"
 
 struct collect {
     const struct store *store;
@@ -25,9 +26,10 @@ struct candidate {
 // (somebody deleted it), at least some controller.
 static bool is_ours(const struct collect *c, const struct store_pod *pod)
 {
-    char name[LIMIT_NAME + 1];
-    snprintf(name, sizeof(name), "%.*s-pod", LIMIT_FLEET_NAME, c->fleet);
-    const struct store_child *set = store_child(c->store, STORE_DAEMONSET, c->namespace, name);
+    struct agent_set of;
+    if (!agent_sets_of_pod(pod, &of))
+        return false;
+    const struct store_child *set = agent_sets_child(c->store, c->namespace, c->fleet, &of);
     return set ? strcmp(set->meta.uid, pod->meta.owner_uid) == 0 : pod->meta.owner_uid[0] != '\0';
 }
 

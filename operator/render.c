@@ -9,6 +9,7 @@
 
 #include "lib/buf.h"
 #include "lib/spec_agent_file.h"
+#include "operator/agent_sets.h"
 #include "operator/render_daemonset.h"
 #include "operator/render_monitor.h"
 #include "operator/render_part.h"
@@ -63,7 +64,7 @@ static int make_room(const struct render_input *in, struct render_set *ret, stru
 {
     if (in->slices < 1 || in->slices > LIMIT_SLICES)
         return err_set(e, E2BIG, "%u slices of peers, more than %d", in->slices, LIMIT_SLICES);
-    ret->list = calloc((size_t)in->slices + 8, sizeof(*ret->list));
+    ret->list = calloc((size_t)in->slices + AGENT_SETS_MAX + 4, sizeof(*ret->list));
     return ret->list ? 0 : err_set(e, ENOMEM, "no memory for the objects of a fleet");
 }
 
@@ -129,12 +130,12 @@ static int add_slices(const struct render_input *in, struct render_set *s, struc
 static int add_daemonsets(const struct render_input *in, struct render_set *s, struct err *e)
 {
     int r = 0;
-    for (unsigned i = SPEC_NETWORK_POD; i <= SPEC_NETWORK_NODE && r == 0; i++) {
+    struct agent_sets sets;
+    agent_sets_of(in->spec, &sets);
+    for (size_t i = 0; i < sets.n && r == 0; i++) {
         char name[LIMIT_NAME + 1];
-        enum spec_network network = (enum spec_network)i;
-        if (in->spec->mesh.networks & (1u << i))
-            r = add(s, STORE_DAEMONSET, render_part_name(in, render_daemonset_suffix(network), name),
-                    render_daemonset(in, network), e);
+        r = add(s, STORE_DAEMONSET, agent_sets_name(&sets.list[i], in->fleet, name),
+                render_daemonset(in, &sets.list[i]), e);
     }
     return r;
 }

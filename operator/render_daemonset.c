@@ -16,11 +16,6 @@
 // API server.
 #define SPARE_SLICES_UP_TO 16u
 
-const char *render_daemonset_suffix(enum spec_network network)
-{
-    return network == SPEC_NETWORK_NODE ? "-node" : "-pod";
-}
-
 unsigned render_daemonset_mounts(unsigned slices)
 {
     return slices <= SPARE_SLICES_UP_TO ? 2 * slices : slices;
@@ -221,15 +216,15 @@ static json_t *max_unavailable(const struct spec_placement *p)
     return json_string(p->max_unavailable);
 }
 
-json_t *render_daemonset(const struct render_input *in, enum spec_network network)
+json_t *render_daemonset(const struct render_input *in, const struct agent_set *set)
 {
     char name[LIMIT_NAME + 1];
-    const char *network_name = spec_network_name(network);
-    render_part_name(in, render_daemonset_suffix(network), name);
+    const char *network_name = spec_network_name(set->network);
+    agent_sets_name(set, in->fleet, name);
     return json_pack("{s:s, s:s, s:o, s:{s:i, s:o, s:{s:s, s:{s:o}}, s:o}}", "apiVersion",
                      store_kinds[STORE_DAEMONSET].api_version, "kind", store_kinds[STORE_DAEMONSET].kind,
                      "metadata", render_part_metadata(in, name, network_name), "spec", "revisionHistoryLimit",
                      3, "selector", render_part_selector(in, network_name), "updateStrategy", "type",
                      "RollingUpdate", "rollingUpdate", "maxUnavailable",
-                     max_unavailable(&in->spec->placement), "template", pod_template(in, network));
+                     max_unavailable(&in->spec->placement), "template", pod_template(in, set->network));
 }

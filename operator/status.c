@@ -2,6 +2,7 @@
 // Builds status objects: each condition is decided by one small function.
 #include "operator/status.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,9 +52,35 @@ static bool rolled_out(const struct store_child *d)
            d->ready == d->desired;
 }
 
+static bool all_rolled_out(const struct status_input *in)
+{
+    for (size_t i = 0; i < in->n_sets; i++) {
+        if (!rolled_out(in->sets[i].daemonset))
+            return false;
+    }
+    return in->n_sets > 0;
+}
+
 static bool progressing(const struct status_input *in)
 {
-    return !in->problem->reason && (!in->settled || !rolled_out(in->daemonset));
+    return !in->problem->reason && (!in->settled || !all_rolled_out(in));
+}
+
+// A node has an agent of each set: as many nodes as the largest set has, as many ready as the set that has
+// the fewest.
+struct nodes {
+    int desired, ready;
+};
+
+static struct nodes count_nodes(const struct status_input *in)
+{
+    struct nodes n = {0, in->n_sets > 0 ? INT_MAX : 0};
+    for (size_t i = 0; i < in->n_sets; i++) {
+        const struct store_child *d = in->sets[i].daemonset;
+        n.desired = MAX(n.desired, d ? d->desired : 0);
+        n.ready = MIN(n.ready, d ? d->ready : 0);
+    }
+    return n;
 }
 
 // What stands in the way of the agents themselves, as a message that names the field it comes from.
@@ -90,14 +117,13 @@ static struct condition degraded(const struct status_input *in, char *text, size
 
 static struct condition ready(const struct status_input *in)
 {
-    const struct store_child *d = in->daemonset;
     if (in->problem->reason)
         return (struct condition){"Ready", "False", in->problem->reason, in->problem->message};
-    if (!in->settled || !rolled_out(d))
+    if (!in->settled || !all_rolled_out(in))
         return (struct condition){"Ready", "False", "RolloutInProgress",
                                   "not every agent runs the wanted version; if pods are missing, the events "
                                   "of the fleet's DaemonSet say why"};
-    if (d->desired == 0)
+    if (count_nodes(in).desired == 0)
         return (struct condition){"Ready", "False", "NoNodes",
                                   "spec.placement.nodeSelector: matches no node"};
     if (in->spec && in->spec->paused)
@@ -118,16 +144,15 @@ static struct condition progress(const struct status_input *in)
 // The forecast is for the nodes that the fleet may come to; what there is of it is said.
 static json_t *share(const struct status_input *in, uint64_t load, uint64_t unit)
 {
-    uint64_t agents = in->daemonset ? (uint64_t)in->daemonset->desired : 0;
-    return json_integer((json_int_t)(load * agents / MAX(in->load_nodes, (size_t)1) / unit));
+    uint64_t nodes = (uint64_t)count_nodes(in).desired;
+    return json_integer((json_int_t)(load * nodes / MAX(in->load_nodes, (size_t)1) / unit));
 }
 
 static int add_numbers(const struct status_input *in, json_t *status)
 {
-    const struct store_child *d = in->daemonset;
-    int desired = d ? d->desired : 0, agents_ready = d ? d->ready : 0;
-    json_t *nodes = json_pack("{s:i, s:i}", "desired", desired, "ready", agents_ready);
-    int r = json_object_set_new(status, "nodes", nodes);
+    struct nodes n = count_nodes(in);
+    int r =
+        json_object_set_new(status, "nodes", json_pack("{s:i, s:i}", "desired", n.desired, "ready", n.ready));
     if (!in->load)
         return r;
     r |= json_object_set_new(status, "pairs", share(in, in->load->pairs, 1));

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "lib/spec_check.h"
+#include "operator/agent_sets.h"
 #include "operator/store.h"
 #include "operator/trouble.h"
 
@@ -17,16 +18,23 @@ struct status_problem {
     char message[768];  // names the field: "spec.targets[1].address: ..."
 };
 
+// One of the fleet's DaemonSets.
+struct status_set {
+    struct agent_set set;
+    const struct store_child *daemonset; // NULL: not there (yet)
+};
+
 struct status_input {
     const struct store_fleet *fleet;
     const struct status_problem *problem;
     const struct trouble *trouble;
-    const struct store_child *daemonset; // NULL: not there (yet)
-    const struct spec *spec;             // NULL while it cannot be parsed
-    const struct spec_load *load;        // of the whole fleet; NULL as spec
-    size_t load_nodes;                   // how many nodes that is a forecast for
-    bool settled;                        // all children are as wanted
-    const char *now;                     // RFC 3339, for transitions
+    size_t n_sets;
+    const struct status_set *sets;
+    const struct spec *spec;      // NULL while it cannot be parsed
+    const struct spec_load *load; // of the whole fleet; NULL as spec
+    size_t load_nodes;            // how many nodes that is a forecast for
+    bool settled;                 // all children are as wanted
+    const char *now;              // RFC 3339, for transitions
 };
 
 // The new status (new reference), NULL when memory is out. lastTransitionTime is taken from the fleet's

@@ -26,6 +26,7 @@ struct work_job {
     size_t next;
     struct status_problem problem;
     struct admit admit;
+    struct agent_sets sets;            // the fleet's; while its spec is not carried out, those that there are
     const struct members_known *known; // over budget: whom the agents may probe; NULL: everybody
     bool applied_all;                  // every wanted child was applied or needed nothing
     struct work_outcome outcome;
@@ -98,24 +99,35 @@ static int render_and_compare(struct work_job *j, const struct store_fleet *flee
     return r;
 }
 
-// Fills the actions of the first stage. Returns 0 also when the fleet has a problem that is its own.
+// The members, and whether the spec is to be carried out for them (*bad says why not). -ENOMEM.
+static int admit(struct work_job *j, const struct store_fleet *fleet, struct peers *peers, struct err *bad,
+                 struct err *e)
+{
+    if (admit_spec(fleet, &j->admit, bad) < 0)
+        return 0;
+    agent_sets_of(&j->admit.spec, &j->sets);
+    int r = members_collect(j->env->store, fleet->meta.namespace, fleet->meta.name, NULL, peers, e);
+    if (r < 0 || admit_fleet(j->env->store, peers, &j->admit, bad) < 0)
+        return r;
+    *bad = (struct err){0};
+    if (members_known_set(&j->record->known, peers) < 0)
+        return err_set(e, ENOMEM, "no memory for the members of fleet %s", fleet->meta.name);
+    return 0;
+}
+
+// Fills the actions of the first stage. Returns 0 also when the fleet has a problem that is its own: then
+// what there is goes on, and with a budget that is exceeded nobody is added to it.
 static int plan_children(struct work_job *j, const struct store_fleet *fleet, struct err *e)
 {
     CLEANUP_PEERS struct peers peers = {0};
     const char *namespace = fleet->meta.namespace, *name = fleet->meta.name;
-    int r = members_collect(j->env->store, namespace, name, NULL, &peers, e);
-    if (r < 0)
-        return r;
-    struct err bad;
-    if (admit_fleet(j->env->store, fleet, &peers, &j->admit, &bad) == 0) {
-        if (members_known_set(&j->record->known, &peers) < 0)
-            return err_set(e, ENOMEM, "no memory for the members of fleet %s", name);
-        return render_and_compare(j, fleet, &peers, e);
-    }
-    set_problem(j, bad.code == EDQUOT ? "BudgetExceeded" : "InvalidSpec", &bad);
-    if (bad.code == EDQUOT) { // what is on the wire goes on; nobody is added to it
+    struct err bad = {0};
+    int r = admit(j, fleet, &peers, &bad, e);
+    if (r == 0 && bad.code) {
+        set_problem(j, bad.code == EDQUOT ? "BudgetExceeded" : "InvalidSpec", &bad);
         peers_release(&peers);
-        j->known = &j->record->known;
+        agent_sets_live(j->env->store, namespace, name, &j->sets);
+        j->known = bad.code == EDQUOT ? &j->record->known : NULL;
         r = members_collect(j->env->store, namespace, name, j->known, &peers, e);
     }
     return r < 0 ? r : render_and_compare(j, fleet, &peers, e);
@@ -161,24 +173,40 @@ static void say_problem(struct work_job *j)
            sizeof(r->problem));
 }
 
+// What the store has of the fleet's DaemonSets. Whether it is as of their last apply.
+static bool look_at_sets(const struct work_job *j, const struct store_fleet *fleet,
+                         struct status_set ret[static AGENT_SETS_MAX])
+{
+    bool shown = true;
+    for (size_t i = 0; i < j->sets.n; i++) {
+        const struct agent_set *set = &j->sets.list[i];
+        char name[LIMIT_NAME + 1];
+        ret[i] = (struct status_set){
+            *set, agent_sets_child(j->env->store, fleet->meta.namespace, fleet->meta.name, set)};
+        shown &= reconcile_is_shown(&j->record->marks, ret[i].daemonset, STORE_DAEMONSET,
+                                    agent_sets_name(set, fleet->meta.name, name));
+    }
+    return shown;
+}
+
 static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
 {
-    char now[32], daemonset[LIMIT_NAME + 8];
+    char now[32];
+    struct status_set sets[AGENT_SETS_MAX];
     struct trouble trouble;
     now_text(now);
     trouble_find(j->env->store, fleet->meta.namespace, fleet->meta.name, &trouble);
-    snprintf(daemonset, sizeof(daemonset), "%s-pod", fleet->meta.name);
-    const struct store_child *set =
-        store_child(j->env->store, STORE_DAEMONSET, fleet->meta.namespace, daemonset);
+    bool shown = look_at_sets(j, fleet, sets);
     struct status_input in = {
         .fleet = fleet,
         .problem = &j->problem,
         .trouble = &trouble,
-        .daemonset = set,
+        .n_sets = j->sets.n,
+        .sets = sets,
         .spec = j->admit.have_spec ? &j->admit.spec : NULL,
         .load = j->admit.have_spec ? &j->admit.load : NULL,
         .load_nodes = j->admit.scale.size.nodes,
-        .settled = j->applied_all && reconcile_is_shown(&j->record->marks, set, STORE_DAEMONSET, daemonset),
+        .settled = j->applied_all && shown,
         .now = now,
     };
     return status_build(&in);

@@ -193,11 +193,11 @@ static inline bool put_pod_of(struct fake *f, int i, const char *version, const 
     snprintf(node, sizeof(node), "n%d", i);
     snprintf(address, sizeof(address), "198.19.0.%d", i);
     json_t *pod = json_pack(
-        "{s:{s:s, s:s, s:s, s:s, s:{s:s}, s:[{s:b, s:s}]}, s:{s:s}, s:{s:s, s:[{s:s}], s:[{s:s, s:s}]}}",
+        "{s:{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:[{s:b, s:s}]}, s:{s:s}, s:{s:s, s:[{s:s}], s:[{s:s, s:s}]}}",
         "metadata", "namespace", "ns", "name", name, "uid", name, "resourceVersion", version, "labels",
-        "kubecanary.io/fleet", "mesh", "ownerReferences", "controller", 1, "uid", "mesh-pod", "spec",
-        "nodeName", node, "status", "phase", "Running", "podIPs", "ip", address, "conditions", "type",
-        "Ready", "status", "True");
+        "kubecanary.io/fleet", "mesh", "kubecanary.io/network", "Pod", "ownerReferences", "controller", 1,
+        "uid", "mesh-pod", "spec", "nodeName", node, "status", "phase", "Running", "podIPs", "ip", address,
+        "conditions", "type", "Ready", "status", "True");
     if (published)
         json_object_set_new(json_object_get(pod, "metadata"), "annotations",
                             json_pack("{s:s}", "kubecanary.io/published", published));

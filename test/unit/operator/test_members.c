@@ -54,9 +54,9 @@ static const char *state(const struct store *s)
     return name;
 }
 
-#define POD(meta, ready)                                                                                   \
-    "{'metadata': {'namespace': 'ns', 'name': 'p', 'uid': 'p', 'labels': {'kubecanary.io/fleet': 'mesh'}," \
-    " 'ownerReferences': [{'controller': true, 'uid': 'd'}]" meta "}, 'spec': {'nodeName': 'n1'},"         \
+#define POD(meta, ready)                                                                                                                   \
+    "{'metadata': {'namespace': 'ns', 'name': 'p', 'uid': 'p', 'labels': {'kubecanary.io/fleet': 'mesh', 'kubecanary.io/network': 'Pod'}," \
+    " 'ownerReferences': [{'controller': true, 'uid': 'd'}]" meta "}, 'spec': {'nodeName': 'n1'},"                                         \
     " 'status': {'phase': 'Running', 'conditions': [{'type': 'Ready', 'status': '" ready "'}]}}"
 
 static void states(void)

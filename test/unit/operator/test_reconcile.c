@@ -199,11 +199,12 @@ static bool put_pod(struct world *w, int number, const char *published, const ch
 {
     char name[24];
     snprintf(name, sizeof(name), "mesh-pod-%d", number);
-    json_t *pod = json_pack("{s:{s:s, s:s, s:s, s:s, s:{s:s}, s:{s:s}, s:[{s:b, s:s}]}, s:{s:s}, s:{s:s}}",
-                            "metadata", "namespace", "ns", "name", name, "uid", name, "resourceVersion", "1",
-                            "labels", "kubecanary.io/fleet", "mesh", "annotations", "kubecanary.io/published",
-                            published, "ownerReferences", "controller", 1, "uid", owner, "spec", "nodeName",
-                            name, "status", "phase", "Running");
+    json_t *pod =
+        json_pack("{s:{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:{s:s}, s:[{s:b, s:s}]}, s:{s:s}, s:{s:s}}",
+                  "metadata", "namespace", "ns", "name", name, "uid", name, "resourceVersion", "1", "labels",
+                  "kubecanary.io/fleet", "mesh", "kubecanary.io/network", "Pod", "annotations",
+                  "kubecanary.io/published", published, "ownerReferences", "controller", 1, "uid", owner,
+                  "spec", "nodeName", name, "status", "phase", "Running");
     return put(w, STORE_POD, pod);
 }
 

@@ -9,6 +9,7 @@ struct world {
     struct status_problem problem;
     struct trouble trouble;
     struct store_child daemonset;
+    struct status_set sets[AGENT_SETS_MAX];
     struct spec spec;
     struct spec_load load;
     struct status_input in;
@@ -21,10 +22,12 @@ static void setup(struct world *w)
     w->daemonset = (struct store_child){.desired = 3, .ready = 3, .updated = 3, .observed_generation = 7};
     w->daemonset.meta.generation = 7;
     w->load = (struct spec_load){.pairs = 32, .probes_per_ks = 8000, .packets_per_ks = 10000, .series = 400};
+    w->sets[0] = (struct status_set){{SPEC_NETWORK_POD}, &w->daemonset};
     w->in = (struct status_input){.fleet = &w->fleet,
                                   .problem = &w->problem,
                                   .trouble = &w->trouble,
-                                  .daemonset = &w->daemonset,
+                                  .n_sets = 1,
+                                  .sets = w->sets,
                                   .spec = &w->spec,
                                   .load = &w->load,
                                   .load_nodes = 4,
@@ -125,7 +128,7 @@ static void rollouts(void)
         w.daemonset.updated = cases[i].updated;
         w.daemonset.observed_generation = cases[i].observed;
         w.in.settled = cases[i].settled;
-        w.in.daemonset = cases[i].there ? &w.daemonset : NULL;
+        w.sets[0].daemonset = cases[i].there ? &w.daemonset : NULL;
         json_t *s = status_build(&w.in);
         CHECK_STR(status_condition(s, "Ready"), cases[i].ready_status);
         CHECK_STR(status_condition(s, "Progressing"), cases[i].progressing);
