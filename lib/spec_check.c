@@ -426,6 +426,12 @@ static uint64_t target_packets_per_ks(const struct spec_target *t)
     return target_pairs(t) * packets_per_ks(t->type, t->transport, t->interval_ns);
 }
 
+// Networks that the fleet is in: each node has an agent in each, and each agent probes the addresses of all.
+static uint64_t networks_of(const struct spec *s)
+{
+    return (uint64_t)__builtin_popcount(s->mesh.networks);
+}
+
 // Families that a pair of nodes is probed over.
 static uint64_t families_of(const struct spec *s, const struct spec_scale *scale)
 {
@@ -435,7 +441,7 @@ static uint64_t families_of(const struct spec *s, const struct spec_scale *scale
 
 static uint64_t peers_of_one(const struct spec *s, const struct spec_scale *scale)
 {
-    return topo_degree(&s->mesh.topology, &scale->size) * families_of(s, scale);
+    return topo_degree(&s->mesh.topology, &scale->size) * families_of(s, scale) * networks_of(s);
 }
 
 static uint64_t pairs_of(const struct spec *s, uint64_t agents, uint64_t peers)
@@ -484,7 +490,8 @@ static struct spec_load load_of(const struct spec *s, uint64_t agents, uint64_t 
 // Past the limit there are histograms by zone, and no flows. An agent that has less to do may stay below it.
 static uint64_t limited_series(const struct spec *s, const struct spec_scale *scale, uint64_t peers)
 {
-    uint64_t zones = MIN(scale->size.zones * families_of(s, scale), peers) * s->mesh.n_probes;
+    uint64_t zones =
+        MIN(scale->size.zones * families_of(s, scale) * networks_of(s), peers) * s->mesh.n_probes;
     uint64_t series = counters_of(s, 1, peers) + zones * (s->metrics.n_buckets + SERIES_HISTOGRAM);
     return MAX(series, (uint64_t)s->metrics.series_limit);
 }
@@ -501,8 +508,9 @@ void spec_forecast(const struct spec *s, const struct spec_scale *scale, struct 
 void spec_forecast_fleet(const struct spec *s, const struct spec_scale *scale, struct spec_load *ret)
 {
     struct spec_load one;
-    uint64_t agents = scale->size.nodes;
-    *ret = load_of(s, agents, topo_pairs(&s->mesh.topology, &scale->size) * families_of(s, scale));
+    uint64_t networks = networks_of(s), agents = scale->size.nodes * networks;
+    uint64_t addresses = topo_pairs(&s->mesh.topology, &scale->size) * families_of(s, scale) * networks;
+    *ret = load_of(s, agents, addresses * networks);
     spec_forecast(s, scale, &one);
     ret->series = MIN(ret->series, agents * one.series);
 }
@@ -531,10 +539,10 @@ int spec_check_budget(const struct spec *s, const struct spec_scale *scale, stru
     }
     bool zonal = s->mesh.present && s->mesh.topology.type == SPEC_ZONAL;
     err_set(e, EDQUOT,
-            "each of %zu agents%s would send %llu packets a second, more than budget.packetsPerSecond %u; "
+            "each of %llu agents%s would send %llu packets a second, more than budget.packetsPerSecond %u; "
             "this interval accounts for %llu of them",
-            zonal ? scale->size.largest_zone : scale->size.nodes, zonal ? " of the largest zone" : "",
-            (unsigned long long)((load.packets_per_ks + 999) / 1000), s->budget_packets_per_second,
-            (unsigned long long)((heaviest + 999) / 1000));
+            (unsigned long long)((zonal ? scale->size.largest_zone : scale->size.nodes) * networks_of(s)),
+            zonal ? " of the largest zone" : "", (unsigned long long)((load.packets_per_ks + 999) / 1000),
+            s->budget_packets_per_second, (unsigned long long)((heaviest + 999) / 1000));
     return err_at(e, "%s", path);
 }

@@ -30,7 +30,7 @@ struct spec_scale {
 
 // What a fleet costs.
 struct spec_load {
-    uint64_t pairs;          // (peer, family, probe) plus targets
+    uint64_t pairs;          // (peer, family, probe, and network of the peer's address) plus targets
     uint64_t probes_per_ks;  // probes started per 1,000 s
     uint64_t packets_per_ks; // packets sent per 1,000 s (spec_probe_packets)
     uint64_t series;         // of one scrape (of one scrape of each agent)

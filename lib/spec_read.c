@@ -86,13 +86,13 @@ static int match(const char *pattern, const char *text, struct err *e)
     return err_set(e, EINVAL, "must match %s, is " SHOWN, pattern, SHOW(text));
 }
 
-// "Pod" or "IPv4, IPv6": the names that are carried out.
+// "IPv4, IPv6".
 static void join_names(const char *const *names, char *out, size_t size)
 {
     size_t len = 0;
     out[0] = '\0';
     for (size_t i = 0; names[i] && len < size; i++) {
-        if (names[i][0] && names[i][0] != '!')
+        if (names[i][0])
             len += (size_t)snprintf(out + len, size - len, "%s%s", len ? ", " : "", names[i]);
     }
 }
@@ -106,8 +106,6 @@ static int read_name(const char *const *names, const struct doc_node *n, unsigne
             *ret = i;
             return 0;
         }
-        if (names[i][0] == '!' && strcmp(names[i] + 1, n->text) == 0)
-            return err_set(e, EINVAL, "%s is not carried out yet; use %s", n->text, list);
     }
     if (n->kind != DOC_SCALAR)
         return err_set(e, EINVAL, "must be one of %s", list);

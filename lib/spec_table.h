@@ -66,9 +66,9 @@ struct spec_field {
     uint64_t min, max;      // numbers: value; strings: bytes (max 0: no limit of its own); lists, maps: items
     uint64_t item_max;      // NUMBERS: largest value; the smallest is 1. TEXTS: bytes of one
     const char *low, *high; // DURATION: bounds, as durations
-    const char *const *names; // ENUM, SET, HEAP_TEXT: values, NULL at the end; "!" before one not carried out
-                              // yet; "": a number without a name here
-    const char *pattern;      // strings: POSIX extended regular expression, the CRD's own text
+    const char *const
+        *names;          // ENUM, SET, HEAP_TEXT: values, NULL at the end; "": a number without a name here
+    const char *pattern; // strings: POSIX extended regular expression, the CRD's own text
     const char *doc;
 };
 

@@ -29,7 +29,7 @@ static int measure(const struct store *s, const struct spec *spec, const struct 
                    struct spec_scale *ret, struct err *e)
 {
     struct extent now, later;
-    int r = extent_of_peers(peers, &now, e);
+    int r = extent_of_peers(peers, spec->mesh.networks, &now, e);
     if (r == 0)
         r = extent_of_nodes(s, &spec->placement, &later, e);
     if (r < 0)

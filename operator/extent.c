@@ -44,7 +44,18 @@ int extent_of_nodes(const struct store *s, const struct spec_placement *p, struc
     return 0;
 }
 
-int extent_of_peers(const struct peers *p, struct extent *ret, struct err *e)
+static unsigned families_of(const struct peer *p, unsigned networks)
+{
+    unsigned families = 0;
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        bool pod = p->pod[f].set && (networks & (1u << SPEC_NETWORK_POD));
+        bool host = p->host[f].set && (networks & (1u << SPEC_NETWORK_NODE));
+        families |= pod || host ? FAMILY_BIT(f) : 0;
+    }
+    return families;
+}
+
+int extent_of_peers(const struct peers *p, unsigned networks, struct extent *ret, struct err *e)
 {
     CLEANUP_FREE const char **zones = calloc(p->n + 1, sizeof(*zones));
     if (!zones)
@@ -52,10 +63,7 @@ int extent_of_peers(const struct peers *p, struct extent *ret, struct err *e)
     ret->families = 0;
     for (size_t i = 0; i < p->n; i++) {
         zones[i] = p->list[i].zone;
-        for (unsigned f = 0; f < FAMILIES; f++) {
-            if (p->list[i].pod[f].set)
-                ret->families |= FAMILY_BIT(f);
-        }
+        ret->families |= families_of(&p->list[i], networks);
     }
     topo_measure(zones, p->n, &ret->size);
     return 0;

@@ -17,7 +17,7 @@ struct extent {
 // at: rather too many than too few). ENOMEM.
 MUST_USE int extent_of_nodes(const struct store *s, const struct spec_placement *p, struct extent *ret,
                              struct err *e);
-// Of peers. ENOMEM.
-MUST_USE int extent_of_peers(const struct peers *p, struct extent *ret, struct err *e);
+// Of peers; the families of their addresses in these networks (bits 1 << enum spec_network). ENOMEM.
+MUST_USE int extent_of_peers(const struct peers *p, unsigned networks, struct extent *ret, struct err *e);
 
 #endif

@@ -190,7 +190,7 @@ static int render_file(const struct cli *c, const struct offline_fleet *f, struc
         r = read_peers(c->nodes_file, &peers, e);
     struct extent have = {0};
     if (r == 0)
-        r = extent_of_peers(&peers, &have, e);
+        r = extent_of_peers(&peers, spec.mesh.networks, &have, e);
     unsigned families = (unsigned)__builtin_popcount(have.families & spec.mesh.families);
     have.size.nodes = MAX(have.size.nodes, (size_t)1); // without --nodes
     const struct spec_scale scale = {.size = have.size, .families = MAX(families, 1U)};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builds the DaemonSet from the inside out: container, volume, pod, object. Restricted pod security profile
-// throughout.
+// throughout, but for the network Node, whose pods are in the host's network.
 #include "operator/render_daemonset.h"
 
 #include <stdio.h>
@@ -98,15 +98,18 @@ static json_t *arguments(enum spec_network network)
                      "--network", spec_network_name(network), "--listen", listen);
 }
 
-static json_t *port(const char *name, int number, const char *protocol)
+// In the host's network a container's port is the host's: the scheduler then keeps two fleets off one node.
+static json_t *port(enum spec_network network, const char *name, int number, const char *protocol)
 {
-    return json_pack("{s:s, s:i, s:s}", "name", name, "containerPort", number, "protocol", protocol);
+    return json_pack("{s:s, s:i, s:o, s:s}", "name", name, "containerPort", number, "hostPort",
+                     network == SPEC_NETWORK_NODE ? json_integer(number) : json_null(), "protocol", protocol);
 }
 
-static json_t *ports(void)
+static json_t *ports(enum spec_network network)
 {
-    return json_pack("[o, o, o, o]", port("http", SPEC_PORT_HTTP, "TCP"), port("tcp", SPEC_PORT_TCP, "TCP"),
-                     port("peer", SPEC_PORT_PEER, "UDP"), port("stamp", SPEC_PORT_STAMP, "UDP"));
+    return json_pack("[o, o, o, o]", port(network, "http", SPEC_PORT_HTTP, "TCP"),
+                     port(network, "tcp", SPEC_PORT_TCP, "TCP"), port(network, "peer", SPEC_PORT_PEER, "UDP"),
+                     port(network, "stamp", SPEC_PORT_STAMP, "UDP"));
 }
 
 static json_t *container(const struct render_input *in, enum spec_network network)
@@ -115,7 +118,7 @@ static json_t *container(const struct render_input *in, enum spec_network networ
                                  "readOnlyRootFilesystem", 1, "capabilities", "drop", "ALL");
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[{s:s, s:s, s:b}]}", "name",
                      "agent", "image", image(in), "imagePullPolicy", in->config->image_pull_policy, "args",
-                     arguments(network), "env", environment(&in->spec->agent), "ports", ports(),
+                     arguments(network), "env", environment(&in->spec->agent), "ports", ports(network),
                      "livenessProbe", http_probe("/healthz", 10, 5), "readinessProbe",
                      http_probe("/readyz", 2, 2), "resources", resources(&in->spec->agent), "securityContext",
                      security, "volumeMounts", "name", "config", "mountPath", CONFIG_DIR, "readOnly", 1);
@@ -174,7 +177,7 @@ static json_t *tolerations(const struct spec_placement *p)
     return list;
 }
 
-// With hostNetwork (network Node) the kubelet refuses every net.* sysctl.
+// With hostNetwork (network Node) the kubelet refuses every net.* sysctl: the host's own range must do.
 static json_t *pod_security(enum spec_network network)
 {
     char range[32];
@@ -190,12 +193,16 @@ static json_t *pod_spec(const struct render_input *in, enum spec_network network
 {
     char account[LIMIT_NAME + 1];
     const struct spec_placement *p = &in->spec->placement;
-    return json_pack("{s:s, s:b, s:b, s:i, s:s?, s:o, s:o, s:o, s:[o], s:[o]}", "serviceAccountName",
-                     render_part_name(in, "-agent", account), "automountServiceAccountToken", 0,
-                     "enableServiceLinks", 0, "terminationGracePeriodSeconds", GRACE_SECONDS,
-                     "priorityClassName", p->priority_class[0] ? p->priority_class : NULL, "nodeSelector",
-                     node_selector(p), "tolerations", tolerations(p), "securityContext",
-                     pod_security(network), "containers", container(in, network), "volumes", volume(in));
+    bool host = network == SPEC_NETWORK_NODE;
+    // Names of targets are resolved as in a pod, by the cluster's DNS, and not as on the host.
+    return json_pack("{s:s, s:b, s:b, s:o, s:s?, s:i, s:s?, s:o, s:o, s:o, s:[o], s:[o]}",
+                     "serviceAccountName", render_part_name(in, "-agent", account),
+                     "automountServiceAccountToken", 0, "enableServiceLinks", 0, "hostNetwork",
+                     host ? json_true() : json_null(), "dnsPolicy", host ? "ClusterFirstWithHostNet" : NULL,
+                     "terminationGracePeriodSeconds", GRACE_SECONDS, "priorityClassName",
+                     p->priority_class[0] ? p->priority_class : NULL, "nodeSelector", node_selector(p),
+                     "tolerations", tolerations(p), "securityContext", pod_security(network), "containers",
+                     container(in, network), "volumes", volume(in));
 }
 
 // enable-ds-eviction: an autoscaler that removes the node lets the agent say that it leaves.

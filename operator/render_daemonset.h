@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One of a fleet's DaemonSets. Its pod template depends only on what needs a restart: image,
-// environment, resources, placement, allocator, number of slices; never on probes, targets or peers.
+// One of a fleet's DaemonSets; the network Node is hostNetwork. Its pod template depends only on what needs a
+// restart: image, environment, resources, placement, allocator, number of slices; never on probes, targets or
+// peers.
 #ifndef KUBECANARY_OPERATOR_RENDER_DAEMONSET_H
 #define KUBECANARY_OPERATOR_RENDER_DAEMONSET_H
 

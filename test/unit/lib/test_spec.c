@@ -171,6 +171,42 @@ static void test_forecast(void)
     CHECK_INT(load.series, 600 * s.metrics.series_limit);
 }
 
+// Two agents a node, each of which probes both addresses of a peer; a target is probed by both.
+static void test_forecast_networks(void)
+{
+    CLEANUP_SPEC struct spec one = {0};
+    CLEANUP_SPEC struct spec both = {0};
+    struct err e = {0};
+    struct spec_load a, b;
+    CHECK_INT(parse("{mesh: {networks: [Node], probes: [{name: i, type: ICMP}]}, "
+                    "targets: [{name: a, type: ICMP, address: 192.0.2.1}], budget: {packetsPerSecond: 16}}",
+                    &one, &e),
+              0);
+    CHECK_INT(parse("{mesh: {networks: [Pod, Node], probes: [{name: i, type: ICMP}]}, "
+                    "targets: [{name: a, type: ICMP, address: 192.0.2.1}], budget: {packetsPerSecond: 16}}",
+                    &both, &e),
+              0);
+    CHECK_INT(one.mesh.networks, 1u << SPEC_NETWORK_NODE);
+    CHECK_INT(both.mesh.networks, 1u << SPEC_NETWORK_POD | 1u << SPEC_NETWORK_NODE);
+    spec_forecast(&one, scale(5, 2), &a);
+    spec_forecast(&both, scale(5, 2), &b);
+    CHECK_INT(a.pairs, 4 * 2 + 1);
+    CHECK_INT(b.pairs, 4 * 2 * 2 + 1);
+    CHECK_INT(b.packets_per_ks, 17000);
+    CHECK(spec_check_budget(&one, scale(5, 2), &e) == 0);
+    CHECK_INT(spec_check_budget(&both, scale(5, 2), &e), -EDQUOT); // the budget is one agent's
+    CHECK_CONTAINS(e.msg, "each of 10 agents would send 17 packets");
+    spec_forecast_fleet(&one, scale(5, 2), &a);
+    spec_forecast_fleet(&both, scale(5, 2), &b);
+    CHECK_INT(a.pairs, 5 * (4 * 2 + 1));
+    CHECK_INT(b.pairs, 2 * 5 * (4 * 2 * 2 + 1));
+    CHECK_INT(b.packets_per_ks, 2 * 5 * 17000);
+    CHECK_INT(b.series, 2 * 5 * (100 + 17 * (10 + 14)));
+    both.metrics.series_limit = 300; // histograms by zone, and by network
+    spec_forecast(&both, scale(5, 2), &b);
+    CHECK_INT(b.series, 100 + 17 * 10 + 2 * 2 * 14);
+}
+
 // A STAMP pair has two series more, and one for each of several flows; its reflector answers as often as it
 // asks.
 static void test_forecast_stamp(void)
@@ -350,6 +386,7 @@ static const struct check_case cases[] = {
     {"every field", test_everything},
     {"failure", test_failure_leaves_result},
     {"forecast", test_forecast},
+    {"forecast of two networks", test_forecast_networks},
     {"HTTP", test_http},
     {"HTTP: families", test_http_families},
     {"HTTP: bundles", test_http_bundles},

@@ -16,8 +16,8 @@ static void add_names(const struct spec_field *f, struct buf *out)
 {
     const char *before = "";
     for (size_t i = 0; f->names[i]; i++) {
-        if (!f->names[i][0] || f->names[i][0] == '!')
-            continue; // no value here; refused until it is carried out
+        if (!f->names[i][0])
+            continue; // no value here
         buf_fmt(out, "%s`%s`", before, f->names[i]);
         before = ", ";
     }
