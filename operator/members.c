@@ -5,45 +5,43 @@
 #include <errno.h>
 #include <string.h>
 
-#include "operator/agent_sets.h"
-
 struct collect {
     const struct store *store;
     const char *namespace;
     const char *fleet;
-    struct candidate *list; // Pods of the fleet that have a node
-    size_t n;
+    const struct agent_sets *sets;     // NULL: whichever
     const struct members_known *known; // NULL: everybody is
+    struct candidate *list;            // Pods of the fleet that have a node
+    size_t n;
 };
 
 struct candidate {
     const struct store_pod *pod;
-    const struct store_node *node; // NULL: unknown
-    enum peer_state state;
+    enum spec_network network;
 };
 
 // A label alone makes no member: the Pod's controller must be the fleet's DaemonSet, or, while that is gone
 // (somebody deleted it), at least some controller.
-static bool is_ours(const struct collect *c, const struct store_pod *pod)
+static bool is_ours(const struct collect *c, const struct store_pod *pod, struct agent_set *ret)
 {
-    struct agent_set of;
-    if (!agent_sets_of_pod(pod, &of))
+    if (!agent_sets_of_pod(pod, ret))
         return false;
-    const struct store_child *set = agent_sets_child(c->store, c->namespace, c->fleet, &of);
+    const struct store_child *set = agent_sets_child(c->store, c->namespace, c->fleet, ret);
     return set ? strcmp(set->meta.uid, pod->meta.owner_uid) == 0 : pod->meta.owner_uid[0] != '\0';
 }
 
-static bool belongs(const struct collect *c, const struct store_pod *pod)
+static bool belongs(const struct collect *c, const struct store_pod *pod, struct agent_set *ret)
 {
     return strcmp(pod->meta.fleet, c->fleet) == 0 && strcmp(pod->meta.namespace, c->namespace) == 0 &&
-           pod->node[0] && is_ours(c, pod);
+           pod->node[0] && is_ours(c, pod, ret);
 }
 
 bool members_is_member(const struct store *s, const char *namespace, const char *fleet,
                        const struct store_pod *pod)
 {
     const struct collect c = {.store = s, .namespace = namespace, .fleet = fleet};
-    return belongs(&c, pod);
+    struct agent_set of;
+    return belongs(&c, pod, &of);
 }
 
 static uint64_t hash_of(const char *node)
@@ -82,14 +80,21 @@ bool members_is_known(const struct members_known *k, const struct store_pod *pod
     return !k || pod->published[0] || (k->n && bsearch(&hash, k->hashes, k->n, sizeof(hash), compare_hashes));
 }
 
-static enum peer_state state_of(const struct collect *c, const struct store_pod *pod,
-                                const struct store_node *node)
+// The agents of one node.
+struct agents {
+    const char *name;                             // the node's
+    const struct store_node *node;                // NULL: unknown
+    bool known;                                   // one of them is: agents are told of nodes, not of Pods
+    const struct store_pod *pods[AGENT_SETS_MAX]; // by enum spec_network; NULL: none
+};
+
+static enum peer_state state_of(const struct agents *a, const struct store_pod *pod)
 {
-    if (pod->meta.deleting || (node && node->leaving))
+    if ((pod && pod->meta.deleting) || (a->node && a->node->leaving))
         return PEER_LEAVING;
-    if (node && !node->ready)
+    if (a->node && !a->node->ready)
         return PEER_NOT_READY;
-    return pod->ready && members_is_known(c->known, pod) ? PEER_READY : PEER_PENDING;
+    return pod && pod->ready && a->known ? PEER_READY : PEER_PENDING;
 }
 
 static int rank(enum peer_state s)
@@ -103,48 +108,74 @@ static int collect_pod(const void *object, void *arg)
 {
     struct collect *c = arg;
     const struct store_pod *pod = object;
-    if (!belongs(c, pod))
-        return 0;
-    const struct store_node *node = store_node(c->store, pod->node);
-    c->list[c->n++] = (struct candidate){.pod = pod, .node = node, .state = state_of(c, pod, node)};
+    struct agent_set of;
+    if (belongs(c, pod, &of) && agent_sets_have(c->sets, of.network))
+        c->list[c->n++] = (struct candidate){.pod = pod, .network = of.network};
     return 0;
 }
 
-// By node, the readier Pod of a node first.
 static int compare(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
-    int r = strcmp(x->pod->node, y->pod->node);
-    return r ? r : rank(y->state) - rank(x->state);
+    return strcmp(x->pod->node, y->pod->node);
 }
 
-static int add_peer(struct peers *peers, const struct candidate *at, struct err *e)
+// The agents of the node that the list begins with; returns how many Pods that node has. Of two Pods in one
+// network (a roll) the readier counts.
+static size_t take_node(const struct collect *c, const struct candidate *list, size_t n, struct agents *ret)
 {
+    size_t len = 0;
+    *ret = (struct agents){.name = list->pod->node, .node = store_node(c->store, list->pod->node)};
+    for (; len < n && strcmp(list[len].pod->node, ret->name) == 0; len++)
+        ret->known |= members_is_known(c->known, list[len].pod);
+    for (size_t i = 0; i < len; i++) {
+        const struct store_pod **have = &ret->pods[list[i].network];
+        if (!*have || rank(state_of(ret, list[i].pod)) > rank(state_of(ret, *have)))
+            *have = list[i].pod;
+    }
+    return len;
+}
+
+static int add_peer(const struct collect *c, const struct agents *a, struct peers *peers, struct err *e)
+{
+    bool in_pod = agent_sets_have(c->sets, SPEC_NETWORK_POD),
+         in_node = agent_sets_have(c->sets, SPEC_NETWORK_NODE);
+    const struct store_pod *pod = a->pods[SPEC_NETWORK_POD], *host = a->pods[SPEC_NETWORK_NODE];
     char zone[LIMIT_LABEL + 1] = "", name[LIMIT_NAME + 1];
-    struct peer peer = {.node = name, .zone = zone, .state = at->state};
-    memcpy(name, at->pod->node, sizeof(name));
-    memcpy(peer.pod, at->pod->ip, sizeof(peer.pod));
-    if (at->node) {
-        memcpy(zone, at->node->zone, sizeof(zone));
-        memcpy(peer.host, at->node->host, sizeof(peer.host));
+    struct peer peer = {.node = name, .zone = zone, .state = state_of(a, in_pod ? pod : host)};
+    memcpy(name, (pod ? pod : host)->node, sizeof(name));
+    if (in_node && state_of(a, host) != peer.state) {
+        peer.has_host_state = true;
+        peer.host_state = (uint8_t)state_of(a, host);
+    }
+    if (pod)
+        memcpy(peer.pod, pod->ip, sizeof(peer.pod));
+    if (host)
+        memcpy(peer.host, host->ip, sizeof(peer.host));
+    if (a->node)
+        memcpy(zone, a->node->zone, sizeof(zone));
+    for (unsigned f = 0; a->node && f < FAMILIES; f++) {
+        if (a->node->host[f].set)
+            peer.host[f] = a->node->host[f];
     }
     return peers_add(peers, &peer, e);
 }
 
 int members_collect(const struct store *s, const char *namespace, const char *fleet,
-                    const struct members_known *known, struct peers *ret, struct err *e)
+                    const struct agent_sets *sets, const struct members_known *known, struct peers *ret,
+                    struct err *e)
 {
     CLEANUP_PEERS struct peers peers = {0};
     CLEANUP_FREE struct candidate *list = calloc(store_count(s, STORE_POD) + 1, sizeof(*list));
-    struct collect c = {.store = s, .namespace = namespace, .fleet = fleet, .list = list, .known = known};
+    struct collect c = {s, namespace, fleet, sets, known, list, 0};
     if (!list)
         return err_set(e, ENOMEM, "no memory for the members of fleet %s", fleet);
     store_each(s, STORE_POD, collect_pod, &c);
     qsort(list, c.n, sizeof(*list), compare);
-    for (size_t i = 0; i < c.n; i++) {
-        if (i > 0 && strcmp(list[i].pod->node, list[i - 1].pod->node) == 0)
-            continue;
-        int r = add_peer(&peers, &list[i], e);
+    for (size_t i = 0; i < c.n;) {
+        struct agents agents;
+        i += take_node(&c, &list[i], c.n - i, &agents);
+        int r = add_peer(&c, &agents, &peers, e);
         if (r < 0)
             return r;
     }

@@ -106,7 +106,7 @@ static int admit(struct work_job *j, const struct store_fleet *fleet, struct pee
     if (admit_spec(fleet, &j->admit, bad) < 0)
         return 0;
     agent_sets_of(&j->admit.spec, &j->sets);
-    int r = members_collect(j->env->store, fleet->meta.namespace, fleet->meta.name, NULL, peers, e);
+    int r = members_collect(j->env->store, fleet->meta.namespace, fleet->meta.name, &j->sets, NULL, peers, e);
     if (r < 0 || admit_fleet(j->env->store, peers, &j->admit, bad) < 0)
         return r;
     *bad = (struct err){0};
@@ -128,7 +128,7 @@ static int plan_children(struct work_job *j, const struct store_fleet *fleet, st
         peers_release(&peers);
         agent_sets_live(j->env->store, namespace, name, &j->sets);
         j->known = bad.code == EDQUOT ? &j->record->known : NULL;
-        r = members_collect(j->env->store, namespace, name, j->known, &peers, e);
+        r = members_collect(j->env->store, namespace, name, &j->sets, j->known, &peers, e);
     }
     return r < 0 ? r : render_and_compare(j, fleet, &peers, e);
 }

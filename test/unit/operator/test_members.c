@@ -46,7 +46,8 @@ static const char *state(const struct store *s)
     struct peers peers;
     struct err e;
     const char *name = "none";
-    if (members_collect(s, "ns", "mesh", NULL, &peers, &e) < 0)
+    const struct agent_sets sets = {1, {{SPEC_NETWORK_POD}}};
+    if (members_collect(s, "ns", "mesh", &sets, NULL, &peers, &e) < 0)
         return "none, for an error";
     if (peers.n == 1)
         name = peer_state_name(peers.list[0].state);
@@ -122,8 +123,99 @@ static void nodes_that_go(void)
     store_free(s);
 }
 
+static bool put_agent(struct store *s, const char *network, const char *name, const char *meta,
+                      const char *ready)
+{
+    char text[1024];
+    snprintf(text, sizeof(text),
+             "{'metadata': {'namespace': 'ns', 'name': '%s', 'uid': '%s',"
+             " 'labels': {'kubecanary.io/fleet': 'mesh', 'kubecanary.io/network': '%s'},"
+             " 'ownerReferences': [{'controller': true, 'uid': '%s'}]%s}, 'spec': {'nodeName': 'n1'},"
+             " 'status': {'phase': 'Running', 'podIPs': [{'ip': '%s'}],"
+             " 'conditions': [{'type': 'Ready', 'status': '%s'}]}}",
+             name, name, network, network, meta, strcmp(network, "Pod") == 0 ? "10.0.0.1" : "192.0.2.1",
+             ready);
+    return put(s, STORE_POD, text);
+}
+
+// The lines of peers-00.yaml for these sets.
+static const char *lines(const struct store *s, const struct agent_sets *sets,
+                         const struct members_known *known)
+{
+    static struct buf text = {.max = 4096};
+    struct peers peers;
+    struct err e;
+    buf_reset(&text);
+    if (members_collect(s, "ns", "mesh", sets, known, &peers, &e) < 0)
+        return "an error";
+    peers_render(&peers, 0, 1, &text);
+    peers_release(&peers);
+    const char *list = strstr(buf_text(&text), "peers:");
+    return list ? list : buf_text(&text);
+}
+
+static const struct agent_sets pod_alone = {1, {{SPEC_NETWORK_POD}}}, node_alone = {1, {{SPEC_NETWORK_NODE}}},
+                               both = {2, {{SPEC_NETWORK_POD}, {SPEC_NETWORK_NODE}}};
+
+#define NODE(state) "peers:\n- {node: n1, host: [192.0.2.1], " state "}\n"
+#define POD_NODE(state) "peers:\n- {node: n1, pod: [10.0.0.1], host: [192.0.2.1], " state "}\n"
+
+static void two_agents_a_node(void)
+{
+    struct store *s = store_new(on_change, NULL);
+    CHECK_STR(lines(s, &both, NULL), "peers: []\n");
+    CHECK(put_agent(s, "Node", "n", "", "True"));
+    CHECK_STR(lines(s, &pod_alone, NULL), "peers: []\n"); // what is left of a network that was given up
+    CHECK_STR(lines(s, &node_alone, NULL), NODE("state: Ready"));
+    CHECK_STR(lines(s, &both, NULL), NODE("state: Pending, hostState: Ready")); // the other one is to come
+    CHECK(put_agent(s, "Pod", "p", "", "True"));
+    CHECK_STR(lines(s, &both, NULL), POD_NODE("state: Ready"));
+    CHECK_STR(lines(s, &pod_alone, NULL), "peers:\n- {node: n1, pod: [10.0.0.1], state: Ready}\n");
+    CHECK(put_agent(s, "Pod", "p", ", 'deletionTimestamp': '2026-01-01T00:00:00Z'", "True"));
+    CHECK_STR(lines(s, &both, NULL), POD_NODE("state: Leaving, hostState: Ready"));
+    CHECK_STR(lines(s, &node_alone, NULL), NODE("state: Ready"));
+    CHECK(put_agent(s, "Pod", "p2", "", "False")); // its successor, while it is still there
+    CHECK_STR(lines(s, &both, NULL), POD_NODE("state: Pending, hostState: Ready"));
+    CHECK(put_agent(s, "Pod", "p2", "", "True"));
+    CHECK(put_agent(s, "Node", "n", "", "False"));
+    CHECK_STR(lines(s, &both, NULL), POD_NODE("state: Ready, hostState: Pending"));
+    store_delete(s, STORE_POD, "ns", "n");
+    CHECK(put_node(s, "", "", false)); // a Node says so of both
+    CHECK_STR(lines(s, &both, NULL), "peers:\n- {node: n1, pod: [10.0.0.1], state: NotReady}\n");
+    store_free(s);
+}
+
+// Past the budget: a node is known by either of its agents.
+static void known_by_one_of_two(void)
+{
+    struct store *s = store_new(on_change, NULL);
+    const struct members_known nobody = {0};
+    CHECK(put_agent(s, "Pod", "p", "", "True") && put_agent(s, "Node", "n", "", "True"));
+    CHECK_STR(lines(s, &both, &nobody), POD_NODE("state: Pending"));
+    CHECK(put_agent(s, "Node", "n", ", 'annotations': {'kubecanary.io/published': 'a'}", "True"));
+    CHECK_STR(lines(s, &both, &nobody), POD_NODE("state: Ready"));
+    store_free(s);
+}
+
+// Of another network, or none: the fleet's label alone makes no agent.
+static void strangers(void)
+{
+    struct store *s = store_new(on_change, NULL);
+    CHECK(put_agent(s, "Moon", "m", "", "True") && put_agent(s, "", "o", "", "True"));
+    CHECK_STR(lines(s, &both, NULL), "peers: []\n");
+    CHECK(put(s, STORE_DAEMONSET, "{'metadata': {'namespace': 'ns', 'name': 'mesh-node', 'uid': 'set'}}"));
+    CHECK(put_agent(s, "Node", "n", "", "True")); // of another DaemonSet
+    CHECK(put_agent(s, "Pod", "p", "", "True"));
+    CHECK_STR(lines(s, &both, NULL),
+              "peers:\n- {node: n1, pod: [10.0.0.1], state: Ready, hostState: Pending}\n");
+    store_free(s);
+}
+
 static const struct check_case cases[] = {
     {"states", states},
     {"nodes that go", nodes_that_go},
+    {"two agents a node", two_agents_a_node},
+    {"known by one of two", known_by_one_of_two},
+    {"strangers", strangers},
 };
 CHECK_MAIN(cases)
