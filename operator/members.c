@@ -161,28 +161,58 @@ static int add_peer(const struct collect *c, const struct agents *a, struct peer
     return peers_add(peers, &peer, e);
 }
 
+// The Pods of these sets, by node. -ENOMEM. c->list is the caller's to free.
+static int collect(struct collect *c)
+{
+    c->list = calloc(store_count(c->store, STORE_POD) + 1, sizeof(*c->list));
+    if (!c->list)
+        return -ENOMEM;
+    store_each(c->store, STORE_POD, collect_pod, c);
+    qsort(c->list, c->n, sizeof(*c->list), compare);
+    return 0;
+}
+
 int members_collect(const struct store *s, const char *namespace, const char *fleet,
                     const struct agent_sets *sets, const struct members_known *known, struct peers *ret,
                     struct err *e)
 {
     CLEANUP_PEERS struct peers peers = {0};
-    CLEANUP_FREE struct candidate *list = calloc(store_count(s, STORE_POD) + 1, sizeof(*list));
-    struct collect c = {s, namespace, fleet, sets, known, list, 0};
-    if (!list)
+    struct collect c = {s, namespace, fleet, sets, known, NULL, 0};
+    if (collect(&c) < 0)
         return err_set(e, ENOMEM, "no memory for the members of fleet %s", fleet);
-    store_each(s, STORE_POD, collect_pod, &c);
-    qsort(list, c.n, sizeof(*list), compare);
-    for (size_t i = 0; i < c.n;) {
+    int r = 0;
+    for (size_t i = 0; i < c.n && r == 0;) {
         struct agents agents;
-        i += take_node(&c, &list[i], c.n - i, &agents);
-        int r = add_peer(&c, &agents, &peers, e);
-        if (r < 0)
-            return r;
+        i += take_node(&c, &c.list[i], c.n - i, &agents);
+        r = add_peer(&c, &agents, &peers, e);
     }
-    int r = peers_sort(&peers, e);
+    free(c.list);
+    if (r == 0)
+        r = peers_sort(&peers, e);
     if (r < 0)
         return r;
     *ret = peers;
     peers = (struct peers){0};
     return 0;
+}
+
+int members_ready_nodes(const struct store *s, const char *namespace, const char *fleet,
+                        const struct agent_sets *sets)
+{
+    struct collect c = {s, namespace, fleet, sets, NULL, NULL, 0};
+    int n = 0;
+    if (collect(&c) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < c.n;) {
+        struct agents agents;
+        bool all = true;
+        i += take_node(&c, &c.list[i], c.n - i, &agents);
+        for (size_t k = 0; k < sets->n; k++) {
+            const struct store_pod *pod = agents.pods[sets->list[k].network];
+            all &= pod && pod->ready;
+        }
+        n += all;
+    }
+    free(c.list);
+    return n;
 }

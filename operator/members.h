@@ -29,6 +29,10 @@ MUST_USE int members_collect(const struct store *s, const char *namespace, const
                              const struct agent_sets *sets, const struct members_known *known,
                              struct peers *ret, struct err *e);
 
+// How many nodes have a ready agent of each of these sets. -ENOMEM.
+MUST_USE int members_ready_nodes(const struct store *s, const char *namespace, const char *fleet,
+                                 const struct agent_sets *sets);
+
 // Whether a Pod is one of the fleet's agents: by label and by its controller.
 bool members_is_member(const struct store *s, const char *namespace, const char *fleet,
                        const struct store_pod *pod);

@@ -270,6 +270,7 @@ static void read_child(enum store_kind kind, const json_t *object, struct store_
         return;
     c->observed_generation = json_integer_value(json_object_get(status, "observedGeneration"));
     c->desired = count_of(status, "desiredNumberScheduled");
+    c->created = count_of(status, "currentNumberScheduled");
     c->ready = count_of(status, "numberReady");
     c->updated = count_of(status, "updatedNumberScheduled");
 }

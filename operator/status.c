@@ -66,8 +66,8 @@ static bool progressing(const struct status_input *in)
     return !in->problem->reason && (!in->settled || !all_rolled_out(in));
 }
 
-// A node has an agent of each set: as many nodes as the largest set has, as many ready as the set that has
-// the fewest.
+// A node has an agent of each set, and is ready when all of them are. What the sets say of themselves comes
+// first, so that nodes and condition are of one moment: the Pods are asked only who lacks which.
 struct nodes {
     int desired, ready;
 };
@@ -75,11 +75,15 @@ struct nodes {
 static struct nodes count_nodes(const struct status_input *in)
 {
     struct nodes n = {0, in->n_sets > 0 ? INT_MAX : 0};
+    bool lacking = false;
     for (size_t i = 0; i < in->n_sets; i++) {
         const struct store_child *d = in->sets[i].daemonset;
         n.desired = MAX(n.desired, d ? d->desired : 0);
         n.ready = MIN(n.ready, d ? d->ready : 0);
+        lacking |= !d || d->ready < d->desired;
     }
+    if (lacking && in->n_sets > 1)
+        n.ready = MIN(n.ready, in->ready_nodes);
     return n;
 }
 
@@ -115,14 +119,40 @@ static struct condition degraded(const struct status_input *in, char *text, size
     return c;
 }
 
-static struct condition ready(const struct status_input *in)
+// Which DaemonSets are not there yet, and where to look. Without numbers: a roll would write at each Pod.
+static void describe_rollout(const struct status_input *in, char *text, size_t size)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < in->n_sets && len < size; i++) {
+        const struct store_child *d = in->sets[i].daemonset;
+        bool host = in->sets[i].set.network == SPEC_NETWORK_NODE,
+             none = d && d->desired > 0 && d->created == 0;
+        char name[LIMIT_NAME + 1];
+        if (rolled_out(d))
+            continue;
+        len += (size_t)snprintf(
+            text + len, size - len, "%sDaemonSet %s: %s%s%s", len ? "; " : "",
+            agent_sets_name(&in->sets[i].set, in->fleet->meta.name, name),
+            none
+                ? "none of its pods is there, and its events say why"
+                : "not every agent is ready and runs the wanted version; if pods are missing, its events say why",
+            host ? " (network Node needs Pod Security level privileged in the namespace)" : "",
+            host && !none
+                ? "; if they are not ready, /readyz does (ports, net.ipv4.ping_group_range of the host)"
+                : "");
+    }
+    if (len == 0)
+        snprintf(text, size, "not every child is as wanted yet");
+}
+
+static struct condition ready(const struct status_input *in, char *text, size_t size)
 {
     if (in->problem->reason)
         return (struct condition){"Ready", "False", in->problem->reason, in->problem->message};
-    if (!in->settled || !all_rolled_out(in))
-        return (struct condition){"Ready", "False", "RolloutInProgress",
-                                  "not every agent runs the wanted version; if pods are missing, the events "
-                                  "of the fleet's DaemonSet say why"};
+    if (!in->settled || !all_rolled_out(in)) {
+        describe_rollout(in, text, size);
+        return (struct condition){"Ready", "False", "RolloutInProgress", text};
+    }
     if (count_nodes(in).desired == 0)
         return (struct condition){"Ready", "False", "NoNodes",
                                   "spec.placement.nodeSelector: matches no node"};
@@ -164,8 +194,9 @@ static int add_numbers(const struct status_input *in, json_t *status)
 
 json_t *status_build(const struct status_input *in)
 {
-    char text[768];
-    struct condition list[] = {ready(in), progress(in), degraded(in, text, sizeof(text))};
+    char trouble[768], rollout[1024];
+    struct condition list[] = {ready(in, rollout, sizeof(rollout)), progress(in),
+                               degraded(in, trouble, sizeof(trouble))};
     json_t *status = json_object(), *conditions = json_array();
     int r = json_object_set_new(status, "observedGeneration", json_integer(in->fleet->meta.generation));
     r |= add_numbers(in, status);

@@ -30,6 +30,7 @@ struct status_input {
     const struct trouble *trouble;
     size_t n_sets;
     const struct status_set *sets;
+    int ready_nodes;              // whose agents are all ready, as their Pods say (members_ready_nodes)
     const struct spec *spec;      // NULL while it cannot be parsed
     const struct spec_load *load; // of the whole fleet; NULL as spec
     size_t load_nodes;            // how many nodes that is a forecast for

@@ -81,7 +81,7 @@ struct store_child { // DaemonSet, ConfigMap, ServiceAccount, PodMonitor, Promet
     struct store_meta meta;
     enum store_kind kind;
     int64_t observed_generation; // DaemonSet status, as the next ones
-    int desired, ready, updated;
+    int desired, created, ready, updated;
 };
 
 // STORE_API: the API of an optional kind appeared or went away (store_absent says which); the meta is then

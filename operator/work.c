@@ -197,12 +197,16 @@ static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
     now_text(now);
     trouble_find(j->env->store, fleet->meta.namespace, fleet->meta.name, &trouble);
     bool shown = look_at_sets(j, fleet, sets);
+    int ready_nodes = members_ready_nodes(j->env->store, fleet->meta.namespace, fleet->meta.name, &j->sets);
+    if (ready_nodes < 0)
+        return NULL;
     struct status_input in = {
         .fleet = fleet,
         .problem = &j->problem,
         .trouble = &trouble,
         .n_sets = j->sets.n,
         .sets = sets,
+        .ready_nodes = ready_nodes,
         .spec = j->admit.have_spec ? &j->admit.spec : NULL,
         .load = j->admit.have_spec ? &j->admit.load : NULL,
         .load_nodes = j->admit.scale.size.nodes,

@@ -185,6 +185,20 @@ static void two_agents_a_node(void)
     store_free(s);
 }
 
+static void nodes_that_are_ready(void)
+{
+    struct store *s = store_new(on_change, NULL);
+    CHECK(put_agent(s, "Pod", "p", "", "True"));
+    CHECK_INT(members_ready_nodes(s, "ns", "mesh", &pod_alone), 1);
+    CHECK_INT(members_ready_nodes(s, "ns", "mesh", &both), 0);
+    CHECK(put_agent(s, "Node", "n", "", "False"));
+    CHECK_INT(members_ready_nodes(s, "ns", "mesh", &both), 0);
+    CHECK(put_agent(s, "Node", "n", "", "True"));
+    CHECK_INT(members_ready_nodes(s, "ns", "mesh", &both), 1);
+    CHECK_INT(members_ready_nodes(s, "ns", "other", &both), 0);
+    store_free(s);
+}
+
 // Past the budget: a node is known by either of its agents.
 static void known_by_one_of_two(void)
 {
@@ -216,6 +230,7 @@ static const struct check_case cases[] = {
     {"nodes that go", nodes_that_go},
     {"two agents a node", two_agents_a_node},
     {"known by one of two", known_by_one_of_two},
+    {"nodes that are ready", nodes_that_are_ready},
     {"strangers", strangers},
 };
 CHECK_MAIN(cases)

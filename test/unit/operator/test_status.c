@@ -19,7 +19,8 @@ static void setup(struct world *w)
 {
     *w = (struct world){0};
     w->fleet.meta.generation = 3;
-    w->daemonset = (struct store_child){.desired = 3, .ready = 3, .updated = 3, .observed_generation = 7};
+    w->daemonset =
+        (struct store_child){.desired = 3, .created = 3, .ready = 3, .updated = 3, .observed_generation = 7};
     w->daemonset.meta.generation = 7;
     w->load = (struct spec_load){.pairs = 32, .probes_per_ks = 8000, .packets_per_ks = 10000, .series = 400};
     w->sets[0] = (struct status_set){{SPEC_NETWORK_POD}, &w->daemonset};
@@ -136,6 +137,45 @@ static void rollouts(void)
     }
 }
 
+// Two DaemonSets: each must be rolled out; a node is ready when both its agents are.
+static void two_sets(void)
+{
+    struct world w;
+    setup(&w);
+    memcpy(w.fleet.meta.name, "mesh", sizeof("mesh"));
+    struct store_child node = w.daemonset;
+    w.in.n_sets = 2;
+    w.sets[1] = (struct status_set){{SPEC_NETWORK_NODE}, &node};
+    w.in.ready_nodes = 1; // what the Pods say is a moment behind
+    json_t *s = status_build(&w.in);
+    CHECK_STR(status_condition(s, "Ready"), "True");
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(s, "nodes"), "desired")), 3);
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(s, "nodes"), "ready")), 3);
+    CHECK_INT(json_integer_value(json_object_get(s, "pairs")), 24);
+    json_decref(s);
+    w.daemonset.ready = node.ready = 2; // not on the same node
+    s = status_build(&w.in);
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(s, "nodes"), "ready")), 1);
+    CHECK_STR(status_condition(s, "Ready"), "False");
+    CHECK_CONTAINS(text(s, "Ready", "message"), "DaemonSet mesh-pod: not every agent");
+    CHECK_CONTAINS(text(s, "Ready", "message"), "; DaemonSet mesh-node: not every agent");
+    CHECK_CONTAINS(text(s, "Ready", "message"), "ping_group_range of the host)");
+    json_decref(s);
+    w.daemonset.ready = 3;
+    node.ready = node.created = node.updated = 0; // refused by the namespace's Pod Security level
+    s = status_build(&w.in);
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(s, "nodes"), "ready")), 0);
+    CHECK_STR(status_condition(s, "Progressing"), "True");
+    CHECK(strncmp(text(s, "Ready", "message"), "DaemonSet mesh-node: none of its pods is there", 46) == 0);
+    CHECK_CONTAINS(text(s, "Ready", "message"), "privileged");
+    json_decref(s);
+    w.sets[1].daemonset = NULL;
+    s = status_build(&w.in);
+    CHECK_STR(status_condition(s, "Ready"), "False");
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(s, "nodes"), "desired")), 3);
+    json_decref(s);
+}
+
 static void transition_time_follows_the_status_only(void)
 {
     struct world w;
@@ -167,6 +207,7 @@ static const struct check_case cases[] = {
     {"a bad spec names the field", bad_spec_names_the_field},
     {"an image that cannot be pulled", image_that_cannot_be_pulled},
     {"rollouts", rollouts},
+    {"two sets", two_sets},
     {"the transition time follows the status only", transition_time_follows_the_status_only},
 };
 CHECK_MAIN(cases)

@@ -167,13 +167,14 @@ static void fleet_and_child_fields(void)
     CHECK_INT(json_integer_value(json_object_get(f->spec, "a")), 1);
     PUT(s, STORE_DAEMONSET,
         "{'metadata': {'namespace': 'k', 'name': 'mesh-pod', 'generation': 2}, 'status':"
-        " {'observedGeneration': 2, 'desiredNumberScheduled': 3, 'currentNumberScheduled': 3,"
+        " {'observedGeneration': 2, 'desiredNumberScheduled': 3, 'currentNumberScheduled': 1,"
         " 'numberReady': 2, 'updatedNumberScheduled': -5, 'numberAvailable': 2}}");
     const struct store_child *d = store_child(s, STORE_DAEMONSET, "k", "mesh-pod");
     CHECK(d != NULL);
     CHECK_INT(d->kind, STORE_DAEMONSET);
     CHECK_INT(d->observed_generation, 2);
     CHECK_INT(d->desired, 3);
+    CHECK_INT(d->created, 1);
     CHECK_INT(d->ready, 2);
     CHECK_INT(d->updated, 0);
     CHECK(store_child(s, STORE_CONFIGMAP, "k", "mesh-pod") == NULL);
