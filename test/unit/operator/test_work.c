@@ -71,6 +71,53 @@ static void bad_spec_keeps_what_runs(void)
     teardown(&f);
 }
 
+static json_t *mesh_in(const char *network, const char *other)
+{
+    json_t *spec = mesh(500);
+    json_object_set_new(json_object_get(spec, "mesh"), "networks", json_pack("[s, s*]", network, other));
+    return spec;
+}
+
+static bool put_host_pod(struct fake *f, const char *ready)
+{
+    return put(
+        f, STORE_POD,
+        json_pack("{s:{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:[{s:b, s:s}]}, s:{s:s}, s:{s:s, s:[{s:s, s:s}]}}",
+                  "metadata", "namespace", "ns", "name", "host-1", "uid", "host-1", "resourceVersion", ready,
+                  "labels", "kubecanary.io/fleet", "mesh", "kubecanary.io/network", "Node", "ownerReferences",
+                  "controller", 1, "uid", "mesh-node", "spec", "nodeName", "n1", "status", "phase", "Running",
+                  "conditions", "type", "Ready", "status", ready));
+}
+
+// A DaemonSet each, one peer with two states, pokes for both; a spec that is refused changes neither.
+static void two_networks(void)
+{
+    struct fake f;
+    CHECK(setup(&f) && put_node(&f, 1) && put_fleet(&f, mesh_in("Pod", "Node"), 1) && settle(&f));
+    CHECK(last(&f, ACTION_APPLY, STORE_DAEMONSET, "mesh-pod") != NULL);
+    CHECK(last(&f, ACTION_APPLY, STORE_DAEMONSET, "mesh-node") != NULL);
+    CHECK_CONTAINS(condition(&f, "Ready", "message"), "DaemonSet mesh-pod: ");
+    CHECK_CONTAINS(condition(&f, "Ready", "message"), "DaemonSet mesh-node: ");
+    CHECK(put_pod(&f, 1, false) && put_host_pod(&f, "False") && settle(&f));
+    CHECK_CONTAINS(peers(&f), "host: [198.18.0.1], state: Ready, hostState: Pending}");
+    CHECK(last(&f, ACTION_POKE, STORE_POD, "pod-1") != NULL);
+    CHECK(last(&f, ACTION_POKE, STORE_POD, "host-1") != NULL);
+    CHECK(roll_out(&f, 1) && settle(&f));
+    CHECK_STR(condition(&f, "Ready", "status"), "False"); // one of two
+    json_t *bad = mesh_in("Pod", NULL);
+    json_object_set_new(bad, "nonsense", json_true());
+    CHECK(put_fleet(&f, bad, 2) && put_host_pod(&f, "True") && settle(&f));
+    CHECK_STR(degraded(&f, "reason"), "InvalidSpec");
+    CHECK_CONTAINS(peers(&f), "host: [198.18.0.1], state: Ready}");
+    CHECK(put_host_pod(&f, "False") && settle(&f));
+    CHECK_CONTAINS(peers(&f), "hostState: Pending}");
+    CHECK(last(&f, ACTION_DELETE, STORE_DAEMONSET, "mesh-node") == NULL);
+    CHECK(put_fleet(&f, mesh_in("Pod", NULL), 3) && settle(&f));
+    CHECK(last(&f, ACTION_DELETE, STORE_DAEMONSET, "mesh-node") != NULL);
+    CHECK_CONTAINS(peers(&f), "host: [198.18.0.1], state: Ready}");
+    teardown(&f);
+}
+
 static json_t *mesh_of_class(const char *name)
 {
     json_t *spec = mesh(500);
@@ -154,6 +201,7 @@ static const struct check_case cases[] = {
     {"a budget is refused before it is spent", budget_is_refused_before_it_is_spent},
     {"growth over the budget adds nobody", growth_over_the_budget_adds_nobody},
     {"a bad spec keeps what runs", bad_spec_keeps_what_runs},
+    {"two networks", two_networks},
     {"a priority class must exist", priority_class_must_exist},
     {"a priority class that cannot be looked at is taken", priority_class_unknown_without_the_right},
     {"a foreign object is a collision", foreign_object_is_a_collision},
