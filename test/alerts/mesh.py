@@ -10,6 +10,8 @@ STEP_SECONDS = 15
 RESULTS = ("received", "late", "lost", "corrupt", "unreachable", "send_error")
 OF_TARGETS = ("unexpected", "unresolved")  # results that only targets can have
 PROBES = {"icmp": 15, "tcp": 3}  # probes in a step: every second, every five
+# What the agent of a network calls the networks that it probes in, where the fleet has both: its own, and the other's addresses.
+CROSSING = {"Pod": ("Pod", "PodToNode"), "Node": ("Node", "NodeToPod")}
 
 
 def minutes(n: float) -> int:
@@ -31,16 +33,18 @@ class Counter:
 class Fleet:
     """nodes probe each other; results(step, src, dst, probe, family) -> {result: count} of that step, or {} for nothing sent."""
 
-    def __init__(self, nodes, steps, fleet="mesh", namespace="kubecanary", families=("IPv4",), probes=PROBES, targets=()):
+    def __init__(self, nodes, steps, fleet="mesh", namespace="kubecanary", families=("IPv4",), probes=PROBES, targets=(), networks=("Pod",)):
+        self.networks = networks                                # an agent of each runs on each node
         self.nodes, self.steps, self.fleet, self.namespace = list(nodes), steps, fleet, namespace
         self.families, self.probes, self.targets = families, probes, targets
-        self.pod_of = lambda step, node: f"{fleet}-pod-{node}"  # the pod that runs on a node at that step
+        self.pod_of = lambda step, node: f"{fleet}-pod-{node}"  # the pod that runs on a node at that step (in the network Pod)
         self.scraped = lambda step, node: True                  # does the scrape of that node's agent succeed?
         self.exists = lambda step, node: True                   # is the node (and so its agent) part of the fleet?
         self.probing = lambda step, src, dst: True              # does src keep series of dst?
         self.restarts = set()                                   # (step, node): the agent begins at 0 there
         self.born_before = True                                 # counters were there, and above 0, before the first step
         self.loss = lambda step, src, dst, probe, family: 0.0   # share of probes that end as `bad`
+        self.loss_in = lambda network, *rest: self.loss(*rest)  # the same, by network
         self.bad = "lost"
         self.sends = lambda step, src, dst, probe: True         # does src send at all?
         self.answers = lambda step, src, dst, probe: True       # do probes end (or are all in flight)?
@@ -49,16 +53,16 @@ class Fleet:
     def destinations(self, src):
         return [("destination_node", d) for d in self.nodes if d != src] + [("target", t) for t in self.targets]
 
-    def _outcome(self, step, src, dst, probe, family, carry):
+    def _outcome(self, network, step, src, dst, probe, family, carry):
         """Results of one step; the fractional part of the loss is carried on, so that it is exact over time."""
         n = self.probes[probe]
         if not self.sends(step, src, dst, probe):
             return 0, {}
         if not self.answers(step, src, dst, probe):
             return n, {}
-        exact = n * self.loss(step, src, dst, probe, family) + carry.get((src, dst, probe, family), 0.0)
+        exact = n * self.loss_in(network, step, src, dst, probe, family) + carry.get((network, src, dst, probe, family), 0.0)
         bad = min(n, int(exact + 1e-9))
-        carry[(src, dst, probe, family)] = exact - bad if exact > 0 else 0.0
+        carry[(network, src, dst, probe, family)] = exact - bad if exact > 0 else 0.0
         return n, {"received": n - bad, self.bad: bad}
 
     def series(self):
@@ -73,7 +77,8 @@ class Fleet:
         counters = {}
         for step in range(self.steps):
             for node in self.nodes:
-                self._scrape(step, node, counters, carry, put)
+                for network in self.networks:
+                    self._scrape(step, node, network, counters, carry, put)
         return {name: self._ended(cells) for name, cells in table.items()}
 
     def _ended(self, cells):
@@ -81,10 +86,17 @@ class Fleet:
         cells = cells + ["_"] * (self.steps - len(cells))
         return ["stale" if c == "_" and i and cells[i - 1] != "_" else c for i, c in enumerate(cells)]
 
-    def _scrape(self, step, node, counters, carry, put):
+    def _rows(self, network, src):
+        """(network, kind, destination) of what the agent of a network probes; targets have the agent's own."""
+        for kind, dst in self.destinations(src):
+            both = len(self.networks) > 1 and kind == "destination_node"
+            for name in CROSSING[network] if both else (network,):
+                yield name, kind, dst
+
+    def _scrape(self, step, node, network, counters, carry, put):
         if not self.exists(step, node):
             return
-        pod = self.pod_of(step, node)
+        pod = self.pod_of(step, node) if network == "Pod" else f"{self.fleet}-node-{node}"
         target = {"fleet": self.fleet, "namespace": self.namespace, "pod": pod, "instance": f"{pod}:9961", "job": "kubecanary-agent",
                   "container": "agent", "endpoint": "http", "node": node}
         scraped = self.scraped(step, node)
@@ -92,17 +104,17 @@ class Fleet:
         if (step, node) in self.restarts:
             for key in [k for k in counters if k[0] == node]:
                 counters[key] = 0
-        for kind, dst in self.destinations(node):
+        for name, kind, dst in self._rows(network, node):
             if not self.probing(step, node, dst):
                 continue
             for probe in self.probes:
                 for family in self.families:
-                    sent, results = self._outcome(step, node, dst, probe, family, carry)
-                    labels = dict(target, probe=probe, family=family, network="Pod", source_node=node, source_zone=f"zone-{node}")
+                    sent, results = self._outcome(name, step, node, dst, probe, family, carry)
+                    labels = dict(target, probe=probe, family=family, network=name, source_node=node, source_zone=f"zone-{node}")
                     labels[kind] = dst
                     if kind == "destination_node":
                         labels["destination_zone"] = f"zone-{dst}"
-                    key = (node, dst, probe, family)
+                    key = (node, dst, probe, family, name)
                     self._count(counters, key + ("sent",), sent, 1000)
                     possible = RESULTS + (OF_TARGETS if kind == "target" else ())
                     for result in possible:

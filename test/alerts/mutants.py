@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules made wrong on purpose, and the scenarios of which one must notice: (what, text, replacement, scenarios)."""
 import scenarios as s
+import scenarios_networks as n
 import scenarios_targets as t
 
 MUTANTS = [
@@ -42,6 +43,9 @@ MUTANTS = [
     ("namespaces are mixed", ', namespace="kubecanary"', "", [s.the_rules_of_one_fleet_leave_another_alone]),
     ("the limit is not the fleet's", "> 0.05", "> 0.01", [s.below_the_limit_of_the_fleet_is_silent]),
     ("a pod is part of a pair's name", "job, node, pod, result)", "job, node, result)", [s.agent_in_a_new_pod_is_no_loss_and_no_new_pair]),
+    ("networks are mixed", "job, node, pod, result)", "job, network, node, pod, result)", [n.pods_of_one_node_are_cut_off_and_its_host_is_not]),
+    ("a bad pod network takes the host's pairs with it", "ignoring (source_node, source_zone, destination_zone, probe, family, node)",
+     "ignoring (source_node, source_zone, destination_zone, probe, family, network, node)", [n.pair_beside_a_node_whose_pods_are_cut_off]),
     ("a slow probe is a silent pair", ") >= 5\n", ") > 0\n", [s.probe_once_an_hour_is_no_silent_pair]),
     ("a node that nobody probes is a silent pair", "and ignoring (source_node, source_zone)\n          sum", "or ignoring (source_node, source_zone)\n          0 * sum",
      [s.node_kept_in_the_files_but_not_probed_is_silent]),

@@ -41,13 +41,13 @@ def alert(name, fleet="mesh", **labels):
             "namespace": "kubecanary", **labels}
 
 
-def pair(src, dst, probe, family="IPv4", **more):
+def pair(src, dst, probe, family="IPv4", network="Pod", **more):
     return alert("KubecanaryPairLoss", source_node=src, source_zone=f"zone-{src}", destination_node=dst, destination_zone=f"zone-{dst}",
-                 probe=probe, family=family, network="Pod", **more)
+                 probe=probe, family=family, network=network, **more)
 
 
-def node(name):
-    return alert("KubecanaryNodeLoss", node=name, network="Pod")
+def node(name, network="Pod"):
+    return alert("KubecanaryNodeLoss", node=name, network=network)
 
 
 def agent(name, node_name, **more):
