@@ -232,7 +232,7 @@ def refused(ctx):
     probe = {"name": "p", "type": "ICMP", "interval": "1s", "timeout": "1s"}
     mesh = {"networks": ["Pod"], "probes": [probe]}
     _refused(ctx, {"mesh": dict(mesh, topology={"type": "Full", "degree": 3})}, "topology", "degree")
-    _refused(ctx, {"mesh": dict(mesh, networks=["Node"])}, "networks")
+    _refused(ctx, {"mesh": dict(mesh, networks=["Host"])}, "networks")
     _refused(ctx, {"mesh": dict(mesh, probes=[dict(probe, flows=2)])}, "probes[0]", "flows")
     _refused(ctx, {"mesh": dict(mesh, probes=[dict(probe, interval="1ms")])}, "probes[0]")
     _refused(ctx, {"mesh": dict(mesh, probes=[probe, probe])}, "probes[1]")
