@@ -246,6 +246,10 @@ static int read_rest(const json_t *template, struct local_run *r, struct err *e)
     const json_t *probe = json_object_get(c, "readinessProbe"), *get = json_object_get(probe, "httpGet");
     const json_t *sysctls = json_object_get(json_object_get(spec, "securityContext"), "sysctls");
     const char *path = text_of(get, "path");
+    if (json_is_true(json_object_get(spec, "hostNetwork")))
+        return err_set(e, EINVAL,
+                       "spec.mesh.networks: Node is not carried out on this machine, where a node and its "
+                       "pods are one network; use Pod");
     r->ready_port = (uint16_t)port_of(c, json_object_get(get, "port"));
     r->ready_period_s = number_of(probe, "periodSeconds", 10, 60);
     r->grace_s = number_of(spec, "terminationGracePeriodSeconds", 30, 60);

@@ -69,6 +69,19 @@ static void test_run(void)
     local_run_release(&run);
 }
 
+// A node and its Pods share a namespace here.
+static void test_host_network_is_refused(void)
+{
+    struct err e = {0};
+    struct local_run run;
+    json_t *template = json_of(template_text);
+    json_object_set_new(json_object_get(template, "spec"), "hostNetwork", json_true());
+    int r = local_run_init(template, &place, &run, &e);
+    json_decref(template);
+    CHECK_INT(r, -EINVAL);
+    CHECK_CONTAINS(e.msg, "spec.mesh.networks: Node is not carried out on this machine");
+}
+
 static void test_run_refuses(void)
 {
     struct err e;
@@ -391,6 +404,7 @@ static void test_ready(void)
 }
 
 static const struct check_case cases[] = {{"run", test_run},
+                                          {"the hosts' network is refused", test_host_network_is_refused},
                                           {"run refuses", test_run_refuses},
                                           {"images", test_images},
                                           {"selector", test_selector},
