@@ -33,7 +33,7 @@ static bool is_ours(const struct collect *c, const struct store_pod *pod, struct
 static bool belongs(const struct collect *c, const struct store_pod *pod, struct agent_set *ret)
 {
     return strcmp(pod->meta.fleet, c->fleet) == 0 && strcmp(pod->meta.namespace, c->namespace) == 0 &&
-           pod->node[0] && is_ours(c, pod, ret);
+           is_ours(c, pod, ret);
 }
 
 bool members_is_member(const struct store *s, const char *namespace, const char *fleet,
@@ -109,7 +109,7 @@ static int collect_pod(const void *object, void *arg)
     struct collect *c = arg;
     const struct store_pod *pod = object;
     struct agent_set of;
-    if (belongs(c, pod, &of) && agent_sets_have(c->sets, of.network))
+    if (pod->node[0] && belongs(c, pod, &of) && agent_sets_have(c->sets, of.network))
         c->list[c->n++] = (struct candidate){.pod = pod, .network = of.network};
     return 0;
 }

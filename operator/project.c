@@ -197,6 +197,29 @@ static int read_node(const json_t *object, struct store_node *n, struct err *e)
     return 0;
 }
 
+// What a container said when it ended: of a line of our own log its message and error, which have no time in
+// them, so that the same end is the same text.
+static void read_end(const json_t *container, char *out, size_t size)
+{
+    const json_t *end = json_object_get(json_object_get(container, "lastState"), "terminated");
+    const char *text = text_of(end, "message"), *line = text;
+    size_t len = strlen(text);
+    while (len > 0 && text[len - 1] == '\n')
+        len--;
+    for (size_t i = 0; i < len; i++)
+        line = text[i] == '\n' ? text + i + 1 : line;
+    json_t *log = json_loadb(line, len - (size_t)(line - text), 0, NULL);
+    char said[512];
+    if (log && text_of(log, "msg")[0])
+        snprintf(said, sizeof(said), "%s%s%s", text_of(log, "msg"), text_of(log, "error")[0] ? ": " : "",
+                 text_of(log, "error"));
+    else
+        snprintf(said, sizeof(said), "%.*s", (int)(len - (size_t)(line - text)), line);
+    json_decref(log);
+    if (said[0])
+        copy_cut(out, size, said);
+}
+
 // The first container that waits for another reason than being made.
 static void read_waiting(const json_t *status, struct store_pod *p)
 {
@@ -213,8 +236,24 @@ static void read_waiting(const json_t *status, struct store_pod *p)
                 continue;
             copy_cut(p->waiting_reason, sizeof(p->waiting_reason), reason);
             copy_cut(p->waiting_message, sizeof(p->waiting_message), text_of(waiting, "message"));
+            if (strcmp(reason, "CrashLoopBackOff") == 0)
+                read_end(c, p->waiting_message, sizeof(p->waiting_message));
             return;
         }
+    }
+}
+
+// What the scheduler says of a Pod that it found no place for.
+static void read_unscheduled(const json_t *status, struct store_pod *p)
+{
+    size_t i;
+    const json_t *c;
+    json_array_foreach(json_object_get(status, "conditions"), i, c)
+    {
+        if (strcmp(text_of(c, "type"), "PodScheduled") != 0 || strcmp(text_of(c, "status"), "False") != 0)
+            continue;
+        copy_cut(p->waiting_reason, sizeof(p->waiting_reason), text_of(c, "reason"));
+        copy_cut(p->waiting_message, sizeof(p->waiting_message), text_of(c, "message"));
     }
 }
 
@@ -234,6 +273,8 @@ static void read_pod(const json_t *object, struct store_pod *p)
     p->ready = condition_true(status, "Ready");
     p->running = strcmp(text_of(status, "phase"), "Running") == 0;
     read_waiting(status, p);
+    if (!p->node[0])
+        read_unscheduled(status, p);
     const bool flags[] = {p->ready, p->running, p->meta.deleting};
     uint64_t hash = base_hash(BASE_HASH_INIT, flags, sizeof(flags));
     const char *const texts[] = {p->meta.uid,  p->meta.fleet,     p->network,        p->node,

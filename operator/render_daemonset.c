@@ -116,12 +116,14 @@ static json_t *container(const struct render_input *in, enum spec_network networ
 {
     json_t *security = json_pack("{s:b, s:b, s:{s:[s]}}", "allowPrivilegeEscalation", 0,
                                  "readOnlyRootFilesystem", 1, "capabilities", "drop", "ALL");
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[{s:s, s:s, s:b}]}", "name",
+    // What an agent that cannot run logged last is what the status shows.
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:[{s:s, s:s, s:b}]}", "name",
                      "agent", "image", image(in), "imagePullPolicy", in->config->image_pull_policy, "args",
                      arguments(network), "env", environment(&in->spec->agent), "ports", ports(network),
                      "livenessProbe", http_probe("/healthz", 10, 5), "readinessProbe",
-                     http_probe("/readyz", 2, 2), "resources", resources(&in->spec->agent), "securityContext",
-                     security, "volumeMounts", "name", "config", "mountPath", CONFIG_DIR, "readOnly", 1);
+                     http_probe("/readyz", 2, 2), "resources", resources(&in->spec->agent),
+                     "terminationMessagePolicy", "FallbackToLogsOnError", "securityContext", security,
+                     "volumeMounts", "name", "config", "mountPath", CONFIG_DIR, "readOnly", 1);
 }
 
 // Only our own key of a ConfigMap: one that somebody added to it (server-side apply leaves it there) would

@@ -97,10 +97,15 @@ static void describe_trouble(const struct status_input *in, struct condition *c,
         field = in->spec && in->spec->agent.image[0] ? "spec.agent.image" : "the operator's agent image";
     } else if (t->cause == TROUBLE_CONFIG) {
         c->reason = "ContainerNotCreated";
-    } else {
+    } else if (t->cause == TROUBLE_CRASH) {
         c->reason = "AgentsCrashing";
+    } else {
+        c->reason = "AgentsNotScheduled";
+        field = "spec.placement";
     }
-    snprintf(text, size, "%s: %s on node %s: %s", field, t->reason, t->node, t->message);
+    bool host = strcmp(t->network, spec_network_name(SPEC_NETWORK_NODE)) == 0;
+    snprintf(text, size, "%s: %s%s%s%s: %s", field, t->reason, t->node[0] ? " on node " : "", t->node,
+             host ? ", network Node" : "", t->message);
     c->status = "True";
     c->message = text;
 }

@@ -72,9 +72,9 @@ struct store_pod {
     struct addr ip[FAMILIES];  // status.podIPs
     bool ready;                // condition Ready = True
     bool running;              // phase Running
-    char waiting_reason[64];   // of the container that waits, e.g. ErrImagePull; "" if none
-    char waiting_message[256];
-    char published[32]; // annotation kubecanary.io/published
+    char waiting_reason[64];   // of the container that waits, e.g. ErrImagePull, or Unschedulable; "" if none
+    char waiting_message[256]; // CrashLoopBackOff: what the container said last, if it is known
+    char published[32];        // annotation kubecanary.io/published
 };
 
 struct store_child { // DaemonSet, ConfigMap, ServiceAccount, PodMonitor, PrometheusRule; and PriorityClass

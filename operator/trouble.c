@@ -36,14 +36,19 @@ static int trouble_of_pod(const void *object, void *arg)
     bool is_image = one_of(pod->waiting_reason, image, ARRAY_LEN(image));
     bool is_config = one_of(pod->waiting_reason, config, ARRAY_LEN(config));
     bool is_crash = strcmp(pod->waiting_reason, "CrashLoopBackOff") == 0;
-    if (!is_image && !is_config && !is_crash)
+    bool is_place = strcmp(pod->waiting_reason, "Unschedulable") == 0;
+    if (!is_image && !is_config && !is_crash && !is_place)
         return 0;
-    enum trouble_cause cause = is_image ? TROUBLE_IMAGE : is_config ? TROUBLE_CONFIG : TROUBLE_CRASH;
+    enum trouble_cause cause = is_image    ? TROUBLE_IMAGE
+                               : is_config ? TROUBLE_CONFIG
+                               : is_crash  ? TROUBLE_CRASH
+                                           : TROUBLE_PLACE;
     t->pods++;
     if (t->pods > 1 && (cause > t->cause || (cause == t->cause && strcmp(t->node, pod->node) < 0)))
         return 0;
     t->cause = cause;
     memcpy(t->node, pod->node, sizeof(t->node));
+    memcpy(t->network, pod->network, sizeof(t->network));
     memcpy(t->reason, pod->waiting_reason, sizeof(t->reason));
     memcpy(t->message, pod->waiting_message, sizeof(t->message));
     return 0;

@@ -10,6 +10,7 @@ enum trouble_cause {
     TROUBLE_IMAGE,  // ErrImagePull, ImagePullBackOff, ErrImageNeverPull, InvalidImageName
     TROUBLE_CONFIG, // CreateContainerConfigError, CreateContainerError, RunContainerError
     TROUBLE_CRASH,  // CrashLoopBackOff
+    TROUBLE_PLACE,  // Unschedulable: the node has no room, or another pod has the host's ports
 };
 
 // How many Pods wait; of those with the first cause the first by node name.
@@ -18,7 +19,8 @@ struct trouble {
     enum trouble_cause cause; // if pods > 0, as the rest
     char reason[64];
     char message[256];
-    char node[LIMIT_NAME + 1];
+    char node[LIMIT_NAME + 1]; // "": it has none yet
+    char network[16];          // the Pod's
 };
 void trouble_find(const struct store *s, const char *namespace, const char *fleet, struct trouble *ret);
 

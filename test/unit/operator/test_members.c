@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // In which state a node's agent is published: what its Pod says, and what its Node says.
 #include "operator/members.h"
+#include "operator/trouble.h"
 
 #include "test/unit/check.h"
 
@@ -211,6 +212,29 @@ static void known_by_one_of_two(void)
     store_free(s);
 }
 
+// Another fleet's agent has the host's ports: the Pod is on no node, and no peer, but its trouble is told.
+static void no_place_on_the_node(void)
+{
+    struct store *s = store_new(on_change, NULL);
+    struct trouble t;
+    CHECK(put(
+        s, STORE_POD,
+        "{'metadata': {'namespace': 'ns', 'name': 'n', 'uid': 'n', 'labels': {'kubecanary.io/fleet': 'mesh',"
+        " 'kubecanary.io/network': 'Node'}, 'ownerReferences': [{'controller': true, 'uid': 'd'}]}, 'spec': {},"
+        " 'status': {'phase': 'Pending', 'conditions': [{'type': 'PodScheduled', 'status': 'False',"
+        " 'reason': 'Unschedulable', 'message': 'no free ports'}]}}"));
+    trouble_find(s, "ns", "other", &t);
+    CHECK_INT(t.pods, 0);
+    trouble_find(s, "ns", "mesh", &t);
+    CHECK_INT(t.pods, 1);
+    CHECK_INT(t.cause, TROUBLE_PLACE);
+    CHECK_STR(t.message, "no free ports");
+    CHECK_STR(t.network, "Node");
+    CHECK_STR(t.node, "");
+    CHECK_STR(lines(s, &both, NULL), "peers: []\n");
+    store_free(s);
+}
+
 // Of another network, or none: the fleet's label alone makes no agent.
 static void strangers(void)
 {
@@ -231,6 +255,7 @@ static const struct check_case cases[] = {
     {"two agents a node", two_agents_a_node},
     {"known by one of two", known_by_one_of_two},
     {"nodes that are ready", nodes_that_are_ready},
+    {"no place on the node", no_place_on_the_node},
     {"strangers", strangers},
 };
 CHECK_MAIN(cases)

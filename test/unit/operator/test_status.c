@@ -105,6 +105,35 @@ static void image_that_cannot_be_pulled(void)
     json_decref(s);
 }
 
+static void agents_that_find_no_place(void)
+{
+    struct world w;
+    setup(&w);
+    w.trouble = (struct trouble){.pods = 1,
+                                 .cause = TROUBLE_PLACE,
+                                 .reason = "Unschedulable",
+                                 .network = "Node",
+                                 .message = "1 node(s) didn't have free ports for the requested pod ports"};
+    json_t *s = status_build(&w.in);
+    CHECK_STR(text(s, "Degraded", "reason"), "AgentsNotScheduled");
+    CHECK_STR(
+        text(s, "Degraded", "message"),
+        "spec.placement: Unschedulable, network Node: 1 node(s) didn't have free ports for the requested pod ports");
+    json_decref(s);
+    w.trouble = (struct trouble){.pods = 1,
+                                 .cause = TROUBLE_CRASH,
+                                 .reason = "CrashLoopBackOff",
+                                 .network = "Node",
+                                 .node = "n1",
+                                 .message = "the agent cannot run: port 9961 is taken"};
+    s = status_build(&w.in);
+    CHECK_STR(text(s, "Degraded", "reason"), "AgentsCrashing");
+    CHECK_STR(
+        text(s, "Degraded", "message"),
+        "spec.agent: CrashLoopBackOff on node n1, network Node: the agent cannot run: port 9961 is taken");
+    json_decref(s);
+}
+
 static void rollouts(void)
 {
     static const struct {
@@ -206,6 +235,7 @@ static const struct check_case cases[] = {
     {"all is well", all_is_well},
     {"a bad spec names the field", bad_spec_names_the_field},
     {"an image that cannot be pulled", image_that_cannot_be_pulled},
+    {"agents that find no place", agents_that_find_no_place},
     {"rollouts", rollouts},
     {"two sets", two_sets},
     {"the transition time follows the status only", transition_time_follows_the_status_only},

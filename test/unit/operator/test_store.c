@@ -152,6 +152,47 @@ static void pod_waiting(void)
     store_free(s);
 }
 
+// The message of a Pod with this status.
+static const char *waits_for(struct store *s, const char *node, const char *status)
+{
+    const struct store_pod *p = NULL;
+    char text[1024];
+    snprintf(text, sizeof(text),
+             "{'metadata': {'namespace': 'k', 'name': 'p1'}, 'spec': {'nodeName': '%s'}, 'status': {%s}}",
+             node, status);
+    struct err e;
+    if (put(s, STORE_POD, text, &e) < 0 || store_each(s, STORE_POD, first_pod, &p) != 1)
+        return "no Pod";
+    return p->waiting_message;
+}
+
+#define CRASHED(message)                                                                                      \
+    "'containerStatuses': [{'state': {'waiting': {'reason': 'CrashLoopBackOff', 'message': 'back-off 10s'}}," \
+    " 'lastState': {'terminated': {'exitCode': 1, 'message': '" message "'}}}]"
+#define REFUSED \
+    "{'type': 'PodScheduled', 'status': 'False', 'reason': 'Unschedulable', 'message': 'no ports'}"
+
+// Why an agent crashed, and why a Pod is nowhere.
+static void pod_waiting_for_what(void)
+{
+    struct store *s = fresh();
+    CHECK_STR(waits_for(s, "n1", CRASHED("")), "back-off 10s");
+    CHECK_STR(waits_for(s, "n1", CRASHED("\\n\\n")), "back-off 10s");
+    CHECK_STR(waits_for(s, "n1", CRASHED("first\\nexec format error\\n")), "exec format error");
+    CHECK_STR(
+        waits_for(
+            s, "n1",
+            CRASHED("{\\'time\\': \\'1\\', \\'msg\\': \\'cannot run\\', \\'error\\': \\'port taken\\'}\\n")),
+        "cannot run: port taken");
+    CHECK_STR(waits_for(s, "n1", CRASHED("{\\'msg\\': \\'left\\'}")), "left");
+    CHECK_STR(waits_for(s, "n1", CRASHED("{\\'msg\\': 7}")), "{\"msg\": 7}");
+    CHECK_STR(
+        waits_for(s, "", "'conditions': [{'type': 'Ready', 'status': 'False', 'message': 'x'}, " REFUSED "]"),
+        "no ports");
+    CHECK_STR(waits_for(s, "n1", "'conditions': [" REFUSED "]"), ""); // it has found one since
+    store_free(s);
+}
+
 static void fleet_and_child_fields(void)
 {
     struct store *s = fresh();
@@ -342,6 +383,7 @@ static const struct check_case cases[] = {
     {"node_fields", node_fields},
     {"pod_fields_and_changes", pod_fields_and_changes},
     {"pod_waiting", pod_waiting},
+    {"pod_waiting_for_what", pod_waiting_for_what},
     {"fleet_and_child_fields", fleet_and_child_fields},
     {"digest_sees_edits_only", digest_sees_edits_only},
     {"bad_objects_change_nothing", bad_objects_change_nothing},
