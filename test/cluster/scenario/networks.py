@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A fleet in both networks: an agent in the pods' network and one in the hosts' on every node, and four ways between two nodes."""
 import collections
+import json
 
 from testbed.shell import Failure, run, wait_for
 
@@ -115,6 +116,24 @@ def rolls_out(ctx):
 def all_ways(ctx):
     wait_all_ways(ctx)
     return nothing_lost(ctx)
+
+
+@step(STEPS, "a second fleet in the network Node finds the hosts' ports taken, and its status says so")
+def no_place(ctx):
+    other = {"apiVersion": "kubecanary.io/v1alpha1", "kind": "ProbeFleet", "metadata": {"name": "other", "namespace": NAMESPACE},
+             "spec": {"mesh": {"networks": ["Node"], "probes": [{"name": "icmp", "type": "ICMP"}]}}}
+    ctx.kubectl("apply", "-f", "-", stdin=json.dumps(other))
+
+    def said():
+        conditions = ctx.api.get("probefleets", "other", NAMESPACE).get("status", {}).get("conditions", [])
+        degraded = next((c for c in conditions if c["type"] == "Degraded"), {})
+        if degraded.get("reason") != "AgentsNotScheduled" or "free ports" not in degraded["message"]:
+            raise Failure(f"{conditions}")
+        return degraded["message"]
+    message = wait_for("a condition that says so", said, seconds=60, every=0.3)
+    ctx.kubectl("delete", "probefleet", "other", "-n", NAMESPACE)
+    wait_for("the end of its pods", lambda: not ctx.api.list("pods", NAMESPACE, labelSelector="kubecanary.io/fleet=other"), seconds=60, every=0.3)
+    return message
 
 
 @step(STEPS, "both DaemonSets are rolled at once: nothing is lost")
