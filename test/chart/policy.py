@@ -4,6 +4,7 @@
 FORBIDDEN_RESOURCES = {"secrets", "pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers", "nodes/proxy", "serviceaccounts/token",
                        "roles", "clusterroles", "rolebindings", "clusterrolebindings", "validatingwebhookconfigurations",
                        "mutatingwebhookconfigurations", "persistentvolumes", "jobs", "cronjobs"}
+HOST_PORTS = range(9961, 9965)  # of the agents in the hosts' network
 SAFE_SYSCTLS = {"net.ipv4.ping_group_range"}  # of those that the profile allows, the one that is needed
 FORBIDDEN_VERBS = {"escalate", "bind", "impersonate", "approve", "sign"}
 
@@ -16,7 +17,8 @@ def violations(obj: dict) -> list:
     if kind in ("RoleBinding", "ClusterRoleBinding"):
         return [f"binds {s}" for s in obj["subjects"] if s["kind"] != "ServiceAccount" or s["name"] == "default"]
     if kind in ("Deployment", "DaemonSet"):
-        return _pod(obj["spec"]["template"]["spec"])
+        host = kind == "DaemonSet" and obj["metadata"].get("labels", {}).get("kubecanary.io/network") == "Node"
+        return _pod(obj["spec"]["template"]["spec"], host)
     if kind == "Pod":
         return _pod(obj["spec"])
     return []
@@ -39,10 +41,12 @@ def _rule(rule, kind, obj):
         yield "the lease is in one namespace"
 
 
-def _pod(spec):
-    """The Restricted pod security profile, and a root file system that is only read."""
-    found = [f"{field} is set" for field in ("hostNetwork", "hostPID", "hostIPC") if spec.get(field)]
+def _pod(spec, host=False):
+    """The Restricted pod security profile, and a root file system that is only read. host: but for the host's network and the agents' ports."""
+    found = [f"{field} is set" for field in ("hostNetwork", "hostPID", "hostIPC") if spec.get(field) and not (host and field == "hostNetwork")]
     security = spec.get("securityContext", {})
+    if host and security.get("sysctls"):
+        found.append("sysctls of a host")
     if security.get("runAsNonRoot") is not True:
         found.append("runAsNonRoot is not true")
     if security.get("seccompProfile", {}).get("type") != "RuntimeDefault":
@@ -64,8 +68,13 @@ def _pod(spec):
             found.append(f"{name}: privileged")
         if "memory" not in container.get("resources", {}).get("limits", {}):
             found.append(f"{name}: no memory limit")
-        found += [f"{name}: hostPort" for port in container.get("ports", []) if "hostPort" in port]
+        found += [f"{name}: hostPort" for port in container.get("ports", [])
+                  if "hostPort" in port and not (host and port["hostPort"] == port["containerPort"] and port["hostPort"] in HOST_PORTS)]
     return found
+
+
+def _daemonset(network, **pod):
+    return {"kind": "DaemonSet", "metadata": {"labels": {"kubecanary.io/network": network}}, "spec": {"template": {"spec": {"containers": [], **pod}}}}
 
 
 # Objects that must be found out, each with the reason; a check that lets one through is no check.
@@ -78,6 +87,12 @@ WRONG = [
     ("binds", {"kind": "RoleBinding", "metadata": {}, "subjects": [{"kind": "ServiceAccount", "name": "default"}]}),
     ("binds", {"kind": "RoleBinding", "metadata": {}, "subjects": [{"kind": "Group", "name": "system:authenticated"}]}),
     ("hostNetwork is set", {"kind": "Pod", "metadata": {}, "spec": {"hostNetwork": True, "containers": []}}),
+    ("hostNetwork is set", _daemonset("Pod", hostNetwork=True)),
+    ("hostPID is set", _daemonset("Node", hostNetwork=True, hostPID=True)),
+    ("sysctls of a host", _daemonset("Node", securityContext={"sysctls": [{"name": "net.ipv4.ping_group_range", "value": "0 1"}]})),
+    ("c: hostPort", _daemonset("Node", containers=[{"name": "c", "ports": [{"containerPort": 22, "hostPort": 22}]}])),
+    ("c: hostPort", _daemonset("Pod", containers=[{"name": "c", "ports": [{"containerPort": 9961, "hostPort": 9961}]}])),
+    ("c: no memory limit", _daemonset("Node", containers=[{"name": "c"}])),
     ("sysctl net.core.somaxconn", {"kind": "DaemonSet", "metadata": {}, "spec": {"template": {"spec": {
         "securityContext": {"sysctls": [{"name": "net.core.somaxconn", "value": "1"}]}, "containers": []}}}}),
     ("volume v", {"kind": "Pod", "metadata": {}, "spec": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}], "containers": []}}),
