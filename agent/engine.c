@@ -285,11 +285,9 @@ static void answered(struct engine *en, struct flight *f, struct flight_slot *s,
         end(f, s, FLIGHT_ENDED, STATS_LOST);
         return;
     }
-    if (f->high && (int32_t)(seq - f->seq_high) < 0)
-        st->reordered++;
-    else
-        f->seq_high = seq;
-    f->high = true;
+    // Flows are read one after another, and each has a way of its own: what is of another one overtook
+    // nothing.
+    st->reordered += flight_overtaken(f, seq, MAX((unsigned)r->flows, 1u));
     s->state = FLIGHT_ANSWERED;
     if (reply->unexpected) {
         stats_end(st, STATS_UNEXPECTED);
@@ -307,14 +305,14 @@ bool engine_reply(struct engine *en, const struct engine_token *t, const struct 
 {
     struct flight *f;
     struct flight_slot *s = find(en, t, &f);
-    if (s && s->state == FLIGHT_ANSWERED) {
+    if (s && (s->state == FLIGHT_ANSWERED || s->state == FLIGHT_CORRUPT)) {
         flight_stats(f)->duplicates++;
         return true;
     }
     if (!s || s->state != FLIGHT_FLYING)
         return false;
     if (r->corrupt)
-        end(f, s, FLIGHT_ANSWERED, STATS_CORRUPT);
+        end(f, s, FLIGHT_CORRUPT, STATS_CORRUPT);
     else
         answered(en, f, s, t->seq, r);
     return true;

@@ -110,6 +110,14 @@ void flight_settle(struct flight *f, uint64_t now_ns, uint64_t wait_ns)
     }
 }
 
+bool flight_overtaken(const struct flight *f, uint32_t seq, unsigned step)
+{
+    for (uint64_t k = (uint64_t)step; k < f->seq_next - seq; k += step)
+        if (f->slots[(seq + (uint32_t)k) & (uint32_t)(f->n_slots - 1)].state == FLIGHT_ANSWERED)
+            return true;
+    return false;
+}
+
 uint64_t flight_deadline(const struct flight *f, uint64_t wait_ns)
 {
     if (f->seq_old == f->seq_next)

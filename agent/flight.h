@@ -11,7 +11,8 @@
 enum flight_state {
     FLIGHT_FREE,     // never used
     FLIGHT_FLYING,   // sent, not ended
-    FLIGHT_ANSWERED, // received, late or corrupt: another answer is a duplicate
+    FLIGHT_ANSWERED, // received, late or unexpected: another answer is a duplicate
+    FLIGHT_CORRUPT,  // likewise
     FLIGHT_ENDED,    // ended without an answer: a late one is nobody's
 };
 
@@ -27,11 +28,9 @@ struct flight {
     uint32_t id;      // in the engine's table
     uint32_t index;   // in the plan's pairs
     uint32_t seq_next;
-    uint32_t seq_old;  // everything before has ended
-    uint32_t seq_high; // the latest that was answered
-    uint16_t n_slots;  // a power of two
-    bool high;         // seq_high is set
-    bool held;         // no probe is begun for now (the engine's)
+    uint32_t seq_old; // everything before has ended
+    uint16_t n_slots; // a power of two
+    bool held;        // no probe is begun for now (the engine's)
     struct flight_slot slots[];
 };
 
@@ -63,6 +62,9 @@ struct flight_slot *flight_begin(struct flight *f, uint64_t cookie, uint64_t now
 struct flight_slot *flight_find(struct flight *f, uint32_t seq, uint64_t cookie);
 // Ends as lost whatever was sent at or before now_ns - wait_ns.
 void flight_settle(struct flight *f, uint64_t now_ns, uint64_t wait_ns);
+// Whether a later probe was answered before this one, of those that are `step` further on, twice that, and so
+// on. Not by one that is corrupt.
+bool flight_overtaken(const struct flight *f, uint32_t seq, unsigned step);
 // When the oldest in flight is to be settled; UINT64_MAX: nothing is in flight (that this end of the ring
 // knows of).
 uint64_t flight_deadline(const struct flight *f, uint64_t wait_ns);

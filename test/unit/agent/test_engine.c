@@ -208,6 +208,37 @@ static void test_long_run(void)
     stop();
 }
 
+// Flows are read one after another, and have ways of their own: only in one flow can an answer be out of
+// turn.
+static void test_turns_of_flows(void)
+{
+    start();
+    f.file.spec.n_targets = 0;
+    f.file.spec.mesh.families = FAMILY_BIT(FAMILY_IPV4);
+    f.file.spec.mesh.probes[0] = (struct spec_probe){
+        .name = "udp", .type = SPEC_STAMP, .flows = 2, .interval_ns = 100 * MS, .timeout_ns = S};
+    files_peer(&f, "n1", "a", "192.0.2.1", NULL, PEER_READY);
+    files_peer(&f, "n2", "a", "192.0.2.2", NULL, PEER_READY);
+    CHECK_INT(apply(), 0);
+    struct engine_token t[4];
+    struct engine_reply r = after(1), corrupt = after(1);
+    corrupt.corrupt = true;
+    for (unsigned i = 0; i < 4; i++)
+        t[i] = next_probe();
+    CHECK(engine_reply(en, &t[1], &r));
+    CHECK(engine_reply(en, &t[0], &r)); // of the other flow
+    CHECK_INT(st()->reordered, 0);
+    for (unsigned i = 0; i < 4; i++)
+        t[i] = next_probe();
+    CHECK(engine_reply(en, &t[3], &r));
+    CHECK(engine_reply(en, &t[2], &corrupt));
+    CHECK(engine_reply(en, &t[0], &r)); // what is corrupt puts nothing out of turn
+    CHECK_INT(st()->reordered, 0);
+    CHECK(engine_reply(en, &t[1], &r));
+    CHECK_INT(st()->reordered, 1);
+    stop();
+}
+
 // The stamps that are there decide; a stamp that cannot be is not believed.
 static void test_stamps(void)
 {
@@ -518,6 +549,7 @@ static const struct check_case cases[] = {
     {"lost only after the grace", test_lost_only_after_the_grace},
     {"no answer is taken for another's", test_no_alias},
     {"past 16 bits, out of turn", test_long_run},
+    {"out of turn, by flow", test_turns_of_flows},
     {"the stamps that can be believed", test_stamps},
     {"an error that quotes little", test_short_error},
     {"a reload keeps counters, flights and phases", test_reload_keeps},
