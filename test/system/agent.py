@@ -141,11 +141,16 @@ class Connection(http.client.HTTPConnection):
         self.sock = self.node.connect(self.node.v4, self.port)
 
 
-class Agent:
-    """with Agent(binary, node) as a: files in a.files, the process from a.start() on."""
+AROUND = pathlib.Path(__file__).resolve().parents[2] / "build/dev/test/system"
 
-    def __init__(self, binary, node, *options, atomic=False, env=None, helper=False, resolv=None, network="Pod"):
+
+class Agent:
+    """with Agent(binary, node) as a: files in a.files, the process from a.start() on. around: one of this folder's programs and its arguments, which
+    runs the agent."""
+
+    def __init__(self, binary, node, *options, atomic=False, env=None, helper=False, resolv=None, network="Pod", around=()):
         self.node = node
+        self.around = [str(AROUND / around[0]), *around[1:]] if around else []
         self.options = options
         self.network = network
         self.dir = tempfile.mkdtemp(prefix="kubecanary-system-")
@@ -179,7 +184,7 @@ class Agent:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def command(self, *options):
-        return ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
+        return [*self.around, "setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
                 "--no-new-privs", "--", self.binary, *options]
 
     def names(self):

@@ -10,25 +10,12 @@ from cases_life import expect
 from cases_probe import mesh, settled
 from net import Net
 
-WITH_CORES = pathlib.Path(__file__).resolve().parents[2] / "build/dev/test/system/with_cores"
-
-
-class OnCores(Agent):
-    """An agent that sees so many processors."""
-
-    def __init__(self, binary, node, cores):
-        super().__init__(binary, node, env={"MALLOC_CONF": "narenas:1"})  # of the flavour that has arenas by core
-        self.cores = cores
-
-    def command(self, *options):
-        return [str(WITH_CORES), str(self.cores), *super().command(*options)]
-
-
 def case_memory_does_not_follow_the_cores(binary):
     targets = ", ".join(f"{{name: t{i}, type: ICMP, address: 198.19.1.{i + 1}, interval: 1s, timeout: 1s}}" for i in range(100))
     resident = {}
     for cores in (4, 32, 128):
-        with Net("n1", "n2") as net, OnCores(binary, net["n1"], cores) as a:
+        with Net("n1", "n2") as net, Agent(
+                binary, net["n1"], around=["with_cores", str(cores)], env={"MALLOC_CONF": "narenas:1"}) as a:  # of the flavour that has arenas by core
             a.files.agent(targets=f"[{targets}]").peers([net["n1"], net["n2"]]).write()
             a.start()
             for _ in range(20):
