@@ -6,16 +6,12 @@
 #ifndef KUBECANARY_TEST_SIM_FLEET_WORLD_H
 #define KUBECANARY_TEST_SIM_FLEET_WORLD_H
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/random.h>
-
 #include "agent/engine.h"
 #include "agent/hints.h"
 #include "agent/peer_rate.h"
 #include "agent/peer_wire.h"
 #include "agent/presence.h"
+#include "test/sim/sim.h"
 
 #define MS NS_PER_MS
 #define MOST 16
@@ -23,7 +19,6 @@
 #define GRACE_NS (2 * NS_PER_S)     // the agent's default
 #define SAME_QUESTION_NS (200 * MS) // an answer that is quicker is to the last question, surely
 #define INTERVAL_NS NS_PER_S        // of the probes, and their timeout
-#define RING 65536
 
 struct fleet_link { // of messages; per mille
     unsigned loss, duplicate;
@@ -32,7 +27,7 @@ struct fleet_link { // of messages; per mille
 
 enum fleet_event_kind { TICK, TALK, RELOAD, PROBE, REPLY, MESSAGE };
 struct fleet_event {
-    uint64_t at_ns, order;
+    struct sim_at when;
     enum fleet_event_kind kind;
     unsigned from, to; // nodes
     unsigned life;     // of the one that it is about: whom it goes to, or whose probe it is
@@ -69,32 +64,19 @@ struct fleet_node {
 };
 
 struct fleet_world {
-    uint64_t seed, random, now_ns, order;
+    uint64_t seed, random, now_ns;
     bool both; // nodes[2 * i] and nodes[2 * i + 1] are the agents of one node, in the networks Pod and Node
     uint64_t lag_ns; // files are read so much later, at most
     struct fleet_link link;
     struct fleet_node nodes[MOST];
-    struct fleet_event *queue; // a heap
-    size_t n_queue;
+    struct sim_queue queue;             // of fleet_event
     uint64_t probes, excused, failures; // excused: nobody answered, and nobody could know
     uint64_t messages, forged;
 };
 
-#define FLEET_FAIL(w, ...)                                                                     \
-    do {                                                                                       \
-        if ((w)->failures++ < 5) {                                                             \
-            printf("    seed %" PRIu64 ", at %.3f s: ", (w)->seed, (double)(w)->now_ns / 1e9); \
-            printf(__VA_ARGS__);                                                               \
-            printf("\n");                                                                      \
-        }                                                                                      \
-    } while (0)
-
-static uint64_t fleet_random(struct fleet_world *w) // splitmix64
+static uint64_t fleet_random(struct fleet_world *w)
 {
-    uint64_t z = w->random += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
+    return sim_random(&w->random);
 }
 
 static uint64_t fleet_up_to(struct fleet_world *w, uint64_t most)
@@ -135,47 +117,17 @@ static struct addr fleet_addr(enum family f, unsigned node, uint8_t version)
 
 // --- events --------------------------------------------------------------------------------------
 
-static bool fleet_earlier(const struct fleet_event *a, const struct fleet_event *b)
-{
-    return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->order < b->order;
-}
-
 static void fleet_push(struct fleet_world *w, struct fleet_event e)
 {
-    if (w->n_queue == RING)
-        abort(); // more events than the world has room for: a bug of the test
-    e.order = w->order++;
-    size_t i = w->n_queue++;
-    for (; i > 0 && fleet_earlier(&e, &w->queue[(i - 1) / 2]); i = (i - 1) / 2)
-        w->queue[i] = w->queue[(i - 1) / 2];
-    w->queue[i] = e;
-}
-
-static struct fleet_event fleet_pop(struct fleet_world *w)
-{
-    struct fleet_event first = w->queue[0], x = w->queue[--w->n_queue];
-    size_t i = 0;
-    for (;;) {
-        size_t c = 2 * i + 1;
-        if (c >= w->n_queue)
-            break;
-        if (c + 1 < w->n_queue && fleet_earlier(&w->queue[c + 1], &w->queue[c]))
-            c++;
-        if (!fleet_earlier(&w->queue[c], &x))
-            break;
-        w->queue[i] = w->queue[c];
-        i = c;
-    }
-    w->queue[i] = x;
-    return first;
+    sim_push(&w->queue, &e.when);
 }
 
 // Of this life of a node.
 static void fleet_later(struct fleet_world *w, enum fleet_event_kind kind, unsigned node, uint64_t at_ns)
 {
     if (at_ns != UINT64_MAX)
-        fleet_push(
-            w, (struct fleet_event){.at_ns = at_ns, .kind = kind, .to = node, .life = w->nodes[node].life});
+        fleet_push(w, (struct fleet_event){
+                          .when.at_ns = at_ns, .kind = kind, .to = node, .life = w->nodes[node].life});
 }
 
 static void fleet_send(struct fleet_world *w, struct fleet_event e)
@@ -183,7 +135,7 @@ static void fleet_send(struct fleet_world *w, struct fleet_event e)
     w->messages++;
     e.kind = MESSAGE;
     for (unsigned copies = 1 + (fleet_random(w) % 1000 < w->link.duplicate); copies > 0; copies--) {
-        e.at_ns = w->now_ns + 1 + fleet_up_to(w, w->link.delay_ns);
+        e.when.at_ns = w->now_ns + 1 + fleet_up_to(w, w->link.delay_ns);
         if (fleet_random(w) % 1000 >= w->link.loss)
             fleet_push(w, e);
     }
@@ -251,7 +203,7 @@ static void fleet_read(struct fleet_world *w, unsigned node)
 {
     struct err e;
     if (!fleet_plan(w, node, &e))
-        FLEET_FAIL(w, "%s", e.msg);
+        SIM_FAIL(w, "%s", e.msg);
     w->nodes[node].read_ns = w->now_ns;
     fleet_later(w, TALK, node, w->now_ns);
 }
@@ -302,8 +254,8 @@ static void fleet_check(struct fleet_world *w, const struct fleet_node *n)
                  s->results[STATS_SEND_ERROR];
     }
     if (lost > n->unanswered || other)
-        FLEET_FAIL(w, "n%02td counts %" PRIu64 " lost and %" PRIu64 " others, of %" PRIu64 " unanswered",
-                   n - w->nodes, lost, other, n->unanswered);
+        SIM_FAIL(w, "n%02td counts %" PRIu64 " lost and %" PRIu64 " others, of %" PRIu64 " unanswered",
+                 n - w->nodes, lost, other, n->unanswered);
 }
 
 static void fleet_end(struct fleet_world *w, unsigned node, bool orderly)
@@ -357,7 +309,7 @@ static void fleet_watch(struct fleet_world *w, unsigned node)
         bool steady = o->up && !o->leaving && o->since_ns + NS_PER_S < w->now_ns &&
                       o->file_ns < o->since_ns && n->read_ns > o->since_ns;
         if (n->views[i].known && steady && planned && held && !n->leaving)
-            FLEET_FAIL(w, "n%02u does not probe n%02u any more, which is there", node, i);
+            SIM_FAIL(w, "n%02u does not probe n%02u any more, which is there", node, i);
         n->views[i].known = planned && !held && steady;
     }
 }
@@ -374,7 +326,7 @@ static void fleet_tick(struct fleet_world *w, unsigned node)
         const struct engine_send *s = &sends[i];
         engine_sent(n->en, &s->token, w->now_ns);
         w->probes++;
-        fleet_push(w, (struct fleet_event){.at_ns = w->now_ns + 1 + fleet_up_to(w, w->link.delay_ns),
+        fleet_push(w, (struct fleet_event){.when.at_ns = w->now_ns + 1 + fleet_up_to(w, w->link.delay_ns),
                                            .kind = PROBE,
                                            .from = node,
                                            .to = s->to.bytes[3],
@@ -396,10 +348,10 @@ static void fleet_unanswered(struct fleet_world *w, const struct fleet_event *e)
     uint64_t left_ns = o->up ? 0 : o->since_ns;
     bool could_know = v->told_ns && v->told_ns + TICK_NS + w->link.delay_ns < left_ns;
     if (could_know && e->sent_ns < v->told_ns + LIMIT_PEER_SILENCE_NS)
-        FLEET_FAIL(w, "n%02u was told that n%02u leaves, %.3f s before it was gone, and lost a probe to it",
-                   e->from, e->to, (double)(left_ns - v->told_ns) / 1e9);
+        SIM_FAIL(w, "n%02u was told that n%02u leaves, %.3f s before it was gone, and lost a probe to it",
+                 e->from, e->to, (double)(left_ns - v->told_ns) / 1e9);
     else if (o->life == 0 && e->sent_ns < o->file_ns + LIMIT_PEER_PATIENCE_NS)
-        FLEET_FAIL(w, "n%02u probes n%02u, which has never been there", e->from, e->to);
+        SIM_FAIL(w, "n%02u probes n%02u, which has never been there", e->from, e->to);
     else
         w->excused++;
 }
@@ -416,7 +368,7 @@ static void fleet_probe(struct fleet_world *w, struct fleet_event e)
     }
     e.kind = REPLY;
     e.to = e.from;
-    e.at_ns = w->now_ns + 1 + fleet_up_to(w, w->link.delay_ns);
+    e.when.at_ns = w->now_ns + 1 + fleet_up_to(w, w->link.delay_ns);
     fleet_push(w, e);
 }
 
@@ -528,27 +480,23 @@ static void fleet_happen(struct fleet_world *w, const struct fleet_event *e)
 static void fleet_run(struct fleet_world *w, uint64_t ns)
 {
     uint64_t end = w->now_ns + ns;
-    while (w->n_queue && w->queue[0].at_ns <= end && w->failures < 100) {
-        struct fleet_event e = fleet_pop(w);
-        w->now_ns = e.at_ns;
+    struct fleet_event e;
+    while (w->failures < 100 && sim_pop(&w->queue, end, &e.when)) {
+        w->now_ns = e.when.at_ns;
         fleet_happen(w, &e);
     }
     w->now_ns = end;
 }
 
-// number: of the run, mixed into the seed (SIM_SEED, or a new one each time; it is printed with each
-// failure).
+// number: of the run, mixed into the seed.
 static struct fleet_world *fleet_new(uint64_t number, struct fleet_link link, uint64_t lag_ns)
 {
     static uint64_t seed;
-    const char *text = getenv("SIM_SEED");
     struct fleet_world *w = calloc(1, sizeof(*w));
-    if (!w || (text ? base_parse_u64(text, 0, UINT64_MAX, &seed) != 0
-                    : !seed && getrandom(&seed, sizeof(seed), 0) != sizeof(seed))) {
-        printf("SIM_SEED must be a number\n");
-        exit(1);
-    }
-    w->queue = calloc(RING, sizeof(*w->queue));
+    if (!w)
+        abort();
+    seed = seed ? seed : sim_seed();
+    w->queue.size = sizeof(struct fleet_event);
     w->seed = seed;
     w->random = seed + (number << 32);
     w->now_ns = 1000 * NS_PER_S;
@@ -565,7 +513,7 @@ static uint64_t fleet_free(struct fleet_world *w)
         if (w->nodes[i].up)
             fleet_end(w, i, true);
     failures = w->failures;
-    free(w->queue);
+    free(w->queue.list);
     free(w);
     return failures;
 }

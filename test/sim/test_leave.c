@@ -203,11 +203,11 @@ static void test_dead(void)
         for (unsigned i = 0; i < 8; i++)
             for (unsigned f = 0; i != 3 && f < FAMILIES; f++)
                 if (lost_to(w, &w->nodes[i], 3, (enum family)f) < 1)
-                    FLEET_FAIL(w, "n%02u has not noticed", i);
+                    SIM_FAIL(w, "n%02u has not noticed", i);
         fleet_run(w, 60 * S);
         for (unsigned i = 0; i < 8; i++)
             if (i != 3 && lost_to(w, &w->nodes[i], 3, FAMILY_IPV4) < 59)
-                FLEET_FAIL(w, "n%02u has lost only %" PRIu64, i, lost_to(w, &w->nodes[i], 3, FAMILY_IPV4));
+                SIM_FAIL(w, "n%02u has lost only %" PRIu64, i, lost_to(w, &w->nodes[i], 3, FAMILY_IPV4));
         CHECK_INT(fleet_free(w), 0);
     }
 }
@@ -224,7 +224,7 @@ static void test_left_and_kept(void)
     fleet_run(w, 10 * S + 3 * INTERVAL_NS);
     for (unsigned i = 0; i < 4; i++)
         if (i != 2 && lost_to(w, &w->nodes[i], 2, FAMILY_IPV6) == 0)
-            FLEET_FAIL(w, "n%02u never finds that n02 is gone", i);
+            SIM_FAIL(w, "n%02u never finds that n02 is gone", i);
     CHECK_INT(before, 0);
     CHECK_INT(fleet_free(w), 0);
 }
@@ -262,11 +262,11 @@ static void test_one_of_two_leaves(void)
             if (i / 2 == 1)
                 continue;
             if (!fleet_holds(w, &w->nodes[i], leaver, &held) || held != 3)
-                FLEET_FAIL(w, "agent %u probes %u, which has left", i, leaver);
+                SIM_FAIL(w, "agent %u probes %u, which has left", i, leaver);
             uint64_t now = ended_to(w, &w->nodes[i], other, FAMILY_IPV6, STATS_RECEIVED);
             if (now < before[i] + 19)
-                FLEET_FAIL(w, "agent %u has %" PRIu64 " answers of %u, before %" PRIu64, i, now, other,
-                           before[i]);
+                SIM_FAIL(w, "agent %u has %" PRIu64 " answers of %u, before %" PRIu64, i, now, other,
+                         before[i]);
         }
         CHECK_INT(w->excused, 0);
         CHECK_INT(fleet_free(w), 0);
@@ -279,7 +279,7 @@ static void forge(struct fleet_world *w, unsigned count)
     for (unsigned k = 0; k < count; k++) {
         unsigned victim = any_up(w), named = any_up(w);
         enum family f = fleet_random(w) % 2 ? FAMILY_IPV4 : FAMILY_IPV6;
-        struct fleet_event e = {.kind = MESSAGE, .from = victim, .to = victim, .at_ns = w->now_ns + 1};
+        struct fleet_event e = {.kind = MESSAGE, .from = victim, .to = victim, .when.at_ns = w->now_ns + 1};
         e.target = fleet_addr(f, victim, w->nodes[victim].version);
         e.source = fleet_addr(f, named, w->nodes[named].version);
         e.m =

@@ -89,7 +89,7 @@ static void wind_down(struct world *w)
     engine_stop(w->en);
     run(w, 20 * NS_PER_S, true);
     if (engine_in_flight(w->en) != 0)
-        WORLD_FAIL(w, "%" PRIu64 " probes never end", engine_in_flight(w->en));
+        SIM_FAIL(w, "%" PRIu64 " probes never end", engine_in_flight(w->en));
 }
 
 // Ends a run. True if the engine never differed from the model.
@@ -224,7 +224,7 @@ static void test_starved(void)
         slept += stall;
         world_tick(w, w->now_ns + stall);
         if (w->sends - before > engine_plan(w->en)->n_pairs)
-            WORLD_FAIL(w, "a burst of %" PRIu64 " after a stall", w->sends - before);
+            SIM_FAIL(w, "a burst of %" PRIu64 " after a stall", w->sends - before);
         run(w, world_random(w) % (5 * NS_PER_S), true);
     }
     uint64_t all = (w->now_ns - begin) / NS_PER_S * (8 * 6 + 10) / 5;
@@ -250,7 +250,7 @@ static void test_held(void)
         engine_hold(w->en, w->held, w->now_ns);
         run(w, world_random(w) % (3 * NS_PER_S), true);
         if (w->sends - before > 4 * engine_plan(w->en)->n_pairs)
-            WORLD_FAIL(w, "%" PRIu64 " probes after a change", w->sends - before);
+            SIM_FAIL(w, "%" PRIu64 " probes after a change", w->sends - before);
     }
     memset(w->held, 0, sizeof(w->held));
     engine_hold(w->en, w->held, w->now_ns);

@@ -5,13 +5,10 @@
 #ifndef KUBECANARY_TEST_SIM_WORLD_H
 #define KUBECANARY_TEST_SIM_WORLD_H
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <sys/random.h>
-
 #include "agent/engine.h"
 #include "agent/flight.h"
 #include "agent/sock.h"
+#include "test/sim/sim.h"
 
 #define MS NS_PER_MS
 #define ROWS 512
@@ -44,8 +41,7 @@ struct row { // what the model knows of one pair
 
 enum kind { REPLY, UNREACHABLE, SHORT_ERROR, TX_STAMP };
 struct packet {
-    uint64_t at_ns;
-    uint64_t order; // of sending, for equal times
+    struct sim_at when;
     enum kind kind;
     size_t row;
     uint32_t life;
@@ -68,17 +64,13 @@ struct world {
     struct row rows[ROWS];
     struct row *by_pair[ROWS]; // of the plan in force
     uint8_t held[ROWS];        // by destination: families that are not to be probed
-    struct packet *queue;      // a heap
-    size_t n_queue, room;
-    uint64_t order, sends, failures;
+    struct sim_queue queue;    // of packets
+    uint64_t sends, failures;
 };
 
-static uint64_t world_random(struct world *w) // splitmix64
+static uint64_t world_random(struct world *w)
 {
-    uint64_t z = w->random += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
+    return sim_random(&w->random);
 }
 
 static bool world_chance(struct world *w, unsigned per_mille)
@@ -92,26 +84,14 @@ static void world_fill(uint64_t *out, size_t n, void *arg)
         out[i] = world_random(arg);
 }
 
-#define WORLD_FAIL(w, ...)                                                                     \
-    do {                                                                                       \
-        if ((w)->failures++ < 5) {                                                             \
-            printf("    seed %" PRIu64 ", at %.3f s: ", (w)->seed, (double)(w)->now_ns / 1e9); \
-            printf(__VA_ARGS__);                                                               \
-            printf("\n");                                                                      \
-        }                                                                                      \
-    } while (0)
-
-// The seed: SIM_SEED, or a new one each run. It is printed with each failure.
 static struct world *world_new(void)
 {
     struct world *w = calloc(1, sizeof(*w));
     struct err e;
-    const char *text = getenv("SIM_SEED");
-    if (!w || (text ? base_parse_u64(text, 0, UINT64_MAX, &w->seed) != 0
-                    : getrandom(&w->seed, sizeof(w->seed), 0) != sizeof(w->seed))) {
-        printf("SIM_SEED must be a number\n");
-        exit(1);
-    }
+    if (!w)
+        abort();
+    w->seed = sim_seed();
+    w->queue.size = sizeof(struct packet);
     w->random = w->seed;
     w->now_ns = 1000 * NS_PER_S;
     w->real_offset = w->real_before = (int64_t)(1700000000 * NS_PER_S);
@@ -124,7 +104,7 @@ static void world_free(struct world *w)
     engine_free(w->en);
     for (size_t i = 0; i < ROWS; i++)
         free(w->rows[i].list);
-    free(w->queue);
+    free(w->queue.list);
     free(w);
 }
 
@@ -176,26 +156,26 @@ static void row_check(struct world *w, const struct row *r, const struct stats *
     for (unsigned k = 0; k < STATS_RESULTS; k++) {
         sum += s->results[k];
         if (s->results[k] != r->results[k])
-            WORLD_FAIL(w, "%s: %s is %" PRIu64 ", want %" PRIu64, r->key, stats_result_name(k),
-                       (uint64_t)s->results[k], r->results[k]);
+            SIM_FAIL(w, "%s: %s is %" PRIu64 ", want %" PRIu64, r->key, stats_result_name(k),
+                     (uint64_t)s->results[k], r->results[k]);
     }
     if (sum != s->sent || !stats_consistent(s))
-        WORLD_FAIL(w, "%s: sent %" PRIu64 " but results + in flight = %" PRIu64, r->key, (uint64_t)s->sent,
-                   sum);
+        SIM_FAIL(w, "%s: sent %" PRIu64 " but results + in flight = %" PRIu64, r->key, (uint64_t)s->sent,
+                 sum);
     if (s->sent != r->sent || s->in_flight != r->in_flight)
-        WORLD_FAIL(w, "%s: sent %" PRIu64 " in flight %u, want %" PRIu64 " and %" PRIu64, r->key,
-                   (uint64_t)s->sent, s->in_flight, r->sent, r->in_flight);
+        SIM_FAIL(w, "%s: sent %" PRIu64 " in flight %u, want %" PRIu64 " and %" PRIu64, r->key,
+                 (uint64_t)s->sent, s->in_flight, r->sent, r->in_flight);
     if (s->duplicates != r->duplicates || s->reordered != r->reordered)
-        WORLD_FAIL(w, "%s: duplicates %" PRIu64 " reordered %" PRIu64 ", want %" PRIu64 " and %" PRIu64,
-                   r->key, (uint64_t)s->duplicates, (uint64_t)s->reordered, r->duplicates, r->reordered);
+        SIM_FAIL(w, "%s: duplicates %" PRIu64 " reordered %" PRIu64 ", want %" PRIu64 " and %" PRIu64, r->key,
+                 (uint64_t)s->duplicates, (uint64_t)s->reordered, r->duplicates, r->reordered);
     if (stats_rtt_count(s) != r->n_rtt)
-        WORLD_FAIL(w, "%s: the histogram holds %" PRIu64 ", want %" PRIu64, r->key, stats_rtt_count(s),
-                   r->n_rtt);
+        SIM_FAIL(w, "%s: the histogram holds %" PRIu64 ", want %" PRIu64, r->key, stats_rtt_count(s),
+                 r->n_rtt);
     uint64_t off =
         s->rtt_sum_ns > r->rtt_sum_ns ? s->rtt_sum_ns - r->rtt_sum_ns : r->rtt_sum_ns - s->rtt_sum_ns;
     if (off > (w->exact ? 0 : r->n_rtt * 100 * NS_PER_US))
-        WORLD_FAIL(w, "%s: RTTs sum up to %" PRIu64 ", want %" PRIu64 " (of %" PRIu64 ")", r->key,
-                   s->rtt_sum_ns, r->rtt_sum_ns, r->n_rtt);
+        SIM_FAIL(w, "%s: RTTs sum up to %" PRIu64 ", want %" PRIu64 " (of %" PRIu64 ")", r->key,
+                 s->rtt_sum_ns, r->rtt_sum_ns, r->n_rtt);
 }
 
 static void world_check(struct world *w)
@@ -227,41 +207,9 @@ static void world_planned(struct world *w)
 
 // --- the network ---------------------------------------------------------------------------------
 
-static bool earlier(const struct packet *a, const struct packet *b)
-{
-    return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->order < b->order;
-}
-
 static void world_push(struct world *w, struct packet p)
 {
-    if (w->n_queue == w->room) {
-        w->room = w->room ? 2 * w->room : 64;
-        w->queue = reallocarray(w->queue, w->room, sizeof(*w->queue));
-    }
-    p.order = w->order++;
-    size_t i = w->n_queue++;
-    for (; i > 0 && earlier(&p, &w->queue[(i - 1) / 2]); i = (i - 1) / 2)
-        w->queue[i] = w->queue[(i - 1) / 2];
-    w->queue[i] = p;
-}
-
-static struct packet world_pop(struct world *w)
-{
-    struct packet first = w->queue[0], x = w->queue[--w->n_queue];
-    size_t i = 0;
-    for (;;) {
-        size_t c = 2 * i + 1;
-        if (c >= w->n_queue)
-            break;
-        if (c + 1 < w->n_queue && earlier(&w->queue[c + 1], &w->queue[c]))
-            c++;
-        if (!earlier(&w->queue[c], &x))
-            break;
-        w->queue[i] = w->queue[c];
-        i = c;
-    }
-    w->queue[i] = x;
-    return first;
+    sim_push(&w->queue, &p.when);
 }
 
 // How long this probe's answer takes. Never so near to the timeout or the end of the grace that a tick's
@@ -294,19 +242,19 @@ static void world_carry(struct world *w, const struct engine_send *s, const stru
     uint64_t tx = sent_ns + world_random(w) % (20 * NS_PER_US), delay = world_delay(w, r);
     if (icmp && !world_chance(w, w->link.no_tx)) {
         k.kind = TX_STAMP;
-        k.at_ns = tx;
+        k.when.at_ns = tx;
         world_push(w, k);
     }
     if (world_chance(w, w->link.loss))
         return;
-    k.at_ns = tx + delay;
+    k.when.at_ns = tx + delay;
     k.kind = world_fate(w, icmp);
     k.rtt_ns = icmp ? 0 : delay;
     k.corrupt = icmp && world_chance(w, w->link.corrupt);
     k.no_rx = world_chance(w, w->link.no_rx) && delay + 250 * MS < r->timeout_ns;
     world_push(w, k);
     if (k.kind == REPLY && icmp && world_chance(w, w->link.duplicate)) {
-        k.at_ns += 1 + world_random(w) % (r->interval_ns / 3);
+        k.when.at_ns += 1 + world_random(w) % (r->interval_ns / 3);
         world_push(w, k);
     }
 }
@@ -320,9 +268,9 @@ static void world_send(struct world *w, const struct engine_send *s)
     row->sent++;
     row->in_flight++;
     if (!addr_equal(&s->to, &d->addr[p->pairs[s->pair].family]) || p->pairs[s->pair].gone)
-        WORLD_FAIL(w, "%s: sent to where the plan does not say", row->key);
+        SIM_FAIL(w, "%s: sent to where the plan does not say", row->key);
     if (w->held[p->pairs[s->pair].dest] & FAMILY_BIT(p->pairs[s->pair].family))
-        WORLD_FAIL(w, "%s: sent to who is held back", row->key);
+        SIM_FAIL(w, "%s: sent to who is held back", row->key);
     if (row->n == REMEMBERED) {
         memmove(row->list, row->list + REMEMBERED / 2, REMEMBERED / 2 * sizeof(struct probe));
         row->n = REMEMBERED / 2;
@@ -380,7 +328,7 @@ static void deliver_error(struct world *w, const struct packet *k, struct row *r
     if (k->kind == UNREACHABLE)
         engine_unreachable(w->en, &k->t);
     else if (engine_unreachable_at(w->en, &k->to, (uint16_t)k->t.seq) != flying)
-        WORLD_FAIL(w, "%s: a short error was not matched as it should be", row->key);
+        SIM_FAIL(w, "%s: a short error was not matched as it should be", row->key);
 }
 
 static void deliver_reply(struct world *w, const struct packet *k, struct row *row, struct probe *q,
@@ -388,25 +336,25 @@ static void deliver_reply(struct world *w, const struct packet *k, struct row *r
 {
     bool known = q && q->state != ENDED;
     if (q)
-        model_reply(w, row, q, k, stamp ? k->at_ns : 0);
+        model_reply(w, row, q, k, stamp ? k->when.at_ns : 0);
     struct engine_reply r = {
         .now_ns = w->now_ns, .rx_ns = k->rtt_ns ? 0 : stamp, .rtt_ns = k->rtt_ns, .corrupt = k->corrupt};
     if (engine_reply(w->en, &k->t, &r) != known)
-        WORLD_FAIL(w, "%s: an answer was %s", row->key, known ? "not known" : "taken for ours");
+        SIM_FAIL(w, "%s: an answer was %s", row->key, known ? "not known" : "taken for ours");
 }
 
 static void world_deliver(struct world *w, const struct packet *k)
 {
     struct row *row = &w->rows[k->row];
     struct probe *q = row->used && row->life == k->life ? row_find(row, &k->t) : NULL;
-    int64_t offset = k->at_ns < w->step_ns ? w->real_before : w->real_offset;
-    uint64_t stamp = k->no_rx ? 0 : sock_clock_convert(&w->clock, k->at_ns + (uint64_t)offset);
+    int64_t offset = k->when.at_ns < w->step_ns ? w->real_before : w->real_offset;
+    uint64_t stamp = k->no_rx ? 0 : sock_clock_convert(&w->clock, k->when.at_ns + (uint64_t)offset);
     switch (k->kind) {
     case TX_STAMP:
         if (stamp)
             engine_tx(w->en, &k->t, stamp);
         if (stamp && q)
-            q->tx_ns = k->at_ns;
+            q->tx_ns = k->when.at_ns;
         break;
     case UNREACHABLE:
     case SHORT_ERROR: deliver_error(w, k, row, q); break;
@@ -443,10 +391,9 @@ static void world_tick(struct world *w, uint64_t at)
     static struct engine_send out[LIMIT_BURST];
     w->now_ns = at;
     sock_clock_update(&w->clock, w->now_ns, w->now_ns + (uint64_t)w->real_offset, NS_PER_US);
-    while (w->n_queue > 0 && w->queue[0].at_ns <= w->now_ns) {
-        struct packet k = world_pop(w);
+    struct packet k;
+    while (sim_pop(&w->queue, w->now_ns, &k.when))
         world_deliver(w, &k);
-    }
     size_t n = engine_due(w->en, w->now_ns, out, engine_burst(w->en));
     model_settle(w);
     for (size_t i = 0; i < n; i++)
