@@ -18,7 +18,7 @@ struct entry {
     uint32_t number; // the reflector's, the highest of them
     uint16_t error;
     uint8_t state; // enum state
-    uint8_t again; // duplicates with numbers of their own
+    uint8_t again; // duplicates with numbers of their own, just before this one
 };
 
 struct session {
@@ -222,8 +222,10 @@ void stamp_path_answered(struct stamp_path *p, uint32_t seq, uint32_t reflector)
     if (e && e->state == SENT) {
         e->state = ANSWERED;
         e->number = reflector;
-    } else if (e && e->state == ANSWERED && e->number != reflector && e->again < UINT8_MAX) {
-        e->again++; // the probe was doubled on its way there, not the answer on its way back
+    } else if (e && e->state == ANSWERED && e->number - reflector > e->again && e->again < UINT8_MAX) {
+        // The probe was doubled on its way there, not the answer on its way back: it has several numbers, one
+        // after the other, and this one is new.
+        e->again++;
         if ((int32_t)(reflector - e->number) > 0)
             e->number = reflector;
     }

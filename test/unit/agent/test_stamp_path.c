@@ -22,14 +22,23 @@ static void start(unsigned n)
     seq = UINT32_MAX - 20; // over the end of the engine's numbers
 }
 
+// The answers to a probe that was doubled, each of them doubled in its turn.
+static void doubled_twice(uint32_t first, uint32_t second)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        stamp_path_answered(p, seq - 1, first);
+        stamp_path_answered(p, seq - 1, second);
+    }
+}
+
 static unsigned begin(uint32_t *ret_number)
 {
     return stamp_path_begin(p, flows, SLOTS, seq++, ret_number);
 }
 
-// Probes by a letter each: r received, f lost forward, b lost backward, d doubled forward, s not sent, u
-// refused, c corrupt, R the reflector begins again. "(xy" is x overtaken by y on the way there, with y's
-// letter after it.
+// Probes by a letter each: r received, f lost forward, b lost backward, d doubled forward, D and both of its
+// answers backward, e the same with the second one first, s not sent, u refused, c corrupt, R the reflector
+// begins again. "(xy" is x overtaken by y on the way there, with y's letter after it.
 static void run(const char *letters)
 {
     for (const char *c = letters; *c; c++) {
@@ -55,6 +64,8 @@ static void run(const char *letters)
             stamp_path_answered(p, seq - 1, reflector[f]++);
             stamp_path_answered(p, seq - 1, reflector[f]++);
             break;
+        case 'D': doubled_twice(reflector[f], reflector[f] + 1); break;
+        case 'e': doubled_twice(reflector[f] + 1, reflector[f]); break;
         case 's': stamp_path_failed(p, seq - 1); break;
         case 'u': stamp_path_spoilt(p, seq - 1, false); break;
         case 'c':
@@ -64,6 +75,7 @@ static void run(const char *letters)
         case '=': stamp_path_answered(p, seq - 1, number); break; // stateless
         default: break;
         }
+        reflector[f] += *c == 'D' || *c == 'e' ? 2 : 0;
     }
 }
 
@@ -99,6 +111,8 @@ static void test_cases(void)
         {"rf(b(fr", 2, 1},
         {"rdrdr", 0, 0},
         {"rdfdbdr", 1, 1},
+        {"rDfebDr", 1, 1},
+        {"rDbbDber", 0, 3},
         {"rrrrrrrrrrrrRrrrr", 0, 0},
         {"rrrrrrrrrrrrfffRfrrrr", 0, 0}, // around a restart nobody can tell
         {"rrrrrrrrrrrrRrrrfrbr", 1, 1},
