@@ -121,7 +121,7 @@ static void tell(struct stamp_path *p, struct session *s, uint32_t back)
 static void leave_answered(struct stamp_path *p, struct session *s, uint32_t seq, const struct entry *e)
 {
     uint32_t ours = (seq - p->base) / p->flows + 1;
-    s->stateful = s->stateful || e->number != ours;
+    s->stateful = s->stateful || e->number != ours || e->again;
     // One number from before the stretch was overtaken; two in a row are a reflector that began again.
     bool behind = (int32_t)(e->number - s->closed) <= 0, again = behind && s->behind;
     if (!s->open || !s->stateful || again) {

@@ -112,6 +112,7 @@ static void test_cases(void)
         {"rdrdr", 0, 0},
         {"rdfdbdr", 1, 1},
         {"rDfebDr", 1, 1},
+        {"drbrrfr", 1, 1}, // doubled so that the reflector's numbers are ours
         {"rDbbDber", 0, 3},
         {"rrrrrrrrrrrrRrrrr", 0, 0},
         {"rrrrrrrrrrrrfffRfrrrr", 0, 0}, // around a restart nobody can tell
