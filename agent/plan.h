@@ -28,9 +28,11 @@ struct plan_http {
 struct plan_probe {
     const char *name; // mesh: the probe's name; target: its type in lower case ("icmp"). Label `probe`
     enum spec_probe_type type;
-    uint16_t port; // TCP, STAMP, DNS
-    uint8_t flows; // STAMP: source ports that a pair's probes take turns over
-    uint8_t dscp;  // STAMP
+    uint16_t port;      // TCP, STAMP, DNS
+    uint8_t flows;      // STAMP: source ports that a pair's probes take turns over
+    uint8_t dscp;       // STAMP
+    uint16_t payload;   // ICMP, STAMP: bytes, at least what the type needs
+    bool dont_fragment; // ICMP, STAMP
     bool target;
     bool tcp;                     // DNS: by TCP from the start
     uint8_t rcodes;               // DNS: bits 1 << enum dns_rcode of the answers that are expected

@@ -109,6 +109,8 @@ int plan_mesh_add(struct plan *p, const struct spec_agent_file *file, const stru
             as.flows = (uint8_t)MAX(r->flows, 1);
             as.dscp = (uint8_t)r->dscp;
         }
+        as.payload = r->payload;
+        as.dont_fragment = r->dont_fragment;
         if (plan_parts_probe(p, r->name, &as) != 0)
             return -ENOMEM;
     }

@@ -84,6 +84,7 @@ int plan_parts_probe(struct plan *p, const char *name, const struct plan_probe *
 {
     struct plan_probe *r = &p->probes[p->n_probes];
     *r = *as;
+    r->payload = MAX(r->payload, (uint16_t)spec_probe_payload_min(r->type));
     r->grace_ns = MIN(r->timeout_ns, LIMIT_GRACE_NS);
     r->own_fixed = (uint16_t)own_fixed(r);
     r->own_slot = r->type == SPEC_STAMP ? STAMP_PATH_SLOT : 0;
@@ -131,7 +132,7 @@ void plan_parts_pair(struct plan *p, size_t dest, size_t probe, enum family f)
     p->n_live++;
     p->packets_per_ks += 1000 * NS_PER_S *
                          spec_probe_packets(r->type, r->tcp ? SPEC_TRANSPORT_TCP : SPEC_TRANSPORT_UDP) /
-                         r->interval_ns;
+                         r->interval_ns * spec_probe_fragments(r->payload, r->dont_fragment);
     if (p->min_interval_ns == 0 || r->interval_ns < p->min_interval_ns)
         p->min_interval_ns = r->interval_ns;
 }

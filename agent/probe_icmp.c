@@ -8,6 +8,7 @@
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 
+#include "agent/padding.h"
 #include "agent/wire.h"
 
 #define HEADER 8 // of an ICMP echo, both families: type, code, checksum, id, sequence
@@ -15,18 +16,37 @@
 // Errors that quote too little of our packet to name it are looked up through all pairs: so many in one tick.
 #define SEARCHES 64
 
+// Two kinds of sockets: those whose packets may be fragmented, and those whose may not.
+#define KINDS 2
+
 struct probe_icmp {
     struct engine *en;
     struct sock_opts opts;
-    int fd[FAMILIES];
-    bool tx_stamps[FAMILIES];
-    struct err err[FAMILIES];
+    int fd[KINDS][FAMILIES]; // [may not be fragmented]; -1: not open
+    bool tx_stamps[KINDS][FAMILIES];
+    struct err err[FAMILIES]; // of what was opened last
+    bool needed;              // the second kind
+    struct padding padding;
     // of the drain under way
     const struct sock_clock *clock;
     uint64_t now_ns;
+    unsigned kind;
     enum family family;
     unsigned searches;
 };
+
+static void open_kind(struct probe_icmp *p, unsigned kind)
+{
+    p->opts.dont_fragment = kind;
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        struct err *e = &p->err[f];
+        if (p->fd[kind][f] >= 0)
+            continue;
+        p->fd[kind][f] = sock_ping((enum family)f, &p->opts, &p->tx_stamps[kind][f], e);
+        if (p->fd[kind][f] < 0)
+            err_at(e, "ICMP %s", addr_family_name((enum family)f));
+    }
+}
 
 struct probe_icmp *probe_icmp_new(struct engine *en, const struct sock_opts *o, struct err *e)
 {
@@ -37,11 +57,9 @@ struct probe_icmp *probe_icmp_new(struct engine *en, const struct sock_opts *o, 
     }
     p->en = en;
     p->opts = *o;
-    for (unsigned f = 0; f < FAMILIES; f++) {
-        p->fd[f] = sock_ping((enum family)f, o, &p->tx_stamps[f], &p->err[f]);
-        if (p->fd[f] < 0)
-            err_at(&p->err[f], "ICMP %s", addr_family_name((enum family)f));
-    }
+    for (unsigned i = 0; i < KINDS * FAMILIES; i++)
+        p->fd[i / FAMILIES][i % FAMILIES] = -1;
+    open_kind(p, 0);
     return p;
 }
 
@@ -49,23 +67,38 @@ void probe_icmp_free(struct probe_icmp *p)
 {
     if (!p)
         return;
-    for (unsigned f = 0; f < FAMILIES; f++)
-        base_cleanup_fd(&p->fd[f]);
+    for (unsigned i = 0; i < KINDS * FAMILIES; i++)
+        base_cleanup_fd(&p->fd[i / FAMILIES][i % FAMILIES]);
+    padding_release(&p->padding);
     free(p);
+}
+
+int probe_icmp_reserve(struct probe_icmp *p, const struct plan *plan, struct err *e)
+{
+    return padding_reserve(&p->padding, plan, SPEC_ICMP, e);
+}
+
+void probe_icmp_apply(struct probe_icmp *p)
+{
+    const struct plan *plan = engine_plan(p->en);
+    p->opts.burst = engine_burst(p->en);
+    p->opts.payload = padding_payload(plan, SPEC_ICMP);
+    p->needed = false;
+    for (size_t i = 0; i < plan->n_probes; i++)
+        p->needed = p->needed || (plan->probes[i].type == SPEC_ICMP && plan->probes[i].dont_fragment);
+    for (unsigned i = 0; i < KINDS * FAMILIES; i++)
+        if (p->fd[i / FAMILIES][i % FAMILIES] >= 0)
+            sock_set_burst(p->fd[i / FAMILIES][i % FAMILIES], p->opts.burst, p->opts.payload);
+    if (p->needed)
+        open_kind(p, 1);
 }
 
 bool probe_icmp_ready(const struct probe_icmp *p, enum family f, const struct err **ret)
 {
-    if (p->fd[f] < 0 && ret)
+    unsigned kind = p->needed && p->fd[0][f] >= 0;
+    if (p->fd[kind][f] < 0 && ret)
         *ret = &p->err[f];
-    return p->fd[f] >= 0;
-}
-
-void probe_icmp_set_burst(struct probe_icmp *p, size_t burst)
-{
-    for (unsigned f = 0; f < FAMILIES; f++)
-        if (p->fd[f] >= 0)
-            sock_set_burst(p->fd[f], burst);
+    return p->fd[kind][f] >= 0;
 }
 
 // --- out -----------------------------------------------------------------------------------------
@@ -77,24 +110,36 @@ struct chunk {
     uint8_t data[CHUNK][HEADER + WIRE_PAYLOAD];
 };
 
-static void chunk_add(struct chunk *c, enum family f, const struct engine_send *s)
+static const struct plan_probe *probe_of(const struct probe_icmp *p, size_t pair)
+{
+    const struct plan *plan = engine_plan(p->en);
+    return &plan->probes[plan->pairs[pair].probe];
+}
+
+static void chunk_add(const struct probe_icmp *p, struct chunk *c, enum family f, const struct engine_send *s)
 {
     uint8_t *d = c->data[c->n];
+    size_t payload = probe_of(p, s->pair)->payload;
     memset(d, 0, HEADER); // id and checksum are the kernel's
     d[0] = f == FAMILY_IPV4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST;
     d[6] = (uint8_t)(s->token.seq >> 8);
     d[7] = (uint8_t)s->token.seq;
-    wire_write(d + HEADER, &s->token);
+    wire_write(d + HEADER, &s->token, payload);
     c->from[c->n] = s;
-    c->out[c->n++] = (struct sock_out){.to = s->to, .data = d, .len = HEADER + WIRE_PAYLOAD};
+    c->out[c->n++] = (struct sock_out){.to = s->to,
+                                       .data = d,
+                                       .len = HEADER + WIRE_PAYLOAD,
+                                       .more = p->padding.bytes,
+                                       .more_len = payload - WIRE_PAYLOAD};
 }
 
-static void chunk_flush(struct probe_icmp *p, enum family f, struct chunk *c)
+static void chunk_flush(struct probe_icmp *p, unsigned kind, enum family f, struct chunk *c)
 {
-    if (p->fd[f] >= 0)
-        sock_send(p->fd[f], c->out, c->n, !p->tx_stamps[f]);
+    bool open = p->fd[kind][f] >= 0;
+    if (open)
+        sock_send(p->fd[kind][f], c->out, c->n, !p->tx_stamps[kind][f]);
     for (size_t i = 0; i < c->n; i++) {
-        if (p->fd[f] >= 0 && c->out[i].err == 0)
+        if (open && c->out[i].err == 0)
             engine_sent(p->en, &c->from[i]->token, c->out[i].sent_ns);
         else
             engine_send_failed(p->en, &c->from[i]->token);
@@ -102,24 +147,38 @@ static void chunk_flush(struct probe_icmp *p, enum family f, struct chunk *c)
     c->n = 0;
 }
 
+static void send_kind(struct probe_icmp *p, unsigned kind, enum family f, const struct engine_send *s,
+                      size_t n)
+{
+    struct chunk c;
+    c.n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i].type != SPEC_ICMP || s[i].to.family != f || probe_of(p, s[i].pair)->dont_fragment != kind)
+            continue;
+        chunk_add(p, &c, f, &s[i]);
+        if (c.n == CHUNK)
+            chunk_flush(p, kind, f, &c);
+    }
+    if (c.n > 0)
+        chunk_flush(p, kind, f, &c);
+}
+
 void probe_icmp_send(struct probe_icmp *p, const struct engine_send *s, size_t n)
 {
-    for (unsigned f = 0; f < FAMILIES; f++) {
-        struct chunk c;
-        c.n = 0;
-        for (size_t i = 0; i < n; i++) {
-            if (s[i].type != SPEC_ICMP || s[i].to.family != f)
-                continue;
-            chunk_add(&c, (enum family)f, &s[i]);
-            if (c.n == CHUNK)
-                chunk_flush(p, (enum family)f, &c);
-        }
-        if (c.n > 0)
-            chunk_flush(p, (enum family)f, &c);
-    }
+    for (unsigned kind = 0; kind <= (unsigned)p->needed; kind++)
+        for (unsigned f = 0; f < FAMILIES; f++)
+            send_kind(p, kind, (enum family)f, s, n);
 }
 
 // --- in ------------------------------------------------------------------------------------------
+
+// Whether what follows the token, as far as it is there, is what was sent.
+static bool is_padding(const struct probe_icmp *p, const struct sock_packet *k)
+{
+    size_t head = HEADER + WIRE_PAYLOAD, have = MIN(k->len, (size_t)SOCK_DATA);
+    return have <= head ||
+           (have - head <= p->padding.n && memcmp(k->data + head, p->padding.bytes, have - head) == 0);
+}
 
 static void on_packet(const struct sock_packet *k, void *arg)
 {
@@ -130,23 +189,36 @@ static void on_packet(const struct sock_packet *k, void *arg)
     struct engine_token t[2];
     bool intact;
     unsigned n = wire_read(k->data + HEADER, k->len - HEADER, t, &intact);
-    struct engine_reply r = {
-        .now_ns = p->now_ns, .rx_ns = sock_clock_convert(p->clock, k->real_ns), .corrupt = !intact};
+    struct engine_reply r = {.now_ns = p->now_ns,
+                             .rx_ns = sock_clock_convert(p->clock, k->real_ns),
+                             .corrupt = !intact || !is_padding(p, k)};
     for (unsigned i = 0; i < n; i++)
         if (engine_reply(p->en, &t[i], &r))
             return;
     engine_agent(p->en)->unmatched++;
 }
 
-static void on_stamp(struct probe_icmp *p, const struct sock_error *k)
+// A frame of ours that ends with a payload of so many bytes.
+static bool on_frame(struct probe_icmp *p, const struct sock_error *k, size_t payload, uint64_t tx_ns)
 {
     struct engine_token t[2];
     bool intact = false;
-    if (k->len >= WIRE_PAYLOAD)
-        wire_read(k->data + k->len - WIRE_PAYLOAD, WIRE_PAYLOAD, t, &intact);
+    size_t at = k->len - payload;
+    if (k->len >= payload && at + WIRE_PAYLOAD <= SOCK_DATA)
+        wire_read(k->data + at, payload, t, &intact);
+    if (intact)
+        engine_tx(p->en, &t[0], tx_ns);
+    return intact;
+}
+
+static void on_stamp(struct probe_icmp *p, const struct sock_error *k)
+{
+    const struct plan *plan = engine_plan(p->en);
     uint64_t tx = sock_clock_convert(p->clock, k->real_ns);
-    if (intact && tx)
-        engine_tx(p->en, &t[0], tx);
+    bool found = tx == 0 || on_frame(p, k, WIRE_PAYLOAD, tx);
+    for (size_t i = 0; !found && i < plan->n_probes; i++)
+        if (plan->probes[i].type == SPEC_ICMP && plan->probes[i].payload != WIRE_PAYLOAD)
+            found = on_frame(p, k, plan->probes[i].payload, tx);
 }
 
 static void on_error(const struct sock_error *k, void *arg)
@@ -156,8 +228,8 @@ static void on_error(const struct sock_error *k, void *arg)
         on_stamp(p, k);
         return;
     }
-    // EMSGSIZE is a router's wish for smaller packets; ours are small, and the next one goes another way.
-    if (k->len < HEADER || k->err == 0 || k->err == EMSGSIZE)
+    // EMSGSIZE is a router's wish for smaller packets; where ours may be fragmented, the next one will be.
+    if (k->len < HEADER || k->err == 0 || (k->err == EMSGSIZE && p->kind == 0))
         return;
     struct engine_token t[2];
     bool intact;
@@ -178,9 +250,11 @@ void probe_icmp_drain(struct probe_icmp *p, const struct sock_clock *c, uint64_t
     p->clock = c;
     p->now_ns = now_ns;
     p->searches = 0;
-    for (unsigned f = 0; f < FAMILIES; f++) {
-        p->family = (enum family)f;
-        if (p->fd[f] >= 0)
-            sock_drain(p->fd[f], LIMIT_DRAIN, on_packet, on_error, p);
+    for (p->kind = 0; p->kind < KINDS; p->kind++) {
+        for (unsigned f = 0; f < FAMILIES; f++) {
+            p->family = (enum family)f;
+            if (p->fd[p->kind][f] >= 0)
+                sock_drain(p->fd[p->kind][f], LIMIT_DRAIN, on_packet, on_error, p);
+        }
     }
 }

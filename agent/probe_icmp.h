@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ICMP echo: one ping socket a family for all destinations. Probes come from the engine, what came back goes
+// ICMP echo: one ping socket a family for all destinations, and another one for probes that must not be
+// fragmented. Probes come from the engine, what came back goes
 // to it. Reads only when told to: an answer wakes nobody, since the kernel has stamped it.
 #ifndef KUBECANARY_AGENT_PROBE_ICMP_H
 #define KUBECANARY_AGENT_PROBE_ICMP_H
@@ -13,9 +14,12 @@ struct probe_icmp;
 // NULL only without memory.
 struct probe_icmp *probe_icmp_new(struct engine *en, const struct sock_opts *o, struct err *e);
 void probe_icmp_free(struct probe_icmp *p); // takes NULL
-// Whether the family's socket is open; *ret (may be NULL): why not.
+// Memory for a plan: before engine_apply, so that nothing can fail after it.
+MUST_USE int probe_icmp_reserve(struct probe_icmp *p, const struct plan *plan, struct err *e);
+// After engine_apply: opens sockets that the plan needs and that are not there, and sizes them all.
+void probe_icmp_apply(struct probe_icmp *p);
+// Whether the family's sockets are open; *ret (may be NULL): why not.
 bool probe_icmp_ready(const struct probe_icmp *p, enum family f, const struct err **ret);
-void probe_icmp_set_burst(struct probe_icmp *p, size_t burst);
 
 // Sends those of s[n] that are ICMP.
 void probe_icmp_send(struct probe_icmp *p, const struct engine_send *s, size_t n);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/padding.h"
 #include "agent/stamp_clock.h"
 #include "agent/stamp_wire.h"
 
@@ -20,15 +21,24 @@ struct sending { // one of the probes to be sent: its pair's part
     uint8_t flow;
 };
 
+struct flows { // the sockets of one family and kind
+    int fd[LIMIT_STAMP_FLOWS];
+    unsigned n_open; // from 0 on
+    unsigned n_needed;
+    bool tx_stamps;
+};
+
+// Two kinds of sockets: those whose packets may be fragmented, and those whose may not.
+#define KINDS 2
+
 struct probe_stamp {
     struct engine *en;
     struct sock_opts opts;
-    int fd[FAMILIES][LIMIT_STAMP_FLOWS];
-    unsigned n_open[FAMILIES]; // from 0 on
-    unsigned n_needed[FAMILIES];
-    bool tx_stamps[FAMILIES];
-    struct err err[FAMILIES];
+    struct flows flows[KINDS][FAMILIES]; // [may not be fragmented]
+    struct err err[FAMILIES];            // of what was opened last
+    struct padding padding;
     uint16_t error;  // estimate, of what is sent
+    uint64_t since;  // when the plan came into force, as a timestamp of STAMP
     uint32_t *index; // pairs of the plan that are STAMP, by family and address
     size_t n_index, index_room;
     struct sending *sending;
@@ -36,6 +46,7 @@ struct probe_stamp {
     // of the drain under way
     const struct sock_clock *clock;
     uint64_t now_ns;
+    unsigned kind;
     enum family family;
     unsigned flow;
 };
@@ -56,9 +67,12 @@ void probe_stamp_free(struct probe_stamp *p)
 {
     if (!p)
         return;
-    for (unsigned f = 0; f < FAMILIES; f++)
-        for (unsigned i = 0; i < p->n_open[f]; i++)
-            base_cleanup_fd(&p->fd[f][i]);
+    for (unsigned i = 0; i < KINDS * FAMILIES; i++) {
+        struct flows *x = &p->flows[i / FAMILIES][i % FAMILIES];
+        for (unsigned k = 0; k < x->n_open; k++)
+            base_cleanup_fd(&x->fd[k]);
+    }
+    padding_release(&p->padding);
     free(p->index);
     free(p->sending);
     free(p);
@@ -66,10 +80,15 @@ void probe_stamp_free(struct probe_stamp *p)
 
 bool probe_stamp_ready(const struct probe_stamp *p, enum family f, const struct err **ret)
 {
-    bool ready = p->n_open[f] >= p->n_needed[f];
-    if (!ready && ret)
-        *ret = &p->err[f];
-    return ready;
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        const struct flows *x = &p->flows[kind][f];
+        if (x->n_open >= x->n_needed)
+            continue;
+        if (ret)
+            *ret = &p->err[f];
+        return false;
+    }
+    return true;
 }
 
 // --- a new plan ----------------------------------------------------------------------------------
@@ -110,22 +129,22 @@ int probe_stamp_reserve(struct probe_stamp *p, const struct plan *plan, size_t b
     if (n && (grow(&p->index, &p->index_room, n, sizeof(*p->index)) < 0 ||
               grow(&p->sending, &p->sending_room, burst, sizeof(*p->sending)) < 0))
         return err_set(e, ENOMEM, "no memory for %zu STAMP pairs", n);
-    return 0;
+    return padding_reserve(&p->padding, plan, SPEC_STAMP, e);
 }
 
-static void open_sockets(struct probe_stamp *p, enum family f)
+static void open_sockets(struct probe_stamp *p, unsigned kind, enum family f)
 {
-    size_t burst = engine_burst(p->en);
-    for (unsigned i = 0; i < p->n_open[f]; i++)
-        sock_set_burst(p->fd[f][i], burst);
-    p->opts.burst = burst;
-    while (p->n_open[f] < p->n_needed[f]) {
-        int fd = sock_udp(f, &p->opts, &p->tx_stamps[f], &p->err[f]);
+    struct flows *x = &p->flows[kind][f];
+    p->opts.dont_fragment = kind;
+    for (unsigned i = 0; i < x->n_open; i++)
+        sock_set_burst(x->fd[i], p->opts.burst, p->opts.payload);
+    while (x->n_open < x->n_needed) {
+        int fd = sock_udp(f, &p->opts, &x->tx_stamps, &p->err[f]);
         if (fd < 0) {
             err_at(&p->err[f], "STAMP %s", addr_family_name(f));
             return;
         }
-        p->fd[f][p->n_open[f]++] = fd;
+        x->fd[x->n_open++] = fd;
     }
 }
 
@@ -146,8 +165,11 @@ void probe_stamp_apply(struct probe_stamp *p)
 {
     struct plan *plan = engine_plan(p->en);
     p->n_index = 0;
-    for (unsigned f = 0; f < FAMILIES; f++)
-        p->n_needed[f] = 0;
+    p->since = stamp_wire_ntp(stamp_clock_real());
+    p->opts.burst = engine_burst(p->en);
+    p->opts.payload = padding_payload(plan, SPEC_STAMP);
+    for (unsigned i = 0; i < KINDS * FAMILIES; i++)
+        p->flows[i / FAMILIES][i % FAMILIES].n_needed = 0;
     for (size_t i = 0; i < plan->n_pairs; i++) {
         const struct plan_probe *r = probe_of(plan, i);
         if (r->type != SPEC_STAMP)
@@ -155,14 +177,14 @@ void probe_stamp_apply(struct probe_stamp *p)
         const struct engine_own own = engine_own(p->en, i);
         stamp_path_fit(own.bytes, r->flows, own.slots);
         p->index[p->n_index++] = (uint32_t)i;
-        unsigned *needed = &p->n_needed[plan->pairs[i].family];
+        unsigned *needed = &p->flows[r->dont_fragment][plan->pairs[i].family].n_needed;
         if (!plan->pairs[i].gone)
             *needed = MAX(*needed, (unsigned)r->flows);
     }
     if (p->n_index)
         qsort_r(p->index, p->n_index, sizeof(*p->index), by_address, plan);
-    for (unsigned f = 0; f < FAMILIES; f++)
-        open_sockets(p, (enum family)f);
+    for (unsigned i = 0; i < KINDS * FAMILIES; i++)
+        open_sockets(p, i / FAMILIES, (enum family)(i % FAMILIES));
     if (p->error == 0) // one for as long as we run: it comes back with each answer
         p->error = stamp_clock_error(RANDOM_NS);
 }
@@ -174,13 +196,13 @@ struct chunk {
     struct engine_token token[CHUNK];
     struct stamp_path *path[CHUNK];
     struct sock_out out[CHUNK];
-    uint8_t data[CHUNK][STAMP_WIRE_BYTES];
+    uint8_t data[CHUNK][STAMP_WIRE_BYTES + STAMP_WIRE_TLV];
 };
 
-// Never 0, and another one for each pair to the same destination: ids are unique, and far fewer than 65,535.
-static uint16_t ssid_of(uint32_t id)
+// Never 0, and another one for each pair to the same destination, whose ids are not so far apart.
+static uint16_t ssid_of(uint32_t id, const struct plan_probe *r)
 {
-    return (uint16_t)(id % UINT16_MAX + 1);
+    return (uint16_t)((id % (STAMP_WIRE_WHOLE - 1) + 1) | (r->dont_fragment ? STAMP_WIRE_WHOLE : 0));
 }
 
 static void chunk_add(struct probe_stamp *p, struct chunk *c, const struct engine_send *s,
@@ -194,19 +216,23 @@ static void chunk_add(struct probe_stamp *p, struct chunk *c, const struct engin
     stamp_wire_put_query(c->data[c->n], &q);
     c->path[c->n] = engine_own(p->en, s->pair).bytes;
     stamp_path_set_error(c->path[c->n], t->seq, p->error);
+    const struct plan_probe *r = probe_of(engine_plan(p->en), s->pair);
+    size_t len = STAMP_WIRE_BYTES + stamp_wire_put_padding(c->data[c->n] + STAMP_WIRE_BYTES, r->payload);
     c->out[c->n] = (struct sock_out){.to = s->to,
                                      .port = s->port,
-                                     .dscp = probe_of(engine_plan(p->en), s->pair)->dscp,
+                                     .dscp = r->dscp,
                                      .data = c->data[c->n],
-                                     .len = STAMP_WIRE_BYTES};
+                                     .len = len,
+                                     .more = p->padding.bytes,
+                                     .more_len = r->payload - len};
     c->n++;
 }
 
-static void chunk_flush(struct probe_stamp *p, enum family f, unsigned flow, struct chunk *c)
+static void chunk_flush(struct probe_stamp *p, const struct flows *x, unsigned flow, struct chunk *c)
 {
-    bool open = flow < p->n_open[f];
+    bool open = flow < x->n_open;
     if (open)
-        sock_send(p->fd[f][flow], c->out, c->n, !p->tx_stamps[f]);
+        sock_send(x->fd[flow], c->out, c->n, !x->tx_stamps);
     for (size_t i = 0; i < c->n; i++) {
         if (open && c->out[i].err == 0) {
             engine_sent(p->en, &c->token[i], c->out[i].sent_ns);
@@ -218,38 +244,41 @@ static void chunk_flush(struct probe_stamp *p, enum family f, unsigned flow, str
     c->n = 0;
 }
 
-static void send_flow(struct probe_stamp *p, enum family f, unsigned flow, const struct engine_send *s,
-                      size_t n)
+static void send_flow(struct probe_stamp *p, unsigned kind, enum family f, unsigned flow,
+                      const struct engine_send *s, size_t n)
 {
+    const struct plan *plan = engine_plan(p->en);
     struct chunk c;
     c.n = 0;
     for (size_t i = 0; i < n; i++) {
-        if (s[i].type != SPEC_STAMP || s[i].to.family != f || p->sending[i].flow != flow)
+        if (s[i].type != SPEC_STAMP || s[i].to.family != f || p->sending[i].flow != flow ||
+            probe_of(plan, s[i].pair)->dont_fragment != kind)
             continue;
         chunk_add(p, &c, &s[i], &p->sending[i]);
         if (c.n == CHUNK)
-            chunk_flush(p, f, flow, &c);
+            chunk_flush(p, &p->flows[kind][f], flow, &c);
     }
     if (c.n > 0)
-        chunk_flush(p, f, flow, &c);
+        chunk_flush(p, &p->flows[kind][f], flow, &c);
 }
 
 void probe_stamp_send(struct probe_stamp *p, const struct engine_send *s, size_t n)
 {
-    unsigned flows[FAMILIES] = {0};
+    unsigned flows[KINDS][FAMILIES] = {{0}};
     for (size_t i = 0; i < n; i++) {
         if (s[i].type != SPEC_STAMP)
             continue;
         const struct plan_probe *r = probe_of(engine_plan(p->en), s[i].pair);
         struct engine_own own = engine_own(p->en, s[i].pair);
         struct sending *x = &p->sending[i];
+        unsigned *most = &flows[r->dont_fragment][s[i].to.family];
         x->flow = (uint8_t)stamp_path_begin(own.bytes, r->flows, own.slots, s[i].token.seq, &x->number);
-        x->ssid = ssid_of(own.id);
-        flows[s[i].to.family] = MAX(flows[s[i].to.family], (unsigned)r->flows);
+        x->ssid = ssid_of(own.id, r);
+        *most = MAX(*most, (unsigned)r->flows);
     }
-    for (unsigned f = 0; f < FAMILIES; f++)
-        for (unsigned flow = 0; flow < flows[f]; flow++)
-            send_flow(p, (enum family)f, flow, s, n);
+    for (unsigned i = 0; i < KINDS * FAMILIES; i++)
+        for (unsigned flow = 0; flow < flows[i / FAMILIES][i % FAMILIES]; flow++)
+            send_flow(p, i / FAMILIES, (enum family)(i % FAMILIES), flow, s, n);
 }
 
 // --- in ------------------------------------------------------------------------------------------
@@ -286,7 +315,9 @@ static bool find(struct probe_stamp *p, const struct addr *to, uint16_t port,
         if (compare_addresses(address_of(plan, x.pair), to) != 0)
             return false;
         struct engine_own own = engine_own(p->en, x.pair);
-        if ((port && probe_of(plan, x.pair)->port != port) || (q->ssid && q->ssid != ssid_of(own.id)))
+        const struct plan_probe *r = probe_of(plan, x.pair);
+        if ((port && r->port != port) ||
+            (q->ssid && ((q->ssid ^ ssid_of(own.id, r)) & (STAMP_WIRE_WHOLE - 1))))
             continue;
         uint32_t seq[2];
         unsigned n = stamp_path_seq(own.bytes, p->flow, q->seq, seq);
@@ -301,15 +332,32 @@ static bool find(struct probe_stamp *p, const struct addr *to, uint16_t port,
 
 struct answer {
     const struct stamp_wire_answer *wire;
+    const struct sock_packet *packet;
     struct engine_reply reply;
 };
+
+// Whether an answer is as long as its probe (which, if it was begun before the plan in force, may have been
+// of another length), and is beyond the base packet what was sent, as far as it is there. The first byte of
+// the TLV, its flags, is the reflector's.
+static bool is_whole(const struct probe_stamp *p, const struct found *x, const struct sock_packet *k)
+{
+    uint8_t tlv[STAMP_WIRE_TLV];
+    size_t payload = probe_of(engine_plan(p->en), x->pair)->payload, have = MIN(k->len, (size_t)SOCK_DATA);
+    size_t n = stamp_wire_put_padding(tlv, k->len), head = STAMP_WIRE_BYTES + n;
+    if (k->len != payload && x->token.cookie >= p->since)
+        return false;
+    if (n > 1 && memcmp(k->data + STAMP_WIRE_BYTES + 1, tlv + 1, n - 1) != 0)
+        return false;
+    return have == head ||
+           (have - head <= p->padding.n && memcmp(k->data + head, p->padding.bytes, have - head) == 0);
+}
 
 static bool on_answer(struct probe_stamp *p, const struct found *x, const void *arg)
 {
     const struct answer *a = arg;
     struct stamp_path *path = engine_own(p->en, x->pair).bytes;
     struct engine_reply r = a->reply;
-    r.corrupt = r.corrupt || !stamp_path_error_is(path, x->token.seq, a->wire->sender.error);
+    r.corrupt = !is_whole(p, x, a->packet) || !stamp_path_error_is(path, x->token.seq, a->wire->sender.error);
     if (!engine_reply(p->en, &x->token, &r))
         return false;
     if (r.corrupt)
@@ -328,10 +376,10 @@ static void on_packet(const struct sock_packet *k, void *arg)
         q.ssid = wire.ssid; // 0 from a reflector that knows RFC 8762 only
         struct answer a = {
             .wire = &wire,
+            .packet = k,
             .reply = {.now_ns = p->now_ns,
                       .rx_ns = sock_clock_convert(p->clock, k->real_ns),
-                      .held_ns = stamp_wire_held(&wire),
-                      .corrupt = k->len != STAMP_WIRE_BYTES},
+                      .held_ns = stamp_wire_held(&wire)},
         };
         if (k->port && find(p, &k->from, k->port, &q, on_answer, &a))
             return;
@@ -355,15 +403,30 @@ static struct addr frame_to(enum family f, const uint8_t *end)
     return a;
 }
 
-static void on_stamp(struct probe_stamp *p, const struct sock_error *k)
+// A frame of ours that ends with a payload of so many bytes.
+static void on_frame(struct probe_stamp *p, const struct sock_error *k, size_t payload, uint64_t tx_ns)
 {
     struct stamp_wire_query q;
-    uint64_t tx = sock_clock_convert(p->clock, k->real_ns);
-    if (tx == 0 || k->len < STAMP_WIRE_BYTES + UDP_HEADER + sizeof(struct in6_addr) ||
-        stamp_wire_get_query(k->data + k->len - STAMP_WIRE_BYTES, STAMP_WIRE_BYTES, &q) != 0)
+    size_t at = k->len - payload;
+    if (k->len < payload || at < UDP_HEADER + sizeof(struct in6_addr) || at + STAMP_WIRE_BYTES > SOCK_DATA ||
+        stamp_wire_get_query(k->data + at, STAMP_WIRE_BYTES, &q) != 0)
         return;
-    struct addr to = frame_to(p->family, k->data + k->len - STAMP_WIRE_BYTES - UDP_HEADER);
-    (void)find(p, &to, 0, &q, on_sent, &tx);
+    struct addr to = frame_to(p->family, k->data + at - UDP_HEADER);
+    (void)find(p, &to, 0, &q, on_sent, &tx_ns);
+}
+
+static void on_stamp(struct probe_stamp *p, const struct sock_error *k)
+{
+    const struct plan *plan = engine_plan(p->en);
+    uint64_t tx = sock_clock_convert(p->clock, k->real_ns);
+    size_t last = 0;
+    for (size_t i = 0; tx && i < plan->n_probes; i++) {
+        const struct plan_probe *r = &plan->probes[i];
+        if (r->type != SPEC_STAMP || r->payload == last)
+            continue;
+        last = r->payload;
+        on_frame(p, k, last, tx);
+    }
 }
 
 static bool on_refusal(struct probe_stamp *p, const struct found *x, const void *arg UNUSED)
@@ -381,7 +444,7 @@ static void on_error(const struct sock_error *k, void *arg)
         on_stamp(p, k);
         return;
     }
-    if (k->err == 0 || k->err == EMSGSIZE) // as for ICMP
+    if (k->err == 0 || (k->err == EMSGSIZE && p->kind == 0)) // as for ICMP
         return;
     struct stamp_wire_query q;
     if (stamp_wire_get_query(k->data, k->len, &q) != 0 || !k->port ||
@@ -393,9 +456,11 @@ void probe_stamp_drain(struct probe_stamp *p, const struct sock_clock *c, uint64
 {
     p->clock = c;
     p->now_ns = now_ns;
-    for (unsigned f = 0; f < FAMILIES; f++) {
-        p->family = (enum family)f;
-        for (p->flow = 0; p->flow < p->n_open[f]; p->flow++)
-            sock_drain(p->fd[f][p->flow], LIMIT_DRAIN, on_packet, on_error, p);
+    for (unsigned i = 0; i < KINDS * FAMILIES; i++) {
+        p->kind = i / FAMILIES;
+        p->family = (enum family)(i % FAMILIES);
+        const struct flows *x = &p->flows[p->kind][p->family];
+        for (p->flow = 0; p->flow < x->n_open; p->flow++)
+            sock_drain(x->fd[p->flow], LIMIT_DRAIN, on_packet, on_error, p);
     }
 }

@@ -59,6 +59,8 @@ static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, st
     CLEANUP(presence_change_release) struct presence_change c = {0};
     int r = presence_prepare(p->presence, plan, now_ns, &c, e);
     if (r == 0)
+        r = probe_icmp_reserve(p->icmp, plan, e);
+    if (r == 0)
         r = probe_stamp_reserve(p->stamp, plan, p->n_due, e);
     if (r == 0)
         r = probe_tcp_reserve(p->tcp, plan, e);
@@ -70,6 +72,7 @@ static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, st
         r = engine_apply(p->engine, plan, now_ns, e);
     if (r == 0) {
         presence_commit(p->presence, &c);
+        probe_icmp_apply(p->icmp);
         probe_stamp_apply(p->stamp);
         probe_http_apply(p->http);
     }
@@ -133,7 +136,6 @@ static void readdress(struct prober *p, uint64_t now_ns)
     }
     p->names_changed = false;
     p->names_ns = 0;
-    probe_icmp_set_burst(p->icmp, engine_burst(p->engine));
 }
 
 // Ends the probes that have nowhere to go; returns how many of due[n] are left.
@@ -289,7 +291,6 @@ int prober_apply(struct prober *p, const struct spec_agent_file *file, const str
     if (r != 0)
         return r;
     p->prune_ns = 0;
-    probe_icmp_set_burst(p->icmp, engine_burst(p->engine));
     uint64_t first = now + engine_tick_ns(p->engine);
     return p->timer.at_ns > first ? loop_timer_set(p->loop, &p->timer, first, on_tick, p, e) : 0;
 }

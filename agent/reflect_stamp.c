@@ -17,6 +17,9 @@
 #define CLOCK_AGAIN_NS (16 * NS_PER_S) // how long an error estimate is good for
 #define CLOCK_LEAST_NS (1 * NS_PER_US) // nothing here is closer than that
 
+// What is read and answered, one packet after the other; pages of it are there only after packets that long.
+static uint8_t packet[LIMIT_PROBE_PAYLOAD];
+
 struct reflect_stamp {
     struct loop *loop;
     struct loop_fd watch[FAMILIES];
@@ -28,7 +31,6 @@ struct reflect_stamp {
     size_t n_sessions, n_sources;
     struct stamp_session *sessions;
     struct reflect_stamp_stats stats;
-    uint8_t packet[LIMIT_STAMP_PACKET];
 };
 
 const char *reflect_stamp_refusal_name(enum reflect_stamp_refusal r)
@@ -71,8 +73,8 @@ static bool answer(struct reflect_stamp *r, int fd, const struct sock_reflect_pa
     uint64_t real = stamp_clock_real();
     a.received = stamp_wire_ntp(k->real_ns ? k->real_ns : real);
     a.time = stamp_wire_ntp(real);
-    stamp_wire_put_answer(r->packet, &a);
-    if (sock_reflect_answer(fd, k, r->packet, k->len) != 0)
+    stamp_wire_put_answer(packet, &a);
+    if (sock_reflect_answer(fd, k, packet, k->len, q.ssid & STAMP_WIRE_WHOLE) != 0)
         return false;
     r->stats.answered++;
     r->stats.stateless += !stateful;
@@ -89,7 +91,7 @@ static void on_packets(struct loop_fd *watch, uint32_t events UNUSED, void *arg)
     }
     struct sock_reflect_packet k;
     for (int i = 0; i < LIMIT_STAMP_BATCH; i++) {
-        if (!sock_reflect_read(watch->fd, r->packet, sizeof(r->packet), &k))
+        if (!sock_reflect_read(watch->fd, packet, sizeof(packet), &k))
             return;
         enum reflect_stamp_refusal why;
         if (!is_well_formed(r, &k, &why) || !is_admitted(r, &k, now, &why))
@@ -113,7 +115,7 @@ static int open_all(struct reflect_stamp *r, const struct addr *addr, uint16_t p
         if (fd < 0)
             continue;
         r->fd[f] = fd;
-        sock_set_burst(fd, LIMIT_BURST);
+        sock_set_burst(fd, LIMIT_BURST, 0);
         int added = loop_fd_add(r->loop, &r->watch[f], fd, EPOLLIN, on_packets, r, e);
         if (added < 0)
             return added;

@@ -15,7 +15,7 @@
 // Why a packet was not answered: label `reason`.
 enum reflect_stamp_refusal {
     REFLECT_STAMP_SHORT,       // less than a test packet
-    REFLECT_STAMP_LONG,        // more than LIMIT_STAMP_PACKET
+    REFLECT_STAMP_LONG,        // more than LIMIT_PROBE_PAYLOAD
     REFLECT_STAMP_FORM,        // not a sender's: what it leaves zero is not
     REFLECT_STAMP_PORT,        // from a well-known port, or our own: a server or a reflector, no sender
     REFLECT_STAMP_ADDRESS,     // to a broadcast or multicast address

@@ -11,17 +11,20 @@
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 
-#define BATCH 16 // a batch of answers and one of errors lie on the stack at once: 16 KiB
-#define DATA \
-    256 // of an answer or a frame of ours: 64 bytes of ICMP under IPv6, Ethernet and, below a tunnel, all
-        // that again
+#include "lib/limits.h"
+
+#define BATCH 16    // a batch of answers and one of errors lie on the stack at once: 16 KiB
 #define CONTROL 192 // a stamp (64) and an extended error with an IPv6 address (64), with room
 #define CLASS_CONTROL CMSG_SPACE(sizeof(int))
 #define RETRIES 4 // of a call that reported an error which the socket held for an earlier packet
 
-// An skb of one small packet counts for this much against the receive buffer; an answer and a stamp of
-// sending each have one.
+// An skb of one small packet counts for this much against the receive buffer, a larger one for at most twice
+// its bytes more; an answer and a stamp of sending each have one.
 #define SKB_BYTES 1024
+
+// Where the bytes go that nobody reads: they are taken for their number. Never read, and no page of it is
+// there before a packet is longer than SOCK_DATA.
+static uint8_t sink[LIMIT_PROBE_PAYLOAD];
 
 #define SLEW_PPM 1000 // the kernel slews by at most 500, and NTP may change its mind between two samples
 #define CLOCK_NOISE_NS (20 * NS_PER_US)
@@ -75,12 +78,23 @@ uint64_t sock_clock_convert(const struct sock_clock *c, uint64_t real_ns)
 
 // --- opening -------------------------------------------------------------------------------------
 
-void sock_set_burst(int fd, size_t burst)
+void sock_set_burst(int fd, size_t burst, size_t payload)
 {
     // Two ticks' worth of answers and stamps. The kernel doubles the value, and cuts it at net.core.rmem_max:
     // what it grants is what there is.
-    int bytes = (int)(MAX(burst, (size_t)64) * 2 * SKB_BYTES);
+    int bytes = (int)(MAX(burst, (size_t)64) * 2 * (SKB_BYTES + (payload > SOCK_DATA ? 2 * payload : 0)));
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
+static int set_fragmentation(int fd, enum family f, bool dont_fragment, struct err *e)
+{
+    int on = 1, v4 = dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT, v6 = IPV6_PMTUDISC_PROBE, r = 0;
+    if (f == FAMILY_IPV4)
+        r = setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof(v4));
+    else if (dont_fragment)
+        r = setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof(v6)) |
+            setsockopt(fd, IPPROTO_IPV6, IPV6_DONTFRAG, &on, sizeof(on));
+    return r == 0 || !dont_fragment ? 0 : err_sys(e, errno, "no packets without fragmentation");
 }
 
 // The error queue, stamps and room that every socket of probes has.
@@ -90,13 +104,16 @@ static int set_up(int fd, enum family f, const struct sock_opts *o, bool *ret_tx
     int on = 1;
     if (setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on)) != 0)
         return err_sys(e, errno, "no error queue on a socket");
+    int r = set_fragmentation(fd, f, o->dont_fragment, e);
+    if (r < 0)
+        return r;
     // SOFTWARE alone would hand up receive stamps as well, while any other socket of the machine asks for
     // them.
     int flags = (o->no_rx_stamps ? 0 : SOF_TIMESTAMPING_RX_SOFTWARE) |
                 (o->no_tx_stamps ? 0 : SOF_TIMESTAMPING_TX_SOFTWARE);
     flags |= flags ? SOF_TIMESTAMPING_SOFTWARE : 0;
     bool stamps = setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof(flags)) == 0;
-    sock_set_burst(fd, o->burst);
+    sock_set_burst(fd, o->burst, o->payload);
     *ret_tx_stamps = stamps && !o->no_tx_stamps;
     return 0;
 }
@@ -163,14 +180,15 @@ static void set_dscp(struct msghdr *m, const struct sock_out *out, uint8_t contr
 static void send_batch(int fd, struct sock_out *out, size_t n, size_t at_once)
 {
     struct mmsghdr m[BATCH];
-    struct iovec iov[BATCH];
+    struct iovec iov[BATCH][2];
     struct sockaddr_storage to[BATCH];
     _Alignas(struct cmsghdr) uint8_t control[BATCH][CLASS_CONTROL];
     memset(m, 0, sizeof(m));
     for (size_t i = 0; i < n; i++) {
-        iov[i] = (struct iovec){(void *)(uintptr_t)out[i].data, out[i].len};
-        m[i].msg_hdr.msg_iov = &iov[i];
-        m[i].msg_hdr.msg_iovlen = 1;
+        iov[i][0] = (struct iovec){(void *)(uintptr_t)out[i].data, out[i].len};
+        iov[i][1] = (struct iovec){(void *)(uintptr_t)out[i].more, out[i].more_len};
+        m[i].msg_hdr.msg_iov = iov[i];
+        m[i].msg_hdr.msg_iovlen = out[i].more_len ? 2 : 1;
         m[i].msg_hdr.msg_namelen = addr_sockaddr(&out[i].to, out[i].port, &to[i]);
         m[i].msg_hdr.msg_name = &to[i];
         if (out[i].dscp)
@@ -198,17 +216,18 @@ void sock_send(int fd, struct sock_out *out, size_t n, bool one_by_one)
 
 struct batch {
     struct mmsghdr m[BATCH];
-    struct iovec iov[BATCH];
+    struct iovec iov[BATCH][2];
     struct sockaddr_in6 from[BATCH]; // or sockaddr_in
-    uint8_t data[BATCH][DATA];
+    uint8_t data[BATCH][SOCK_DATA];
     _Alignas(struct cmsghdr) uint8_t control[BATCH][CONTROL];
 };
 
 static size_t batch_read(int fd, struct batch *b, int flags)
 {
     for (size_t i = 0; i < BATCH; i++) {
-        b->iov[i] = (struct iovec){b->data[i], DATA};
-        b->m[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &b->iov[i], .msg_iovlen = 1}};
+        b->iov[i][0] = (struct iovec){b->data[i], SOCK_DATA};
+        b->iov[i][1] = (struct iovec){sink, sizeof(sink)};
+        b->m[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = b->iov[i], .msg_iovlen = 2}};
         b->m[i].msg_hdr.msg_name = &b->from[i];
         b->m[i].msg_hdr.msg_namelen = sizeof(b->from[i]);
         b->m[i].msg_hdr.msg_control = b->control[i];

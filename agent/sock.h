@@ -29,12 +29,22 @@ uint64_t sock_clock_convert(const struct sock_clock *c, uint64_t real_ns);
 struct sock_opts {
     bool no_tx_stamps; // forces the fallback (tests)
     bool no_rx_stamps;
-    size_t burst; // packets of one tick: sizes the receive buffer
+    size_t burst;   // packets of one tick, and
+    size_t payload; // the largest of them: both size the receive buffer
+    // No router may fragment what is sent, and neither does this host: what is larger than the link takes
+    // ends with EMSGSIZE, what is larger than the path takes is sent all the same, whatever the kernel has
+    // learnt of the path. Otherwise routers and this host may fragment; with IPv6 this host alone, once the
+    // kernel has learnt that the path takes less.
+    bool dont_fragment;
 };
 
+// Of an answer, or a frame of ours: 64 bytes of ICMP under IPv6, Ethernet and, below a tunnel, all that
+// again.
+#define SOCK_DATA 256
+
 struct sock_packet {
-    const uint8_t *data;
-    size_t len;
+    const uint8_t *data; // of a longer packet the first SOCK_DATA bytes
+    size_t len;          // as it came; past LIMIT_PROBE_PAYLOAD more than that, by an unknown number
     struct addr from;
     uint16_t port;    // UDP: from there
     uint64_t real_ns; // kernel's stamp, real time; 0: none
@@ -44,8 +54,8 @@ struct sock_packet {
 // error.
 struct sock_error {
     bool stamp;
-    const uint8_t *data; // stamp: the frame; error: our ICMP message from its header on, or our UDP packet's
-                         // payload, as far as it was quoted
+    const uint8_t *data; // the first SOCK_DATA bytes of: stamp: the frame; error: our ICMP message from its
+                         // header on, or our UDP packet's payload, as far as it was quoted
     size_t len;
     uint64_t real_ns;   // stamp
     uint8_t type, code; // error: of the ICMP message
@@ -63,7 +73,7 @@ MUST_USE int sock_ping(enum family f, const struct sock_opts *o, bool *ret_tx_st
 // As sock_ping, a UDP socket with a port of its own, of the kernel's choice, on all addresses of the family.
 MUST_USE int sock_udp(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, struct err *e);
 // Resizes the receive buffer for a new plan.
-void sock_set_burst(int fd, size_t burst);
+void sock_set_burst(int fd, size_t burst, size_t payload);
 
 struct sock_out {
     struct addr to;
@@ -71,7 +81,9 @@ struct sock_out {
     uint8_t dscp;  // 0..63
     const uint8_t *data;
     size_t len;
-    int err; // set: 0, or the errno of the failure
+    const uint8_t *more; // follows data, in the same packet
+    size_t more_len;     // 0: nothing does
+    int err;             // set: 0, or the errno of the failure
     uint64_t sent_ns;
 };
 // Sends out[n] in batches; an error that the socket held for an earlier packet is not taken for this one's.

@@ -14,10 +14,14 @@
 #define ECN 3
 #define RETRIES 4 // of a read that reported an error of an earlier packet
 
+static int set_to(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof(value));
+}
+
 static int set(int fd, int level, int option)
 {
-    int on = 1;
-    return setsockopt(fd, level, option, &on, sizeof(on));
+    return set_to(fd, level, option, 1);
 }
 
 static bool set_options(int fd, enum family f)
@@ -29,6 +33,18 @@ static bool set_options(int fd, enum family f)
                set(fd, IPPROTO_IP, IP_RECVTOS) == 0;
     return set(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 0 && set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) == 0 &&
            set(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT) == 0 && set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS) == 0;
+}
+
+// What is learnt of the path does not count for what must stay whole: it is sent, and does not arrive. Where
+// that cannot be set, answers are as any packet.
+static void set_whole(int fd, enum family f, bool whole)
+{
+    if (f == FAMILY_IPV4) {
+        (void)set_to(fd, IPPROTO_IP, IP_MTU_DISCOVER, whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT);
+    } else {
+        (void)set_to(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, whole ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT);
+        (void)set_to(fd, IPPROTO_IPV6, IPV6_DONTFRAG, whole);
+    }
 }
 
 int sock_reflect_open(enum family f, const struct addr *addr, uint16_t port, uint16_t *ret_port,
@@ -43,6 +59,7 @@ int sock_reflect_open(enum family f, const struct addr *addr, uint16_t port, uin
         return err_sys(e, errno, "no UDP socket for the STAMP reflector");
     if (bind(fd, (struct sockaddr *)&sa, len) != 0)
         return err_sys(e, errno, "bind of the STAMP reflector's port %u", port);
+    set_whole(fd, f, false);
     if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0 ||
         addr_from_sockaddr((struct sockaddr *)&sa, &bound, ret_port) != 0)
         return err_sys(e, errno, "the STAMP reflector's port");
@@ -145,7 +162,18 @@ static void add_source(struct msghdr *m, const struct sock_reflect_packet *k)
     }
 }
 
-int sock_reflect_answer(int fd, const struct sock_reflect_packet *k, const uint8_t *data, size_t len)
+static int send_out(int fd, const struct msghdr *m)
+{
+    for (int i = 0;; i++) { // as with reading, an error may be an earlier packet's
+        if (sendmsg(fd, m, MSG_DONTWAIT) >= 0)
+            return 0;
+        if (i == RETRIES || errno == EAGAIN || errno == ENOBUFS)
+            return -errno;
+    }
+}
+
+int sock_reflect_answer(int fd, const struct sock_reflect_packet *k, const uint8_t *data, size_t len,
+                        bool whole)
 {
     struct sockaddr_storage to;
     _Alignas(struct cmsghdr) uint8_t control[CONTROL] = {0};
@@ -153,10 +181,10 @@ int sock_reflect_answer(int fd, const struct sock_reflect_packet *k, const uint8
     struct msghdr m = {.msg_name = &to, .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control};
     m.msg_namelen = addr_sockaddr(&k->from, k->port, &to);
     add_source(&m, k);
-    for (int i = 0;; i++) { // as with reading, an error may be an earlier packet's
-        if (sendmsg(fd, &m, MSG_DONTWAIT) >= 0)
-            return 0;
-        if (i == RETRIES || errno == EAGAIN || errno == ENOBUFS)
-            return -errno;
-    }
+    if (!whole)
+        return send_out(fd, &m);
+    set_whole(fd, (enum family)k->to.family, true); // for this one, on a socket that the others use, too
+    int r = send_out(fd, &m);
+    set_whole(fd, (enum family)k->to.family, false);
+    return r;
 }

@@ -28,7 +28,9 @@ MUST_USE int sock_reflect_open(enum family f, const struct addr *addr, uint16_t 
                                struct err *e);
 // The next packet into buf[size]. False: there is none now.
 bool sock_reflect_read(int fd, uint8_t *buf, size_t size, struct sock_reflect_packet *ret);
-// Answers it with data[len], in its class, from the address it was sent to. 0 or a negative errno.
-int sock_reflect_answer(int fd, const struct sock_reflect_packet *k, const uint8_t *data, size_t len);
+// Answers it with data[len], in its class, from the address it was sent to. whole: neither this host nor a
+// router may fragment it. 0 or a negative errno.
+int sock_reflect_answer(int fd, const struct sock_reflect_packet *k, const uint8_t *data, size_t len,
+                        bool whole);
 
 #endif

@@ -8,6 +8,8 @@
 #include "lib/bytes.h"
 
 #define QUERY_USED 16 // the rest is zeros
+#define TLV_U 0x80    // a sender sets it; a reflector that understands the TLV takes it off
+#define TLV_EXTRA_PADDING 1
 #define ERROR_S 0x8000
 #define ERROR_Z 0x4000
 #define ERROR_SCALE 63
@@ -21,6 +23,18 @@ void stamp_wire_put_query(uint8_t out[static STAMP_WIRE_BYTES], const struct sta
     bytes_put(out + 4, q->time, 8);
     bytes_put(out + 12, q->error, 2);
     bytes_put(out + 14, q->ssid, 2);
+}
+
+size_t stamp_wire_put_padding(uint8_t out[static STAMP_WIRE_TLV], size_t payload)
+{
+    size_t more = payload - STAMP_WIRE_BYTES;
+    memset(out, 0, STAMP_WIRE_TLV);
+    if (more < STAMP_WIRE_TLV)
+        return more;
+    out[0] = TLV_U;
+    out[1] = TLV_EXTRA_PADDING;
+    bytes_put(out + 2, more - STAMP_WIRE_TLV, 2);
+    return STAMP_WIRE_TLV;
 }
 
 int stamp_wire_get_query(const uint8_t *data, size_t len, struct stamp_wire_query *ret)

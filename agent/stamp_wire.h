@@ -9,6 +9,9 @@
 
 // Of both formats: symmetrical, so that there is nothing to gain from a spoofed source.
 #define STAMP_WIRE_BYTES 44
+// In an SSID: our senders' wish that the answer not be fragmented either. The RFCs leave the number to the
+// sender and have no other place for it; to other reflectors it is a number like any other.
+#define STAMP_WIRE_WHOLE 0x8000
 
 // A sender's packet. Big-endian: sequence number (4), timestamp (8), error estimate (2), SSID (2), zeros
 // (28).
@@ -33,6 +36,11 @@ struct stamp_wire_answer {
 };
 
 void stamp_wire_put_query(uint8_t out[static STAMP_WIRE_BYTES], const struct stamp_wire_query *q);
+// What stands after the base packet of one with a longer payload: the head of an Extra Padding TLV (RFC 8972
+// 4.1), which the rest of the payload is the value of; zeros where there is no room for it. Returns its
+// bytes: 0 to 4.
+#define STAMP_WIRE_TLV 4
+size_t stamp_wire_put_padding(uint8_t out[static STAMP_WIRE_TLV], size_t payload);
 // The base packet in data, which may be longer: extensions (RFC 8972 4) or padding. -EINVAL: too short.
 MUST_USE int stamp_wire_get_query(const uint8_t *data, size_t len, struct stamp_wire_query *ret);
 // Whether the 28 bytes that a sender leaves zero are: in a reflector's answer they cannot be, for it holds

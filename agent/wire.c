@@ -26,11 +26,14 @@ static bool get_token(const uint8_t in[static TOKEN_BYTES], struct engine_token 
     return true;
 }
 
-void wire_write(uint8_t out[static WIRE_PAYLOAD], const struct engine_token *t)
+void wire_write(uint8_t out[static WIRE_PAYLOAD], const struct engine_token *t, size_t payload)
 {
+    size_t more = payload - WIRE_PAYLOAD;
     put_token(out, t);
     for (unsigned i = TOKEN_BYTES; i < TAIL; i++)
         out[i] = (uint8_t)(t->cookie >> (8 * (i % 8))) ^ (uint8_t)i;
+    out[TAIL - 2] ^= (uint8_t)(more >> 8);
+    out[TAIL - 1] ^= (uint8_t)more;
     put_token(out + TAIL, t);
 }
 
@@ -43,8 +46,8 @@ unsigned wire_read(const uint8_t *data, size_t len, struct engine_token ret[stat
     if (len >= WIRE_PAYLOAD && get_token(data + TAIL, &ret[n])) {
         if (n == 1 && ret[0].id == ret[1].id && ret[0].seq == ret[1].seq && ret[0].cookie == ret[1].cookie) {
             uint8_t want[WIRE_PAYLOAD];
-            wire_write(want, &ret[0]);
-            *ret_intact = len == WIRE_PAYLOAD && memcmp(want, data, WIRE_PAYLOAD) == 0;
+            wire_write(want, &ret[0], len);
+            *ret_intact = memcmp(want, data, WIRE_PAYLOAD) == 0;
         } else {
             n++;
         }

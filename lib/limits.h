@@ -89,12 +89,14 @@
 #define LIMIT_REFLECT_BATCH 64
 #define LIMIT_REFLECT_BACKLOG 512
 #define LIMIT_REFLECT_PAUSE_NS (100 * NS_PER_MS)
-// The reflector of STAMP. Packet: what an Ethernet frame holds; a longer one is not answered. Batch: packets
+// Payload of a probe's packet, UDP or ICMP: what the largest frames in use hold (an MTU of 9,000, with its IP
+// header). The STAMP reflector answers no longer ones.
+#define LIMIT_PROBE_PAYLOAD 9000
+// The reflector of STAMP. Batch: packets
 // read at one wake-up. Source rate, a second: the eight probes of a mesh at their shortest interval are 80,
 // and three sources may fall on one place of the table. Rate of all: what takes a tenth of a processor.
 // Sessions: those of 1,000 nodes with sixteen flows in two families, twice; 32 bytes each. Idle: twice the
 // longest that a session of a probe with the default interval and sixteen flows is silent.
-#define LIMIT_STAMP_PACKET 1500
 #define LIMIT_STAMP_BATCH 64
 #define LIMIT_STAMP_SOURCE_RATE 256
 #define LIMIT_STAMP_RATE 20000

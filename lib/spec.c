@@ -43,6 +43,24 @@ unsigned spec_probe_packets(enum spec_probe_type t, enum spec_transport transpor
     return 1;
 }
 
+unsigned spec_probe_payload_min(enum spec_probe_type t)
+{
+    switch (t) {
+    case SPEC_ICMP: return 56;  // agent/wire.h
+    case SPEC_STAMP: return 44; // RFC 8762
+    case SPEC_TCP:
+    case SPEC_DNS:
+    case SPEC_HTTP: return 0;
+    }
+    return 0;
+}
+
+unsigned spec_probe_fragments(unsigned payload, bool dont_fragment)
+{
+    const unsigned holds = 1280 - 40 - 8; // IPv6's header, and a fragment's
+    return dont_fragment || payload == 0 ? 1 : (payload + 8 + holds - 1) / holds;
+}
+
 const struct addr *spec_target_address(const struct spec_target *t)
 {
     return t->type == SPEC_DNS ? &t->server : &t->address;

@@ -30,7 +30,11 @@ struct spec_probe { // one kind of probe that every pair of the mesh runs
     uint64_t timeout_ns; // may be longer than the interval
     uint16_t flows;      // STAMP; 0: not set, which means 1
     uint16_t dscp;       // STAMP
+    uint16_t payload;    // ICMP, STAMP: bytes; 0: not set, which means the least that the type needs
+    bool dont_fragment;  // ICMP, STAMP
 };
+// The least payload that holds what a probe needs; 0: the type has none.
+unsigned spec_probe_payload_min(enum spec_probe_type t);
 
 struct spec_expect { // of a target's answer
     bool present;    // otherwise the members have their defaults
@@ -160,6 +164,9 @@ const char *spec_probe_type_label(enum spec_probe_type t); // "icmp"
 // answer of our reflector to a peer that asks as often); DNS 1 over UDP, 5 over TCP (SYN, ACK, query, ACK,
 // RST).
 unsigned spec_probe_packets(enum spec_probe_type t, enum spec_transport transport);
+// Packets that one with that payload (0: not set) becomes: 1, or as many as hold it at the least MTU of IPv6
+// (RFC 8200 5), where it may be fragmented.
+unsigned spec_probe_fragments(unsigned payload, bool dont_fragment);
 const char *spec_network_name(enum spec_network n); // "Pod"
 // The label `network` of what an agent of one network measures to an address of another (or its own): "Pod",
 // "Node", "PodToNode", "NodeToPod".

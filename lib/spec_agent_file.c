@@ -87,6 +87,10 @@ static void write_probes(const struct spec_mesh *mesh, struct buf *out)
             buf_fmt(out, ", flows: %u", p->flows);
         if (p->dscp)
             buf_fmt(out, ", dscp: %u", p->dscp);
+        if (p->payload)
+            buf_fmt(out, ", payloadBytes: %u", p->payload);
+        if (p->dont_fragment)
+            buf_str(out, ", dontFragment: true");
         write_times(p->interval_ns, p->timeout_ns, out);
     }
 }

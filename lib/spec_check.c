@@ -38,10 +38,24 @@ static int check_stamp(const struct spec_probe *p, struct err *e)
     return err_at(e, "%s", field);
 }
 
+static int check_payload(const struct spec_probe *p, struct err *e)
+{
+    unsigned least = spec_probe_payload_min(p->type);
+    if (least == 0 && (p->payload || p->dont_fragment)) {
+        err_set(e, EINVAL, "is accepted with types ICMP and STAMP only");
+        return err_at(e, "%s", p->payload ? "payloadBytes" : "dontFragment");
+    }
+    if (p->payload == 0 || p->payload >= least)
+        return 0;
+    err_set(e, EINVAL, "must be at least %u with type %s, is %u", least, spec_probe_type_name(p->type),
+            p->payload);
+    return err_at(e, "payloadBytes");
+}
+
 int spec_check_probes(const struct spec *s, struct err *e)
 {
     for (size_t i = 0; i < s->mesh.n_probes; i++)
-        if (check_stamp(&s->mesh.probes[i], e) < 0)
+        if (check_stamp(&s->mesh.probes[i], e) < 0 || check_payload(&s->mesh.probes[i], e) < 0)
             return err_at(e, "probes[%zu]", i);
     for (size_t i = 1; i < s->mesh.n_probes; i++) {
         for (size_t j = 0; j < i; j++) {
@@ -412,7 +426,8 @@ static uint64_t packets_per_ks(enum spec_probe_type type, enum spec_transport tr
 
 static uint64_t probe_packets_per_ks(const struct spec_probe *p)
 {
-    return packets_per_ks(p->type, SPEC_TRANSPORT_UNSET, p->interval_ns);
+    return packets_per_ks(p->type, SPEC_TRANSPORT_UNSET, p->interval_ns) *
+           spec_probe_fragments(p->payload, p->dont_fragment);
 }
 
 // Pairs that a target is at most.

@@ -13,7 +13,7 @@
 
 #define SENT_MAX 64
 #define PACKET_MAX 128
-#define SOCKETS 64
+#define SOCKETS 96
 #define ICMP_HEADER 8
 
 struct packet { // that was sent
@@ -84,7 +84,7 @@ int sock_udp(enum family f, const struct sock_opts *o UNUSED, bool *ret_tx_stamp
     return open_socket(false, f, ret_tx_stamps);
 }
 
-void sock_set_burst(int fd UNUSED, size_t burst UNUSED)
+void sock_set_burst(int fd UNUSED, size_t burst UNUSED, size_t payload UNUSED)
 {
 }
 
@@ -92,9 +92,12 @@ void sock_send(int fd, struct sock_out *out, size_t n, bool one_by_one UNUSED)
 {
     for (size_t i = 0; i < n; i++) {
         struct packet *p = &net.sent[net.n_sent++ % SENT_MAX];
-        FUZZ_CHECK(out[i].len <= PACKET_MAX);
-        *p = (struct packet){.fd = fd, .to = out[i].to, .port = out[i].port, .len = out[i].len};
+        FUZZ_CHECK(out[i].len + out[i].more_len <= PACKET_MAX);
+        *p = (struct packet){
+            .fd = fd, .to = out[i].to, .port = out[i].port, .len = out[i].len + out[i].more_len};
         memcpy(p->data, out[i].data, out[i].len);
+        if (out[i].more_len)
+            memcpy(p->data + out[i].len, out[i].more, out[i].more_len);
         out[i].err = 0;
         out[i].sent_ns = net.now_ns;
     }
@@ -145,9 +148,10 @@ static void apply(struct agent *a)
     struct plan *p;
     if (plan_build(&a->files.file, &a->files.peers, "n1", SPEC_NETWORK_POD, engine_plan(a->engine),
                    net.now_ns, &p, &e) < 0 ||
-        probe_stamp_reserve(a->stamp, p, LIMIT_BURST, &e) < 0 ||
+        probe_icmp_reserve(a->icmp, p, &e) < 0 || probe_stamp_reserve(a->stamp, p, LIMIT_BURST, &e) < 0 ||
         engine_apply(a->engine, p, net.now_ns, &e) < 0)
         fuzz_fail(__FILE__, __LINE__, "a plan in force: %s", e.msg);
+    probe_icmp_apply(a->icmp);
     probe_stamp_apply(a->stamp);
 }
 
@@ -290,7 +294,7 @@ static size_t make_answer(const struct packet *p, uint32_t number, uint8_t out[s
         return p->len;
     struct stamp_wire_answer a = {.seq = number, .ssid = q.ssid, .sender = q, .time = 7, .received = 7};
     stamp_wire_put_answer(out, &a);
-    return STAMP_WIRE_BYTES;
+    return p->len;
 }
 
 static void answered(struct agent *a, struct fuzz_input *in)
@@ -344,6 +348,12 @@ static void reload(struct agent *a, struct fuzz_input *in)
     struct spec_probe *udp = &a->files.file.spec.mesh.probes[1];
     udp->flows = (uint16_t)(fuzz_take(in, 1) % LIMIT_STAMP_FLOWS + 1);
     udp->timeout_ns = (fuzz_take(in, 1) + 1) * 20 * NS_PER_MS;
+    unsigned more = (unsigned)fuzz_take(in, 1);
+    struct spec_probe *icmp = &a->files.file.spec.mesh.probes[0];
+    udp->dont_fragment = more & 1;
+    icmp->dont_fragment = more & 2;
+    udp->payload = (uint16_t)(STAMP_WIRE_BYTES + (more >> 2));
+    icmp->payload = (uint16_t)(WIRE_PAYLOAD + (more >> 2));
     apply(a);
 }
 

@@ -13,8 +13,8 @@
 static struct {
     struct fuzz_input in;
     int fd[FAMILIES];
-    struct sock_reflect_packet now;   // the packet that was handed out last
-    uint8_t copy[LIMIT_STAMP_PACKET]; // as it was
+    struct sock_reflect_packet now;    // the packet that was handed out last
+    uint8_t copy[LIMIT_PROBE_PAYLOAD]; // as it was
     uint64_t packets, answers;
 } net;
 
@@ -58,7 +58,8 @@ bool sock_reflect_read(int fd, uint8_t *buf, size_t size, struct sock_reflect_pa
     return true;
 }
 
-int sock_reflect_answer(int fd UNUSED, const struct sock_reflect_packet *k, const uint8_t *data, size_t len)
+int sock_reflect_answer(int fd UNUSED, const struct sock_reflect_packet *k, const uint8_t *data, size_t len,
+                        bool whole UNUSED)
 {
     struct stamp_wire_answer a;
     FUZZ_CHECK(addr_equal(&k->from, &net.now.from) && k->port == net.now.port && k->port >= 1024);

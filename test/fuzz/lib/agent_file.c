@@ -6,7 +6,8 @@
 static bool same_probe(const struct spec_probe *a, const struct spec_probe *b)
 {
     return strcmp(a->name, b->name) == 0 && a->type == b->type && a->interval_ns == b->interval_ns &&
-           a->timeout_ns == b->timeout_ns && a->flows == b->flows && a->dscp == b->dscp;
+           a->timeout_ns == b->timeout_ns && a->flows == b->flows && a->dscp == b->dscp &&
+           a->payload == b->payload && a->dont_fragment == b->dont_fragment;
 }
 
 static bool same_target(const struct spec_target *a, const struct spec_target *b)
@@ -51,6 +52,8 @@ static void check_limits(const struct spec_agent_file *f)
         FUZZ_CHECK(p->name[0] && p->interval_ns >= 100 * NS_PER_MS && p->timeout_ns >= 10 * NS_PER_MS);
         FUZZ_CHECK(p->timeout_ns <= 60 * NS_PER_S && p->interval_ns <= 3600 * NS_PER_S);
         FUZZ_CHECK(p->flows <= LIMIT_STAMP_FLOWS && p->dscp <= LIMIT_DSCP);
+        FUZZ_CHECK(p->payload <= LIMIT_PROBE_PAYLOAD &&
+                   (p->payload == 0 || p->payload >= spec_probe_payload_min(p->type)));
     }
     for (size_t i = 0; i < s->n_targets; i++)
         FUZZ_CHECK(s->targets[i].name[0] && s->targets[i].address.set &&

@@ -274,6 +274,7 @@ static void test_stamp(void)
         CHECK_INT(r->own_fixed, own[i]);
         CHECK_INT(r->own_slot, 8);
     }
+    CHECK(plan->probes[0].payload == 44 && !plan->probes[0].dont_fragment);
     CHECK_INT(plan->packets_per_ks, 2 * (3000 + 600)); // a probe, and an answer to a peer's
     release();
 }

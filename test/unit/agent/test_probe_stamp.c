@@ -18,7 +18,7 @@ static int server = -1; // 127.0.0.2
 static uint16_t port;
 
 struct got { // a packet that the test's reflector took
-    uint8_t data[100];
+    uint8_t data[1500];
     size_t len;
     struct sockaddr_in from;
     struct stamp_wire_query q;
@@ -390,7 +390,80 @@ static void test_namespace(void)
     CHECK(netns_enter());
 }
 
+// The answer to a padded probe, as our reflector makes it, with one byte changed (0: none) and some cut off.
+static void give_padded(const struct got *g, size_t changed, size_t cut)
+{
+    struct stamp_wire_answer a = answer_to(g, g->q.seq);
+    uint8_t data[1500];
+    memcpy(data, g->data, g->len);
+    stamp_wire_put_answer(data, &a);
+    if (g->len >= STAMP_WIRE_BYTES + STAMP_WIRE_TLV)
+        data[STAMP_WIRE_BYTES] = 0; // the TLV was understood
+    data[changed] ^= changed != 0;
+    if (sendto(server, data, g->len - cut, 0, (const struct sockaddr *)&g->from, sizeof(g->from)) < 0)
+        printf("    %s\n", strerror(errno));
+}
+
+// The next probe with so many bytes: some of another length may be under way from before.
+static bool take_long(struct got *g, size_t len)
+{
+    for (int i = 0; i < 20; i++)
+        if (take(g) && g->len == len)
+            return true;
+    return false;
+}
+
+// Payloads: a padding TLV as RFC 8972 has it, where there is room for one; an answer counts that is as long,
+// and as it was.
+static void test_payload(void)
+{
+    static const uint16_t payloads[] = {45, 47, 48, 100, 1472};
+    for (size_t i = 0; i < ARRAY_LEN(payloads); i++) {
+        struct got g;
+        uint16_t len = payloads[i];
+        CHECK(start(1, "127.0.0.2", NULL));
+        f.file.spec.mesh.probes[0].payload = len;
+        f.file.spec.mesh.probes[0].dont_fragment = i % 2;
+        CHECK(apply());
+        CHECK(take_long(&g, len));
+        CHECK(stamp_wire_is_query(g.data));
+        const uint8_t tlv[] = {0x80, 1, (uint8_t)((len - 48) >> 8), (uint8_t)(len - 48)};
+        CHECK(len < 48 || memcmp(g.data + 44, tlv, sizeof(tlv)) == 0);
+        give_padded(&g, 0, 0);
+        CHECK(take_long(&g, len));
+        CHECK_INT(st(0)->results[STATS_RECEIVED], 1);
+        give_padded(&g, 0, 1);
+        CHECK(take_long(&g, len));
+        CHECK_INT(st(0)->results[STATS_CORRUPT], 1);
+        give_padded(&g, len > 48 ? (size_t)MIN(len, SOCK_DATA) - 1 : 45, 0);
+        CHECK(take_long(&g, len));
+        CHECK_INT(st(0)->results[STATS_CORRUPT], len == 45 ? 1 : 2); // of 45 bytes there is no 46th
+    }
+}
+
+// A reload with another payload, on another kind of socket: answers to what was under way still count.
+static void test_payload_changes(void)
+{
+    struct got g;
+    CHECK(start(1, "127.0.0.2", NULL));
+    CHECK(take_long(&g, 44));
+    f.file.spec.mesh.probes[0].payload = 1000;
+    f.file.spec.mesh.probes[0].dont_fragment = true;
+    CHECK(apply());
+    give_padded(&g, 0, 0);
+    CHECK(take_long(&g, 1000));
+    CHECK_INT(st(0)->results[STATS_RECEIVED], 1);
+    f.file.spec.mesh.probes[0].payload = 0;
+    CHECK(apply());
+    give_padded(&g, 0, 0);
+    CHECK(take_long(&g, 44));
+    CHECK_INT(st(0)->results[STATS_RECEIVED], 2);
+    CHECK_INT(st(0)->results[STATS_CORRUPT], 0);
+}
+
 static const struct check_case cases[] = {
+    {"payloads", test_payload},
+    {"payloads change", test_payload_changes},
     {"a namespace", test_namespace},
     {"packets", test_packets},
     {"other answers", test_foreign_answers},

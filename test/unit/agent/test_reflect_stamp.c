@@ -131,8 +131,8 @@ static void test_answers(void)
 static void test_sessions_and_length(void)
 {
     CHECK(start());
-    uint8_t data[LIMIT_STAMP_PACKET] = {0}, back[2 * LIMIT_STAMP_PACKET];
-    static const size_t lengths[] = {STAMP_WIRE_BYTES, 45, 48, 100, 1000, LIMIT_STAMP_PACKET};
+    uint8_t data[LIMIT_PROBE_PAYLOAD] = {0}, back[2 * LIMIT_PROBE_PAYLOAD];
+    static const size_t lengths[] = {STAMP_WIRE_BYTES, 45, 48, 100, 1000, LIMIT_PROBE_PAYLOAD};
     for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
         struct stamp_wire_query q = query;
         q.ssid = (uint16_t)(i % 2);
@@ -173,7 +173,7 @@ static void refuse(int s, const struct sockaddr_storage *where, const uint8_t *d
 static void test_refusals(void)
 {
     CHECK(start());
-    uint8_t data[LIMIT_STAMP_PACKET + 1] = {0};
+    uint8_t data[LIMIT_PROBE_PAYLOAD + 1] = {0};
     stamp_wire_put_query(data, &query);
     for (size_t len = 0; len < STAMP_WIRE_BYTES && !check_failed; len++)
         refuse(fd[0], &to[0], data, len, REFLECT_STAMP_SHORT);

@@ -234,6 +234,34 @@ static void test_forecast_stamp(void)
     CHECK_INT(load.series, 100 + pairs * (10 + 2) + 2 * 2 * 14); // two probes, two families, one zone
 }
 
+// A payload that may be fragmented counts for as many packets as it may be.
+static void test_forecast_payload(void)
+{
+    static const struct {
+        const char *more;
+        uint64_t times;
+    } cases[] = {{"payloadBytes: 1224", 1},
+                 {"payloadBytes: 1225", 2},
+                 {"payloadBytes: 9000", 8},
+                 {"payloadBytes: 9000, dontFragment: true", 1},
+                 {"dontFragment: true", 1}};
+    CLEANUP_SPEC struct spec plain = {0};
+    struct err e = {0};
+    struct spec_load least, load;
+    CHECK_INT(parse("{mesh: {probes: [{name: i, type: ICMP}, {name: u, type: STAMP}]}}", &plain, &e), 0);
+    spec_forecast(&plain, scale(5, 2), &least);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP_SPEC struct spec s = {0};
+        char text[200];
+        snprintf(text, sizeof(text),
+                 "{mesh: {probes: [{name: i, type: ICMP, %s}, {name: u, type: STAMP, %s}]}}", cases[i].more,
+                 cases[i].more);
+        CHECK_INT(parse(text, &s, &e), 0);
+        spec_forecast(&s, scale(5, 2), &load);
+        CHECK_INT(load.packets_per_ks, cases[i].times * least.packets_per_ks);
+    }
+}
+
 // What is there if nothing is said of a DNS target, and what it costs.
 static void test_dns(void)
 {
@@ -393,5 +421,6 @@ static const struct check_case cases[] = {
     {"DNS targets", test_dns},
     {"budget", test_budget},
     {"forecast of STAMP", test_forecast_stamp},
+    {"forecast of payloads", test_forecast_payload},
 };
 CHECK_MAIN(cases)

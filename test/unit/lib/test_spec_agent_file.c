@@ -24,7 +24,7 @@ static const char whole[] =
     "- {name: icmp, type: ICMP, interval: 1s, timeout: 1s}\n"
     "- {name: tcp, type: TCP, interval: 5s, timeout: 1s500ms}\n"
     "- {name: udp, type: STAMP, flows: 8, dscp: 46, interval: 200ms, timeout: 1s}\n"
-    "- {name: plain, type: STAMP, interval: 200ms, timeout: 1s}\n"
+    "- {name: plain, type: STAMP, payloadBytes: 1472, dontFragment: true, interval: 200ms, timeout: 1s}\n"
     "targets:\n"
     "- {name: gateway, type: ICMP, address: 192.0.2.1, interval: 1s, timeout: 1s}\n"
     "- {name: web, type: TCP, address: \"2001:db8::2\", port: 443, interval: 5s, timeout: 1s}\n"
@@ -50,6 +50,8 @@ static void test_both_ways(void)
     CHECK_INT(f.spec.mesh.probes[2].type, SPEC_STAMP);
     CHECK_INT(f.spec.mesh.probes[2].flows, 8);
     CHECK_INT(f.spec.mesh.probes[2].dscp, 46);
+    CHECK_INT(f.spec.mesh.probes[3].payload, 1472);
+    CHECK(f.spec.mesh.probes[3].dont_fragment && !f.spec.mesh.probes[2].dont_fragment);
     CHECK_INT(f.spec.mesh.probes[1].timeout_ns, 1500 * NS_PER_MS);
     CHECK_INT(f.spec.n_targets, 7);
     CHECK_INT(f.spec.targets[1].port, 443);
@@ -119,6 +121,11 @@ static void test_refused(void)
         {"ports: {https: 1}", "ports.https"},
         {"ports: {stamp: 862}", "ports.stamp"},
         {"probes: [{name: a, type: ICMP}, {name: b, type: TCP, flows: 2}]", "probes[1].flows"},
+        {"probes: [{name: a, type: ICMP, payloadBytes: 55}]", "probes[0].payloadBytes"},
+        {"probes: [{name: a, type: STAMP, payloadBytes: 43}]", "probes[0].payloadBytes"},
+        {"probes: [{name: a, type: STAMP, payloadBytes: 9001}]", "probes[0].payloadBytes"},
+        {"probes: [{name: a, type: TCP, payloadBytes: 100}]", "probes[0].payloadBytes"},
+        {"probes: [{name: a, type: TCP, dontFragment: true}]", "probes[0].dontFragment"},
         {"mesh: {}", "mesh"},
         {"topology: {type: Full, degree: 5}", "topology.degree"},
         {"topology: {type: Sampled, degree: 0}", "topology.degree"},
