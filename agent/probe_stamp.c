@@ -431,9 +431,12 @@ static void on_stamp(struct probe_stamp *p, const struct sock_error *k)
 
 static bool on_refusal(struct probe_stamp *p, const struct found *x, const void *arg UNUSED)
 {
+    const struct stats *s = engine_stats(p->en, x->pair);
+    uint32_t in_flight = s->in_flight;
     if (!engine_unreachable(p->en, &x->token))
         return false;
-    stamp_path_spoilt(engine_own(p->en, x->pair).bytes, x->token.seq, false);
+    if (s->in_flight < in_flight) // otherwise it had ended already: lost is lost
+        stamp_path_spoilt(engine_own(p->en, x->pair).bytes, x->token.seq, false);
     return true;
 }
 

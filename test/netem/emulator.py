@@ -10,7 +10,7 @@ import select
 import threading
 import time
 
-from fates import PLAIN, REFUSE, choose
+from fates import PLAIN, REFUSALS, choose
 from packet import TCP, Packet
 from probe import Probe, loose, reply_of, request_of
 
@@ -123,9 +123,9 @@ class Emulator:
             self.by_name[(kind, p.family, side, port, loose(kind, name))] = probe
             pair.earlier = pair.probes[-1].request if pair.probes else None
             pair.probes.append(probe)
-        if probe.fate[1] == REFUSE:
-            probe.did.append((now, "refused"))
-            self._send(side, p.unreachable(), 0, probe.arrived)
+        if probe.fate[1] in REFUSALS:
+            probe.did.append((now, probe.fate[0]))
+            self._send(side, p.unreachable(), REFUSALS[probe.fate[1]], probe.arrived)
             return
         self._act(probe, "there", probe.fate[1](p, probe.requests - 1, pair), 1 - side, probe.delivered, now)
 

@@ -58,7 +58,9 @@ def others(p, _n, pair):
     return [(0, p.with_body(p.body[:8] + pair.earlier.payload))] if pair.earlier else [(0, p)]
 
 
-REFUSE = "refuse"  # on the way there: the network answers that it has no way
+# On the way there: the network answers that it has no way, at once or when nobody waits any more; after so many seconds.
+REFUSE, REFUSE_TOO_LATE = "refuse", "refuse too late"
+REFUSALS = {REFUSE: 0, REFUSE_TOO_LATE: TOO_LATE}
 
 PLAIN = ("plain", keep, keep)
 LOSS = [("dropped there", drop, keep, 10), ("dropped back", keep, drop, 10)]
@@ -66,7 +68,7 @@ DOUBLES = [("doubled there", twice, keep, 5), ("doubled back", keep, twice, 5)]
 SUMS = [("wrong checksum there", wrong_checksum, keep, 4), ("wrong checksum back", keep, wrong_checksum, 4)]
 HOLDS = [("overtaken there", held(REORDER), keep, 6), ("overtaken back", keep, held(REORDER), 6), ("late there", held(LATE), keep, 4),
          ("late back", keep, held(LATE), 4), ("too late there", held(TOO_LATE), keep, 4), ("too late back", keep, held(TOO_LATE), 4)]
-REFUSED = [("refused", REFUSE, keep, 5)]
+REFUSED = [("refused", REFUSE, keep, 5), ("refused too late", REFUSE_TOO_LATE, keep, 3)]
 # Offsets in the body. ICMP: 8 of header, then token, pattern, token. UDP: 8 of header, then the message.
 BROKEN = {
     "icmp": [("pattern broken there", broken(8 + 25), keep, 4), ("pattern broken back", keep, broken(8 + 25), 4),

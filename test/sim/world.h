@@ -88,8 +88,6 @@ static void world_carry(struct world *w, const struct engine_send *s, const stru
         world_carry_stamp(w, k, r, tx, delay);
         return;
     }
-    if (k.kind == UNREACHABLE && s->type == SPEC_STAMP) // a router's word is quick
-        k.when.at_ns = MIN(k.when.at_ns, tx + r->timeout_ns / 2);
     world_push(w, k);
     world_double(w, k, r);
 }
@@ -186,7 +184,7 @@ static void deliver_error(struct world *w, const struct packet *k, struct row *r
     if (flying)
         row_end(row, q, ENDED, STATS_UNREACHABLE);
     if (k->kind == UNREACHABLE) {
-        if (engine_unreachable(w->en, &k->t) && q && world_path(w, row))
+        if (engine_unreachable(w->en, &k->t) && flying && world_path(w, row))
             stamp_path_spoilt(world_path(w, row), k->t.seq, false);
     } else if (engine_unreachable_at(w->en, &k->to, (uint16_t)k->t.seq) != flying)
         SIM_FAIL(w, "%s: a short error was not matched as it should be", row->key);
