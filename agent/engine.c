@@ -52,6 +52,7 @@ void engine_free(struct engine *en)
     free(en->by_id);
     free(en->heap);
     zone_rtt_release(&en->gone);
+    failures_release(&en->failures);
     plan_free(en->plan);
     free(en);
 }
@@ -69,6 +70,17 @@ const struct stats *engine_stats(const struct engine *en, size_t i)
 const struct zone_rtt *engine_gone(const struct engine *en)
 {
     return &en->gone;
+}
+
+const struct failures *engine_failures(const struct engine *en)
+{
+    return &en->failures;
+}
+
+void engine_on_failure(struct engine *en, engine_failure_fn *fn, void *arg)
+{
+    en->on_failure = fn;
+    en->on_failure_arg = arg;
 }
 
 struct engine_own engine_own(const struct engine *en, size_t i)
@@ -89,7 +101,7 @@ struct stats_agent *engine_agent(struct engine *en)
 
 size_t engine_memory(const struct plan *p)
 {
-    size_t bytes = sizeof(struct engine) + plan_bytes(p) + zone_rtt_bytes(p);
+    size_t bytes = sizeof(struct engine) + plan_bytes(p) + zone_rtt_bytes(p) + failures_bytes(p);
     for (size_t i = 0; i < p->n_pairs; i++) {
         const struct plan_probe *r = &p->probes[p->pairs[i].probe];
         uint16_t n_slots = flight_slots_for(r);
@@ -230,6 +242,26 @@ static void end(struct flight *f, struct flight_slot *s, enum flight_state state
     stats_end(flight_stats(f), result);
 }
 
+static void end_unreachable(struct engine *en, struct flight *f, struct flight_slot *s, enum reason reason)
+{
+    struct failures_row *row = failures_of(&en->failures, en->plan, f->index);
+    end(f, s, FLIGHT_ENDED, STATS_UNREACHABLE);
+    if (row)
+        row->unreachable[reason]++;
+    if (en->on_failure)
+        en->on_failure(f->index, STATS_UNREACHABLE, reason_name(reason), en->on_failure_arg);
+}
+
+static void end_unsent(struct engine *en, struct flight *f, struct flight_slot *s, unsigned error)
+{
+    struct failures_row *row = failures_of(&en->failures, en->plan, f->index);
+    end(f, s, FLIGHT_ENDED, STATS_SEND_ERROR);
+    if (row)
+        row->errors[error]++;
+    if (en->on_failure)
+        en->on_failure(f->index, STATS_SEND_ERROR, reason_error_name(error), en->on_failure_arg);
+}
+
 void engine_unresolved(struct engine *en, const struct engine_token *t)
 {
     struct flight *f;
@@ -238,12 +270,12 @@ void engine_unresolved(struct engine *en, const struct engine_token *t)
         end(f, s, FLIGHT_ENDED, STATS_UNRESOLVED);
 }
 
-void engine_send_failed(struct engine *en, const struct engine_token *t)
+void engine_send_failed(struct engine *en, const struct engine_token *t, int err)
 {
     struct flight *f;
     struct flight_slot *s = find(en, t, &f);
     if (s && s->state == FLIGHT_FLYING)
-        end(f, s, FLIGHT_ENDED, STATS_SEND_ERROR);
+        end_unsent(en, f, s, reason_error(err));
 }
 
 void engine_tx(struct engine *en, const struct engine_token *t, uint64_t tx_ns)
@@ -318,16 +350,16 @@ bool engine_reply(struct engine *en, const struct engine_token *t, const struct 
     return true;
 }
 
-bool engine_unreachable(struct engine *en, const struct engine_token *t)
+bool engine_unreachable(struct engine *en, const struct engine_token *t, enum reason reason)
 {
     struct flight *f;
     struct flight_slot *s = find(en, t, &f);
     if (s && s->state == FLIGHT_FLYING)
-        end(f, s, FLIGHT_ENDED, STATS_UNREACHABLE);
+        end_unreachable(en, f, s, reason);
     return s != NULL;
 }
 
-bool engine_unreachable_at(struct engine *en, const struct addr *to, uint16_t seq)
+bool engine_unreachable_at(struct engine *en, const struct addr *to, uint16_t seq, enum reason reason)
 {
     struct flight *match = NULL;
     struct flight_slot *slot = NULL;
@@ -349,6 +381,6 @@ bool engine_unreachable_at(struct engine *en, const struct addr *to, uint16_t se
     }
     if (!slot)
         return false;
-    end(match, slot, FLIGHT_ENDED, STATS_UNREACHABLE);
+    end_unreachable(en, match, slot, reason);
     return true;
 }

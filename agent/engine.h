@@ -10,6 +10,7 @@
 #define KUBECANARY_AGENT_ENGINE_H
 
 #include "agent/engine_apply.h"
+#include "agent/failures.h"
 #include "agent/plan.h"
 #include "agent/stats.h"
 #include "agent/zone_rtt.h"
@@ -48,6 +49,10 @@ struct engine_reply {
 // Fills out[n] with random bits: getrandom, or a test's generator.
 typedef void engine_random_fn(uint64_t *out, size_t n, void *arg);
 
+// Pair i of the plan in force ended a probe as unreachable (why: reason_name) or with an error of sending
+// (why: reason_error_name).
+typedef void engine_failure_fn(size_t i, enum stats_result r, const char *why, void *arg);
+
 struct engine *engine_new(engine_random_fn *random, void *arg, struct err *e); // NULL on failure
 void engine_free(struct engine *e);                                            // takes NULL
 
@@ -57,6 +62,10 @@ struct plan *engine_plan(const struct engine *en);
 const struct stats *engine_stats(const struct engine *en, size_t i);
 // What the pairs that are no longer there had counted, by the zones of that plan.
 const struct zone_rtt *engine_gone(const struct engine *en);
+// Why probes failed, by probe and family of that plan; the sums are the pairs' own, and of those that went.
+const struct failures *engine_failures(const struct engine *en);
+// Who is told of each failure; may not call back.
+void engine_on_failure(struct engine *en, engine_failure_fn *fn, void *arg);
 // What a probe's type keeps of pair i for itself: plan_probe.own_fixed + own_slot * slots bytes, aligned for
 // uint64_t. Zero at first, and there as long as the pair is. A reload that changes their number keeps the
 // first ones that fit and leaves the rest zero, so what must stay stands first, with the shape that it was
@@ -74,8 +83,8 @@ const struct stats_agent *engine_agent_stats(const struct engine *en);
 // 32 + 24 * slots + stats_size(b) bytes, where slots is the power of two that holds (timeout + grace) /
 // interval + 2 probes: 336 with 24 bounds, 284 with 11, at 1 s and 1 s. A STAMP pair takes 32 + 28 * flows +
 // 8 * slots more, rounded up to 8. A destination takes 64 and its names, which stand in chunks of 2 KiB (the
-// two agents of a node share them); a zone, by probe, network and family, 24 + 8 * (b + 2). Published in the
-// docs, held by a test.
+// two agents of a node share them); a zone, by probe, network and family, 24 + 8 * (b + 2); a probe, network
+// and family, 296. Published in the docs, held by a test.
 size_t engine_memory(const struct plan *p);
 // Whether a probe is remembered, in flight or ended; *ret_pair: the index of its pair in the engine's plan.
 bool engine_find(const struct engine *en, const struct engine_token *t, size_t *ret_pair);
@@ -109,17 +118,17 @@ void engine_rename(struct engine *en, struct engine_token *t, uint64_t cookie);
 void engine_sent(struct engine *en, const struct engine_token *t, uint64_t sent_ns);
 // It could not be sent, for there is no address to send it to.
 void engine_unresolved(struct engine *en, const struct engine_token *t);
-// It could not be sent.
-void engine_send_failed(struct engine *en, const struct engine_token *t);
+// It could not be sent, for this errno.
+void engine_send_failed(struct engine *en, const struct engine_token *t, int err);
 // The kernel stamped its transmission.
 void engine_tx(struct engine *en, const struct engine_token *t, uint64_t tx_ns);
 // It was answered. True if it was the first answer or a duplicate of a probe that is remembered (at least the
 // last two of a pair); a caller without another candidate counts `unmatched` otherwise.
 bool engine_reply(struct engine *en, const struct engine_token *t, const struct engine_reply *r);
 // The network or the destination refused it. True as above.
-bool engine_unreachable(struct engine *en, const struct engine_token *t);
+bool engine_unreachable(struct engine *en, const struct engine_token *t, enum reason reason);
 // The same, from an error that quotes only the first bytes of our packet: destination and the low 16 bits of
 // seq. Looks through all pairs; false unless exactly one probe in flight fits.
-bool engine_unreachable_at(struct engine *en, const struct addr *to, uint16_t seq);
+bool engine_unreachable_at(struct engine *en, const struct addr *to, uint16_t seq, enum reason reason);
 
 #endif

@@ -13,6 +13,7 @@ struct change { // what engine_apply prepares before it touches anything
     struct engine_event *heap;
     uint32_t *from; // index in the old plan + 1; 0: new
     struct zone_rtt gone;
+    struct failures failures;
     size_t n; // flights filled
     const struct engine *en;
 };
@@ -32,6 +33,7 @@ static void change_release(struct change *c)
     free(c->heap);
     free(c->from);
     zone_rtt_release(&c->gone);
+    failures_release(&c->failures);
 }
 
 static size_t own_size(const struct plan *p, size_t i, uint16_t n_slots)
@@ -174,7 +176,7 @@ static bool bounds_equal(const struct plan *a, const struct plan *b)
 int engine_apply(struct engine *en, struct plan *p, uint64_t now_ns, struct err *e)
 {
     CLEANUP(change_release) struct change c = {.en = en};
-    if (change_prepare(&c, p) != 0)
+    if (change_prepare(&c, p) != 0 || failures_init(&c.failures, p, &en->failures) != 0)
         return err_set(e, ENOMEM, "no memory for %zu pairs", p->n_pairs);
     adopt(en, &c, p, !en->plan || bounds_equal(en->plan, p), now_ns);
 
@@ -184,12 +186,16 @@ int engine_apply(struct engine *en, struct plan *p, uint64_t now_ns, struct err 
     free(en->by_id);
     free(en->heap);
     zone_rtt_release(&en->gone);
+    failures_carry(&c.failures, &en->failures);
+    failures_release(&en->failures);
     plan_free(en->plan);
     en->flights = TAKE_PTR(c.flights);
     en->by_id = TAKE_PTR(c.by_id);
     en->heap = TAKE_PTR(c.heap);
     en->gone = c.gone;
     c.gone = (struct zone_rtt){0};
+    en->failures = c.failures;
+    c.failures = (struct failures){0};
     c.n = 0;
     en->n_ids = (uint32_t)MAX(p->n_pairs, en->n_ids);
     en->plan = p;

@@ -5,6 +5,7 @@
 #define KUBECANARY_AGENT_ENGINE_HEAP_H
 
 #include "agent/engine.h"
+#include "agent/failures.h"
 #include "agent/flight.h"
 #include "agent/zone_rtt.h"
 
@@ -31,6 +32,9 @@ struct engine {
     uint64_t pool[ENGINE_RANDOM_POOL];
     struct stats_agent agent;
     struct zone_rtt gone; // what pairs had counted that are no longer in the plan, by its zones
+    struct failures failures;
+    engine_failure_fn *on_failure; // NULL: nobody wants to know
+    void *on_failure_arg;
 };
 
 static inline const struct plan_probe *engine_heap_probe(const struct engine *en, const struct flight *f)

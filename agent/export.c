@@ -29,6 +29,7 @@ struct export_scrape {
     bool http;             // there is an HTTP target
     bool limited;          // histograms by zone
     struct zone_rtt zones; // of the plan, if limited
+    struct failures failures;
     struct metric_bound bounds[LIMIT_BUCKETS];
 
     size_t step;     // what comes next: 0 the agent's families, then pair_families, then the end
@@ -187,7 +188,9 @@ enum pair_needs {
     STAMP,
     FLOWS,
     DNS,
-    HTTP
+    HTTP,
+    UNREACHABLE,
+    SEND_ERROR
 }; // when a family is there, and what its rows are
 
 static const struct {
@@ -206,6 +209,10 @@ static const struct {
      "by network or destination), send_error (never left this host), "
      "unexpected (answered with something else), unresolved (the target's name has no address).",
      write_results, ALWAYS},
+    {METRIC_COUNTER, "kubecanary_probe_unreachable", NULL,
+     "Probes of all pairs that ended as unreachable, by what ICMP or TCP said.", NULL, UNREACHABLE},
+    {METRIC_COUNTER, "kubecanary_probe_send_errors", NULL,
+     "Probes of all pairs that ended as send_error, by what the kernel said.", NULL, SEND_ERROR},
     {METRIC_GAUGE, "kubecanary_probes_in_flight", NULL,
      "Probes that have neither been answered nor given up.", write_in_flight, ALWAYS},
     {METRIC_COUNTER, "kubecanary_probe_duplicates", NULL, "Answers beyond the first to a probe.",
@@ -310,6 +317,25 @@ static void write_zone(struct export_scrape *x, const char *name, size_t i)
                      row[x->plan->n_bounds + 1]);
 }
 
+// All pairs' of one probe and family.
+static void write_failures(struct export_scrape *x, const char *name, enum pair_needs needs)
+{
+    const struct failures_row *row = &x->failures.rows[x->row];
+    bool any = row->family == FAILURES_ANY_FAMILY;
+    begin_labels(x, row->probe, row->network);
+    metric_label(&x->labels, "family", any ? "" : addr_family_name((enum family)row->family));
+    size_t len = x->labels.len;
+    for (unsigned i = 0; i < (needs == UNREACHABLE ? REASONS : REASON_ERRORS); i++) {
+        if (needs == UNREACHABLE && !(row->reasons >> i & 1))
+            continue;
+        metric_label(&x->labels, needs == UNREACHABLE ? "reason" : "errno",
+                     needs == UNREACHABLE ? reason_name((enum reason)i) : reason_error_name(i));
+        metric_u64(&x->text, name, "_total", buf_text(&x->labels),
+                   needs == UNREACHABLE ? row->unreachable[i] : row->errors[i]);
+        x->labels.len = len;
+    }
+}
+
 // How many rows a family has in this scrape.
 static size_t rows_of(const struct export_scrape *x, enum pair_needs needs)
 {
@@ -322,6 +348,8 @@ static size_t rows_of(const struct export_scrape *x, enum pair_needs needs)
     case FLOWS: return x->n_flows > 1 && !x->limited ? x->plan->n_pairs : 0;
     case DNS: return x->dns ? x->plan->n_pairs : 0;
     case HTTP: return x->http ? x->plan->n_pairs : 0;
+    case UNREACHABLE:
+    case SEND_ERROR: return x->failures.n;
     }
     return 0;
 }
@@ -338,7 +366,9 @@ static void make_row(struct export_scrape *x)
     if (x->row == 0)
         metric_family(&x->text, x->format, pair_families[f].type, pair_families[f].name,
                       pair_families[f].unit, pair_families[f].help);
-    if (x->limited && pair_families[f].needs == HISTOGRAM) {
+    if (pair_families[f].needs >= UNREACHABLE) {
+        write_failures(x, pair_families[f].name, pair_families[f].needs);
+    } else if (x->limited && pair_families[f].needs == HISTOGRAM) {
         write_zone(x, pair_families[f].name, x->row);
     } else {
         label_pair(x, x->row);
@@ -455,7 +485,8 @@ struct export_scrape *export_new(const struct export_sources *from, enum metric_
     buf_init(&x->labels, PIECE_MAX);
     for (unsigned i = 0; i < SPEC_NETWORKS; i++)
         buf_init(&x->source[i], PIECE_MAX);
-    if (copy_counters(x, from->prober) < 0) {
+    if (copy_counters(x, from->prober) < 0 ||
+        (x->plan && failures_copy(&x->failures, engine_failures(prober_engine(from->prober))) < 0)) {
         export_free(x);
         return NULL;
     }
@@ -469,6 +500,7 @@ void export_free(void *scrape)
     if (!x)
         return;
     zone_rtt_release(&x->zones);
+    failures_release(&x->failures);
     plan_free(x->plan);
     free(x->counters);
     buf_release(&x->text);

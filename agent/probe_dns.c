@@ -126,12 +126,19 @@ static struct dns_counts *counts_of(const struct asking *a)
 
 // --- out -----------------------------------------------------------------------------------------
 
+// It never left, for this errno.
+static void failed(struct asking *a, int err)
+{
+    engine_send_failed(a->owner->en, &a->token, err);
+    finish(a);
+}
+
 static void refused_or_failed(struct asking *a, int err)
 {
     if (sock_tcp_refused(err))
-        engine_unreachable(a->owner->en, &a->token);
+        engine_unreachable(a->owner->en, &a->token, reason_connection(err));
     else if (err != ETIMEDOUT) // the kernel gave up before us: the engine will, in time
-        engine_send_failed(a->owner->en, &a->token);
+        engine_send_failed(a->owner->en, &a->token, err);
     finish(a);
 }
 
@@ -157,7 +164,7 @@ static void start_tcp(struct asking *a)
     a->stage = CONNECTING;
     a->fd = (struct loop_fd){.fd = fd};
     if (fd < 0) {
-        refused_or_failed(a, -fd);
+        failed(a, -fd);
         return;
     }
     if (!p->opts.no_rx_stamps)
@@ -165,23 +172,29 @@ static void start_tcp(struct asking *a)
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low));
     if (connect(fd, (struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS) {
         // As for TCP probes: only a refusal is this host's own answer; the rest never left.
-        refused_or_failed(a, errno == ECONNREFUSED ? errno : ENOBUFS);
+        if (errno == ECONNREFUSED)
+            refused_or_failed(a, errno);
+        else
+            failed(a, errno);
         return;
     }
     if (loop_fd_add(p->loop, &a->fd, fd, EPOLLOUT, on_tcp, a, &e) < 0) {
         a->fd.fd = fd;
-        refused_or_failed(a, ENOMEM);
+        failed(a, ENOMEM);
     }
 }
 
+// A negative errno if there is none.
 static int open_udp(struct probe_dns *p, const struct asking *a, bool *ret_tx_stamps)
 {
     struct sockaddr_storage to;
     struct err e;
     socklen_t len = addr_sockaddr(&a->to, a->port, &to);
     CLEANUP_FD int fd = sock_udp((enum family)a->to.family, &p->opts, ret_tx_stamps, &e);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, len) != 0)
-        return -1;
+    if (fd < 0)
+        return fd;
+    if (connect(fd, (struct sockaddr *)&to, len) != 0)
+        return -errno;
     return TAKE_FD(fd);
 }
 
@@ -202,8 +215,7 @@ static void start_udp(struct asking *a)
         engine_sent(p->en, &a->token, out.sent_ns);
         return;
     }
-    engine_send_failed(p->en, &a->token);
-    finish(a);
+    failed(a, udp->fd < 0 ? -udp->fd : out.err);
 }
 
 static struct asking *free_slot(struct probe_dns *p)
@@ -223,7 +235,7 @@ static void send_one(struct probe_dns *p, const struct engine_send *s)
     struct plan *plan = engine_plan(p->en);
     engine_sent(p->en, &s->token, sock_now());
     if (!a) {
-        engine_send_failed(p->en, &s->token);
+        engine_send_failed(p->en, &s->token, EMFILE);
         return;
     }
     *a = (struct asking){.token = s->token,
@@ -325,7 +337,7 @@ static void on_error(const struct sock_error *k, void *arg)
         if (tx)
             engine_tx(p->en, &a->token, tx);
     } else if (k->err != 0 && k->err != EMSGSIZE) { // as for ICMP
-        engine_unreachable(p->en, &a->token);
+        engine_unreachable(p->en, &a->token, reason_icmp((enum family)a->to.family, k->type, k->code));
         finish(a);
     }
 }
@@ -383,7 +395,7 @@ static void on_connected(struct asking *a)
     if (n < 0)
         refused_or_failed(a, errno == EPIPE ? ECONNRESET : errno);
     else if ((size_t)n != PREFIX + len || loop_fd_mod(p->loop, &a->fd, EPOLLIN | EPOLLRDHUP, &e) < 0)
-        refused_or_failed(a, ENOBUFS);
+        failed(a, ENOBUFS);
 }
 
 // Looks at what has come; it stays in the kernel until it is whole, and nobody is woken before.

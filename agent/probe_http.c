@@ -87,11 +87,11 @@ static bool end_probe(struct engine *en, const struct engine_token *t, const str
     struct engine_reply reply = {
         .now_ns = now_ns, .rtt_ns = MAX(r->phase_ns[HTTP_WIRE_PHASE_TOTAL], UINT64_C(1)), .user_rtt = true};
     switch (r->outcome) {
-    case HTTP_WIRE_TIMEOUT: return true; // it will see for itself
-    case HTTP_WIRE_LOCAL: engine_send_failed(en, t); return true;
-    case HTTP_WIRE_LOOKUP:
-    case HTTP_WIRE_CONNECT:
-    case HTTP_WIRE_CLOSED: return engine_unreachable(en, t);
+    case HTTP_WIRE_TIMEOUT: return true;                             // it will see for itself
+    case HTTP_WIRE_LOCAL: engine_send_failed(en, t, 0); return true; // the log says what it was
+    case HTTP_WIRE_LOOKUP: return engine_unreachable(en, t, REASON_LOOKUP);
+    case HTTP_WIRE_CONNECT: return engine_unreachable(en, t, REASON_CONNECT);
+    case HTTP_WIRE_CLOSED: return engine_unreachable(en, t, REASON_CLOSED);
     case HTTP_WIRE_PROTOCOL: reply.corrupt = true; break;
     case HTTP_WIRE_TLS:
     case HTTP_WIRE_CERTIFICATE:

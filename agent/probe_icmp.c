@@ -142,7 +142,7 @@ static void chunk_flush(struct probe_icmp *p, unsigned kind, enum family f, stru
         if (open && c->out[i].err == 0)
             engine_sent(p->en, &c->from[i]->token, c->out[i].sent_ns);
         else
-            engine_send_failed(p->en, &c->from[i]->token);
+            engine_send_failed(p->en, &c->from[i]->token, p->fd[f] < 0 ? p->err[f].code : c->out[i].err);
     }
     c->n = 0;
 }
@@ -233,13 +233,14 @@ static void on_error(const struct sock_error *k, void *arg)
         return;
     struct engine_token t[2];
     bool intact;
+    enum reason reason = reason_icmp(p->family, k->type, k->code);
     unsigned n = wire_read(k->data + HEADER, k->len - HEADER, t, &intact);
     for (unsigned i = 0; i < n; i++)
-        if (engine_unreachable(p->en, &t[i]))
+        if (engine_unreachable(p->en, &t[i], reason))
             return;
     if (n == 0 && p->searches < SEARCHES) {
         p->searches++;
-        if (engine_unreachable_at(p->en, &k->to, (uint16_t)(k->data[6] << 8 | k->data[7])))
+        if (engine_unreachable_at(p->en, &k->to, (uint16_t)(k->data[6] << 8 | k->data[7]), reason))
             return;
     }
     engine_agent(p->en)->unmatched++;

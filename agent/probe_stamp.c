@@ -237,7 +237,7 @@ static void chunk_flush(struct probe_stamp *p, const struct flows *x, unsigned f
         if (open && c->out[i].err == 0) {
             engine_sent(p->en, &c->token[i], c->out[i].sent_ns);
         } else {
-            engine_send_failed(p->en, &c->token[i]);
+            engine_send_failed(p->en, &c->token[i], open ? c->out[i].err : p->err[f].code);
             stamp_path_failed(c->path[i], c->token[i].seq);
         }
     }
@@ -429,11 +429,12 @@ static void on_stamp(struct probe_stamp *p, const struct sock_error *k)
     }
 }
 
-static bool on_refusal(struct probe_stamp *p, const struct found *x, const void *arg UNUSED)
+static bool on_refusal(struct probe_stamp *p, const struct found *x, const void *arg)
 {
+    const struct sock_error *k = arg;
     const struct stats *s = engine_stats(p->en, x->pair);
     uint32_t in_flight = s->in_flight;
-    if (!engine_unreachable(p->en, &x->token))
+    if (!engine_unreachable(p->en, &x->token, reason_icmp(p->family, k->type, k->code)))
         return false;
     if (s->in_flight < in_flight) // otherwise it had ended already: lost is lost
         stamp_path_spoilt(engine_own(p->en, x->pair).bytes, x->token.seq, false);
@@ -451,7 +452,7 @@ static void on_error(const struct sock_error *k, void *arg)
         return;
     struct stamp_wire_query q;
     if (stamp_wire_get_query(k->data, k->len, &q) != 0 || !k->port ||
-        !find(p, &k->to, k->port, &q, on_refusal, NULL))
+        !find(p, &k->to, k->port, &q, on_refusal, k))
         engine_agent(p->en)->unmatched++;
 }
 

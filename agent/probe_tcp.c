@@ -17,6 +17,7 @@
 struct connecting {
     struct engine_token token;
     uint64_t give_up_ns;
+    enum family family;
 };
 
 struct probe_tcp {
@@ -73,25 +74,27 @@ int probe_tcp_reserve(struct probe_tcp *p, const struct plan *plan, struct err *
 
 static void send_one(struct probe_tcp *p, const struct engine_send *s)
 {
-    CLEANUP_FD int fd = p->n < p->room ? sock_tcp_open((enum family)s->to.family) : -EMFILE;
+    enum family family = (enum family)s->to.family;
+    CLEANUP_FD int fd = p->n < p->room ? sock_tcp_open(family) : -EMFILE;
     struct sockaddr_storage to;
     socklen_t len = addr_sockaddr(&s->to, s->port, &to);
     engine_sent(p->en, &s->token, sock_now());
     if (fd < 0) {
-        engine_send_failed(p->en, &s->token);
+        engine_send_failed(p->en, &s->token, -fd);
         return;
     }
+    sock_tcp_keep_errors(fd, family);
     // Refused at once happens on this host only, where the answer is there before connect returns. Everything
     // else that fails at once is of our own making: no route, no free port, no memory.
     if (connect(fd, (struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS) {
         if (errno == ECONNREFUSED)
-            engine_unreachable(p->en, &s->token);
+            engine_unreachable(p->en, &s->token, sock_tcp_reason(fd, family, ECONNREFUSED));
         else
-            engine_send_failed(p->en, &s->token);
+            engine_send_failed(p->en, &s->token, errno);
         return;
     }
     p->fds[p->n] = (struct pollfd){.fd = TAKE_FD(fd), .events = POLLOUT};
-    p->list[p->n++] = (struct connecting){s->token, s->give_up_ns};
+    p->list[p->n++] = (struct connecting){s->token, s->give_up_ns, family};
 }
 
 void probe_tcp_send(struct probe_tcp *p, const struct engine_send *s, size_t n)
@@ -121,9 +124,9 @@ static void finished(struct probe_tcp *p, const struct connecting *c, int fd, ui
     if (err == 0)
         engine_reply(p->en, &c->token, &(struct engine_reply){.now_ns = now_ns, .rtt_ns = handshake_ns(fd)});
     else if (sock_tcp_refused(err))
-        engine_unreachable(p->en, &c->token);
+        engine_unreachable(p->en, &c->token, sock_tcp_reason(fd, c->family, err));
     else if (err != ETIMEDOUT) // the kernel gave up before us: the engine will, in time
-        engine_send_failed(p->en, &c->token);
+        engine_send_failed(p->en, &c->token, err);
 }
 
 void probe_tcp_drain(struct probe_tcp *p, uint64_t now_ns)

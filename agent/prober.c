@@ -13,6 +13,7 @@
 #include "agent/probe_stamp.h"
 #include "agent/probe_tcp.h"
 #include "agent/resolve.h"
+#include "agent/trouble.h"
 
 #define PIECE_MAX 256                  // probes that are handed on at once; more hardly saves a system call
 #define PRUNE_AGAIN_NS (10 * NS_PER_S) // after a failure, which can only be memory
@@ -36,6 +37,7 @@ struct prober {
     struct engine_send *due; // of one tick, a piece at a time
     size_t n_due;            // room
     uint64_t prune_ns;
+    struct trouble trouble;
 };
 
 static void fill_random(uint64_t *out, size_t n, void *arg UNUSED)
@@ -52,11 +54,20 @@ static void fill_random(uint64_t *out, size_t n, void *arg UNUSED)
     }
 }
 
+static void on_failure(size_t i, enum stats_result r, const char *why, void *arg)
+{
+    struct prober *p = arg;
+    const struct plan *plan = engine_plan(p->engine);
+    if (plan->probes[plan->pairs[i].probe].type != SPEC_HTTP) // which tells more by itself
+        trouble_failed(&p->trouble, plan, i, r, why, loop_now(p->loop));
+}
+
 // Puts a plan in force, and what is known of its peers with it. On failure everything is as before, the plan
 // the caller's.
 static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, struct err *e)
 {
     CLEANUP(presence_change_release) struct presence_change c = {0};
+    struct plan *old = engine_plan(p->engine) ? plan_hold(engine_plan(p->engine)) : NULL;
     int r = presence_prepare(p->presence, plan, now_ns, &c, e);
     if (r == 0)
         r = probe_icmp_reserve(p->icmp, plan, e);
@@ -71,11 +82,14 @@ static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, st
     if (r == 0)
         r = engine_apply(p->engine, plan, now_ns, e);
     if (r == 0) {
+        if (old)
+            trouble_replan(&p->trouble, old, plan);
         presence_commit(p->presence, &c);
         probe_icmp_apply(p->icmp);
         probe_stamp_apply(p->stamp);
         probe_http_apply(p->http);
     }
+    plan_free(old);
     return r;
 }
 
@@ -198,6 +212,7 @@ static void on_tick(struct loop_timer *t, void *arg)
     if (presence_settle(p->presence, now))
         engine_hold(p->engine, presence_held(p->presence), now);
     send_due(p, now);
+    trouble_settle(&p->trouble, engine_plan(p->engine), now);
     prune(p, now);
     readdress(p, now);
 
@@ -223,6 +238,8 @@ struct prober *prober_new(struct loop *l, const char *node, enum spec_network ne
     p->node = node;
     p->network = network;
     p->engine = engine_new(fill_random, NULL, e);
+    if (p->engine)
+        engine_on_failure(p->engine, on_failure, p);
     p->presence = p->engine ? presence_new(fill_random, NULL, e) : NULL;
     p->icmp = p->presence ? probe_icmp_new(p->engine, o ? o : &plain, e) : NULL;
     p->stamp = p->icmp ? probe_stamp_new(p->engine, o ? o : &plain, e) : NULL;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine and its sockets on the program's loop: the tick that reads, settles and sends. This is what main
-// holds: files' contents go in, plan and counters are read from it. Logs nothing.
+// holds: files' contents go in, plan and counters are read from it.
+// Logs which pairs fail (trouble), nothing else.
 #ifndef KUBECANARY_AGENT_PROBER_H
 #define KUBECANARY_AGENT_PROBER_H
 

@@ -5,6 +5,9 @@
 #include <errno.h>
 
 #include <linux/net_tstamp.h>
+#include <netinet/in.h>
+
+#include "agent/sock.h"
 
 int sock_tcp_open(enum family f)
 {
@@ -28,6 +31,32 @@ bool sock_tcp_refused(int err)
     return err == ECONNREFUSED || err == ECONNRESET || err == EHOSTUNREACH || err == ENETUNREACH ||
            err == EHOSTDOWN || err == ENOPROTOOPT || err == EPROTO || err == EACCES || err == EOPNOTSUPP ||
            err == ENONET;
+}
+
+void sock_tcp_keep_errors(int fd, enum family f)
+{
+    bool v4 = f == FAMILY_IPV4;
+    int on = 1; // without, errno will do
+    (void)setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on));
+}
+
+struct found {
+    enum family family;
+    enum reason reason;
+};
+
+static void on_error(const struct sock_error *k, void *arg)
+{
+    struct found *f = arg;
+    if (!k->stamp)
+        f->reason = reason_icmp(f->family, k->type, k->code);
+}
+
+enum reason sock_tcp_reason(int fd, enum family f, int err)
+{
+    struct found found = {f, reason_connection(err)};
+    sock_drain_errors(fd, 1, on_error, &found);
+    return found.reason;
 }
 
 void sock_tcp_stamp(int fd)

@@ -150,6 +150,9 @@
 #define LIMIT_HTTP_TEXT 160
 // The longest that a probe can take: the longest timeout and its grace, twice.
 #define LIMIT_HTTP_NS (130 * NS_PER_S)
+// Pairs whose failures are told of in the log at the same time: enough to see what they have in common; how
+// many they are is in the metrics.
+#define LIMIT_TROUBLES 64
 // Scrapes that stream at the same time: each holds a copy of all counters.
 #define LIMIT_SCRAPES 4
 // A scrape that has lasted so long (ordinary ones take milliseconds) may be broken off for the sake of

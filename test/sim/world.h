@@ -80,6 +80,7 @@ static void world_carry(struct world *w, const struct engine_send *s, const stru
         return;
     k.when.at_ns = tx + delay;
     k.kind = world_fate(w, s->type);
+    k.reason = (enum reason)(world_random(w) % REASONS);
     k.rtt_ns = stamped ? 0 : delay;
     k.corrupt = stamped && world_chance(w, w->link.corrupt);
     k.unexpected = s->type == SPEC_DNS && world_chance(w, w->link.unexpected);
@@ -130,8 +131,11 @@ static void world_send(struct world *w, const struct engine_send *s)
     struct probe *q = &row->list[row->n++];
     *q = (struct probe){.t = s->token, .sent_ns = w->now_ns + world_random(w) % (50 * NS_PER_US)};
     if (world_chance(w, w->link.send_error)) {
+        static const int errnos[] = {ENETUNREACH, EPERM, ENOBUFS, EIO};
+        int err = errnos[world_random(w) % ARRAY_LEN(errnos)];
         row_end(row, q, ENDED, STATS_SEND_ERROR);
-        engine_send_failed(w->en, &s->token);
+        world_why(w, s->pair, REASONS + reason_error(err));
+        engine_send_failed(w->en, &s->token, err);
         if (world_path(w, row))
             stamp_path_failed(world_path(w, row), s->token.seq);
         return;
@@ -181,12 +185,14 @@ static void model_reply(struct world *w, struct row *row, struct probe *q, const
 static void deliver_error(struct world *w, const struct packet *k, struct row *row, struct probe *q)
 {
     bool flying = q && q->state == FLYING;
-    if (flying)
+    if (flying) {
         row_end(row, q, ENDED, STATS_UNREACHABLE);
+        world_why(w, row->pair, k->reason);
+    }
     if (k->kind == UNREACHABLE) {
-        if (engine_unreachable(w->en, &k->t) && flying && world_path(w, row))
+        if (engine_unreachable(w->en, &k->t, k->reason) && flying && world_path(w, row))
             stamp_path_spoilt(world_path(w, row), k->t.seq, false);
-    } else if (engine_unreachable_at(w->en, &k->to, (uint16_t)k->t.seq) != flying)
+    } else if (engine_unreachable_at(w->en, &k->to, (uint16_t)k->t.seq, k->reason) != flying)
         SIM_FAIL(w, "%s: a short error was not matched as it should be", row->key);
 }
 

@@ -4,6 +4,8 @@
 #ifndef KUBECANARY_TEST_SIM_WORLD_MODEL_H
 #define KUBECANARY_TEST_SIM_WORLD_MODEL_H
 
+#include <errno.h>
+
 #include "agent/engine.h"
 #include "agent/flight.h"
 #include "agent/probe_stamp.h"
@@ -14,6 +16,7 @@
 #define MS NS_PER_MS
 #define ROWS 2048
 #define REMEMBERED 512
+#define WHYS 64
 
 struct link { // probabilities in 1/1000
     unsigned loss, unreachable, short_error, corrupt, duplicate, send_error, slow, too_slow, no_tx, no_rx,
@@ -61,10 +64,17 @@ struct packet {
     uint32_t life;
     struct engine_token t;
     struct addr to;
+    enum reason reason;
     uint64_t rtt_ns;  // of a TCP connect
     uint64_t back_ns; // REFLECT: what the way back takes
     uint32_t number;  // REPLY of STAMP: the reflector's
     bool corrupt, unexpected, no_rx, lost_back;
+};
+
+struct why { // why probes of a name and family failed, of all pairs, those that went too
+    char probe[LIMIT_PROBE_NAME + 1];
+    unsigned family;
+    uint64_t n[REASONS + REASON_ERRORS];
 };
 
 struct world {
@@ -85,6 +95,8 @@ struct world {
     uint8_t held[ROWS];     // by destination: families that are not to be probed
     struct sim_queue queue; // of packets
     uint64_t sends, failures;
+    size_t n_why;
+    struct why why[WHYS];
 };
 
 static uint64_t world_random(struct world *w)
@@ -259,10 +271,63 @@ static void world_check_row(struct world *w, const struct row *row)
         row_check_ways(w, row, r, false);
 }
 
+// Counts a failure of a pair: `what` is a reason, or REASONS + reason_error.
+static void world_why(struct world *w, size_t pair, unsigned what)
+{
+    const struct plan *p = engine_plan(w->en);
+    const char *probe = p->probes[p->pairs[pair].probe].name;
+    size_t i = 0;
+    while (i < w->n_why && (strcmp(w->why[i].probe, probe) != 0 || w->why[i].family != p->pairs[pair].family))
+        i++;
+    if (i == WHYS)
+        abort();
+    if (i == w->n_why) {
+        w->why[w->n_why++] = (struct why){.family = p->pairs[pair].family};
+        snprintf(w->why[i].probe, sizeof(w->why[i].probe), "%s", probe);
+    }
+    w->why[i].n[what]++;
+}
+
+// What the plan has no probe of any more is forgotten.
+static void world_why_forget(struct world *w)
+{
+    const struct plan *p = engine_plan(w->en);
+    for (size_t i = 0; i < w->n_why;) {
+        bool there = false;
+        for (size_t k = 0; k < p->n_probes; k++)
+            there = there || strcmp(p->probes[k].name, w->why[i].probe) == 0;
+        if (there)
+            i++;
+        else
+            w->why[i] = w->why[--w->n_why];
+    }
+}
+
+static void failures_check(struct world *w)
+{
+    const struct failures *f = engine_failures(w->en);
+    size_t found = 0;
+    for (size_t r = 0; r < f->n; r++) {
+        static const struct why none;
+        const struct why *want = &none;
+        for (size_t i = 0; i < w->n_why; i++)
+            if (strcmp(w->why[i].probe, f->rows[r].probe) == 0 && w->why[i].family == f->rows[r].family)
+                want = &w->why[i];
+        found += want != &none;
+        if (memcmp(want->n, f->rows[r].unreachable, sizeof(f->rows[r].unreachable)) != 0 ||
+            memcmp(want->n + REASONS, f->rows[r].errors, sizeof(f->rows[r].errors)) != 0)
+            SIM_FAIL(w, "%s, family %u: why probes failed is not as it was", f->rows[r].probe,
+                     f->rows[r].family);
+    }
+    if (found != w->n_why)
+        SIM_FAIL(w, "%zu rows of why probes failed, want %zu", found, w->n_why);
+}
+
 static void world_check(struct world *w)
 {
     for (size_t i = 0; i < engine_plan(w->en)->n_pairs; i++)
         world_check_row(w, w->by_pair[i]);
+    failures_check(w);
 }
 
 static void world_fit_stamp(struct world *w, size_t pair)
@@ -295,6 +360,7 @@ static void world_planned(struct world *w)
             w->rows[i].used = false;
         }
     }
+    world_why_forget(w);
     world_check(w);
 }
 

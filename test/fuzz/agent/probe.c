@@ -210,12 +210,17 @@ static void tick(struct agent *a, uint64_t ns)
 static void check(const struct agent *a)
 {
     const struct plan *p = engine_plan(a->engine);
-    uint64_t sent = 0, answered = 0, doubled = 0;
+    const struct failures *f = engine_failures(a->engine);
+    uint64_t sent = 0, answered = 0, doubled = 0, unreachable = 0;
+    for (size_t i = 0; i < f->n; i++)
+        for (unsigned k = 0; k < REASONS; k++)
+            unreachable += f->rows[i].unreachable[k];
     for (size_t i = 0; i < p->n_pairs; i++) {
         const struct stats *s = engine_stats(a->engine, i);
         const struct stamp_path *path = probe_stamp_path(a->engine, i);
         FUZZ_CHECK(stats_consistent(s));
         sent += s->sent;
+        unreachable -= s->results[STATS_UNREACHABLE];
         answered += s->results[STATS_RECEIVED] + s->results[STATS_LATE] + s->results[STATS_CORRUPT] +
                     s->results[STATS_UNREACHABLE];
         doubled += s->duplicates;
@@ -223,7 +228,7 @@ static void check(const struct agent *a)
             FUZZ_CHECK(path->lost[STAMP_PATH_FORWARD] + path->lost[STAMP_PATH_BACKWARD] <=
                        s->results[STATS_LOST]);
     }
-    FUZZ_CHECK(sent == net.begun);
+    FUZZ_CHECK(sent == net.begun && unreachable == 0);
     FUZZ_CHECK(answered + doubled + engine_agent_stats(a->engine)->unmatched <= net.delivered);
 }
 
@@ -250,15 +255,22 @@ static void made_up(struct agent *a, struct fuzz_input *in)
     int fd = FIRST_FD + (int)(fuzz_take(in, 1) % (uint64_t)net.n_sockets);
     struct addr from = some_address((unsigned)fuzz_take(in, 1));
     uint16_t port = (uint16_t)fuzz_take(in, 2);
-    bool error = fuzz_take(in, 1) & 1;
+    uint8_t type = (uint8_t)fuzz_take(in, 1), code = (uint8_t)fuzz_take(in, 1);
+    bool error = type & 1;
     size_t want = fuzz_take(in, 1), len;
     const uint8_t *bytes = fuzz_take_bytes(in, want, &len);
     uint8_t *copy = malloc(len ? len : 1);
     if (len > 0)
         memcpy(copy, bytes, len);
     struct sock_packet p = {.data = copy, .len = len, .from = from, .port = port, .real_ns = net.now_ns};
-    struct sock_error e = {
-        .data = copy, .len = len, .err = port & 0xff, .to = from, .port = port, .stamp = port >> 15};
+    struct sock_error e = {.data = copy,
+                           .len = len,
+                           .type = type,
+                           .code = code,
+                           .err = port & 0xff,
+                           .to = from,
+                           .port = port,
+                           .stamp = port >> 15};
     deliver(a, fd, error ? NULL : &p, error ? &e : NULL);
     free(copy);
 }
@@ -318,7 +330,13 @@ static void refused(struct agent *a, struct fuzz_input *in)
         return;
     size_t len = p->len;
     uint8_t *copy = bend(in, p->data, &len);
-    struct sock_error error = {.data = copy, .len = len, .err = 113, .to = p->to, .port = p->port};
+    struct sock_error error = {.data = copy,
+                               .len = len,
+                               .type = (uint8_t)fuzz_take(in, 1),
+                               .code = (uint8_t)fuzz_take(in, 1),
+                               .err = 113,
+                               .to = p->to,
+                               .port = p->port};
     deliver(a, p->fd, NULL, &error);
     free(copy);
 }

@@ -2,6 +2,7 @@
 // The engine step by step; test/sim drives it through days.
 #include "test/unit/check.h"
 
+#include <errno.h>
 #include <malloc.h>
 
 #include "agent/engine.h"
@@ -106,11 +107,11 @@ static void test_outcomes(void)
     CHECK_INT(stats_rtt_count(st()), 2); // the time of a failure is no RTT
 
     t = next_probe();
-    CHECK(engine_unreachable(en, &t));
+    CHECK(engine_unreachable(en, &t, REASON_HOST));
     r = after(1);
     CHECK(!engine_reply(en, &t, &r)); // it has ended
     t = next_probe();
-    engine_send_failed(en, &t);
+    engine_send_failed(en, &t, ENETUNREACH);
     t = next_probe();
     r.corrupt = true;
     CHECK(engine_reply(en, &t, &r));
@@ -181,8 +182,8 @@ static void test_no_alias(void)
                                    {t.id, t.seq + 0x80000000u, t.cookie}};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         CHECK(!engine_reply(en, &wrong[i], &r));
-        CHECK(!engine_unreachable(en, &wrong[i]));
-        engine_send_failed(en, &wrong[i]);
+        CHECK(!engine_unreachable(en, &wrong[i], REASON_HOST));
+        engine_send_failed(en, &wrong[i], ENETUNREACH);
         engine_tx(en, &wrong[i], now);
     }
     CHECK_INT(st()->in_flight, 1);
@@ -285,11 +286,11 @@ static void test_short_error(void)
         a = b;
         b = x;
     }
-    CHECK(!engine_unreachable_at(en, &a, (uint16_t)(t.seq + 7)));
-    CHECK(!engine_unreachable_at(en, &b, (uint16_t)t.seq) || (uint16_t)t.seq == (uint16_t)u.seq);
-    CHECK(engine_unreachable_at(en, &a, (uint16_t)t.seq));
-    CHECK(!engine_unreachable_at(en, &a, (uint16_t)t.seq));
-    CHECK(engine_unreachable(en, &u));
+    CHECK(!engine_unreachable_at(en, &a, (uint16_t)(t.seq + 7), REASON_HOST));
+    CHECK(!engine_unreachable_at(en, &b, (uint16_t)t.seq, REASON_HOST) || (uint16_t)t.seq == (uint16_t)u.seq);
+    CHECK(engine_unreachable_at(en, &a, (uint16_t)t.seq, REASON_HOST));
+    CHECK(!engine_unreachable_at(en, &a, (uint16_t)t.seq, REASON_HOST));
+    CHECK(engine_unreachable(en, &u, REASON_HOST));
     stop();
 }
 

@@ -165,6 +165,13 @@ static size_t count(const char *text, const char *word)
     return n;
 }
 
+// Lines of pairs: those of why probes fail are the agent's, whatever its pairs.
+static size_t count_pairs(const char *text)
+{
+    return count(text, "\nkubecanary_probe") - count(text, "\nkubecanary_probe_unreachable_total{") -
+           count(text, "\nkubecanary_probe_send_errors_total{");
+}
+
 static void check_limit(struct fixture *f)
 {
     CLEANUP_BUF struct buf with = {0}, without = {0};
@@ -172,17 +179,54 @@ static void check_limit(struct fixture *f)
     uint64_t all = export_series(p, true);
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &with));
     CHECK_CONTAINS(buf_text(&with), "\nkubecanary_series_limited 0\n");
-    CHECK_INT(count(buf_text(&with), "\nkubecanary_probe"), all); // as many lines as were announced
+    CHECK_INT(count_pairs(buf_text(&with)), all); // as many lines as were announced
     f->files.file.spec.metrics.series_limit = (uint32_t)all - 1;
     CHECK(put_in_force(f));
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &without));
     CHECK_CONTAINS(buf_text(&without), "\nkubecanary_series_limited 1\n");
-    CHECK_INT(count(buf_text(&without), "\nkubecanary_probe"), export_series(prober_plan(f->prober), false));
+    CHECK_INT(count_pairs(buf_text(&without)), export_series(prober_plan(f->prober), false));
     CHECK_INT(count(buf_text(&without), "\nkubecanary_probe_rtt_seconds"),
               f->files.file.spec.metrics.n_buckets + 3);
     CHECK_CONTAINS(buf_text(&without),
                    "\nkubecanary_probe_rtt_seconds_count{probe=\"icmp\",source_node=\"n1\","
                    "source_zone=\"\",network=\"Pod\",destination_zone=\"z\",family=\"IPv4\"} 0\n");
+}
+
+// Why probes fail: a row for each probe and family, at 0 from the first scrape on, in both formats.
+static void check_failures(struct fixture *f, enum metric_format format)
+{
+    CLEANUP_BUF struct buf out = {0};
+    CHECK(scrape(f, format, 4096, &out));
+    CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_unreachable_total{probe=\"icmp\""), 8);
+    CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_unreachable_total{probe=\"tcp\""), 10);
+    CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_unreachable_total{probe=\"http\""), 3);
+    CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_send_errors_total{"), 3 * REASON_ERRORS);
+    CHECK_CONTAINS(buf_text(&out),
+                   "\nkubecanary_probe_unreachable_total{probe=\"icmp\",source_node=\"n1\",source_zone="
+                   "\"\",network=\"Pod\",family=\"IPv4\",reason=\"admin_prohibited\"} 0\n");
+    CHECK_CONTAINS(buf_text(&out),
+                   "\nkubecanary_probe_send_errors_total{probe=\"tcp\",source_node=\"n1\",source_zone="
+                   "\"\",network=\"Pod\",family=\"IPv4\",errno=\"EMFILE\"} 0\n");
+    CHECK_CONTAINS(buf_text(&out), "family=\"\",reason=\"lookup\"} 0\n");
+}
+
+static void failures(void)
+{
+    struct fixture f;
+    char a[] = "a", b[] = "b", zone[] = "z", url[] = "http://a.example/";
+    CHECK(set_up(&f));
+    f.files.file.spec.mesh.n_probes = 2;
+    files_target(&f.files, "page", SPEC_HTTP, "192.0.2.9", 0);
+    files_target(&f.files, "gateway", SPEC_ICMP, "192.0.2.9",
+                 0); // in the row of the mesh's probe of that name
+    f.files.targets[0].url = url;
+    f.files.file.spec.targets = f.files.targets;
+    CHECK(add_peer(&f, a, zone) && add_peer(&f, b, zone));
+    log_init(LOG_ERROR, STDERR_FILENO); // there is no helper beside this program
+    CHECK(put_in_force(&f));
+    check_failures(&f, METRIC_TEXT_0_0_4);
+    check_failures(&f, METRIC_OPENMETRICS_1_0);
+    tear_down(&f);
 }
 
 static void limit(void)
@@ -265,7 +309,7 @@ static void check_stamp(struct fixture *f)
     uint64_t all = export_series(prober_plan(f->prober), true);
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &with));
     const char *text = buf_text(&with);
-    CHECK_INT(count(text, "\nkubecanary_probe"), all);
+    CHECK_INT(count_pairs(text), all);
     CHECK_INT(count(text, "\nkubecanary_probe_path_lost_total{probe=\"icmp\""), 0);
     CHECK_INT(count(text, "\nkubecanary_probe_path_lost_total{"), 2 * 2);
     CHECK_INT(count(text, "direction=\"forward\"} 0\n"), 2);
@@ -277,7 +321,7 @@ static void check_stamp(struct fixture *f)
     f->files.file.spec.metrics.series_limit = (uint32_t)all - 1;
     CHECK(put_in_force(f));
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &without));
-    CHECK_INT(count(buf_text(&without), "\nkubecanary_probe"), export_series(prober_plan(f->prober), false));
+    CHECK_INT(count_pairs(buf_text(&without)), export_series(prober_plan(f->prober), false));
     CHECK_INT(count(buf_text(&without), "kubecanary_probe_flow_lost"), 0);
     CHECK_INT(count(buf_text(&without), "\nkubecanary_probe_path_lost_total{"), 2 * 2);
 }
@@ -304,7 +348,7 @@ static void check_dns(struct fixture *f)
 {
     CLEANUP_BUF struct buf text = {0};
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &text));
-    CHECK_INT(count(buf_text(&text), "\nkubecanary_probe") + count(buf_text(&text), "\nkubecanary_dns_"),
+    CHECK_INT(count_pairs(buf_text(&text)) + count(buf_text(&text), "\nkubecanary_dns_"),
               export_series(prober_plan(f->prober), true));
     CHECK_INT(count(buf_text(&text), "\nkubecanary_dns_replies_total{"), 7);
     CHECK_CONTAINS(buf_text(&text), "\nkubecanary_dns_replies_total{probe=\"dns\",source_node=");
@@ -339,7 +383,7 @@ static void check_http(struct fixture *f)
     CLEANUP_BUF struct buf text = {0};
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &text));
     // No certificate was seen yet: its two dates are not there.
-    CHECK_INT(count(buf_text(&text), "\nkubecanary_probe") + count(buf_text(&text), "\nkubecanary_http_"),
+    CHECK_INT(count_pairs(buf_text(&text)) + count(buf_text(&text), "\nkubecanary_http_"),
               export_series(prober_plan(f->prober), true) - 2);
     CHECK_CONTAINS(buf_text(&text), "# TYPE kubecanary_http_phase_seconds summary\n");
     CHECK_CONTAINS(
@@ -433,6 +477,7 @@ static void report(void)
 static const struct check_case cases[] = {
     {"pace", pace},
     {"hostile names", hostile_names},
+    {"why probes fail", failures},
     {"series limit", limit},
     {"both networks", both_networks},
     {"empty", empty},
