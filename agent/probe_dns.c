@@ -336,7 +336,7 @@ static void on_error(const struct sock_error *k, void *arg)
         uint64_t tx = sock_clock_convert(p->clock, k->real_ns);
         if (tx)
             engine_tx(p->en, &a->token, tx);
-    } else if (k->err != 0 && k->err != EMSGSIZE) { // as for ICMP
+    } else if (reason_icmp_ends((enum family)a->to.family, k->type, k->code, false)) {
         engine_unreachable(p->en, &a->token, reason_icmp((enum family)a->to.family, k->type, k->code));
         finish(a);
     }

@@ -228,8 +228,7 @@ static void on_error(const struct sock_error *k, void *arg)
         on_stamp(p, k);
         return;
     }
-    // EMSGSIZE is a router's wish for smaller packets; where ours may be fragmented, the next one will be.
-    if (k->len < HEADER || k->err == 0 || (k->err == EMSGSIZE && p->kind == 0))
+    if (k->len < HEADER || !reason_icmp_ends(p->family, k->type, k->code, p->kind != 0))
         return;
     struct engine_token t[2];
     bool intact;

@@ -448,7 +448,7 @@ static void on_error(const struct sock_error *k, void *arg)
         on_stamp(p, k);
         return;
     }
-    if (k->err == 0 || (k->err == EMSGSIZE && p->kind == 0)) // as for ICMP
+    if (!reason_icmp_ends(p->family, k->type, k->code, p->kind != 0))
         return;
     struct stamp_wire_query q;
     if (stamp_wire_get_query(k->data, k->len, &q) != 0 || !k->port ||

@@ -75,6 +75,15 @@ enum reason reason_icmp(enum family f, uint8_t type, uint8_t code)
     return f == FAMILY_IPV4 ? icmp_v4(type, code) : icmp_v6(type, code);
 }
 
+bool reason_icmp_ends(enum family f, uint8_t type, uint8_t code, bool whole)
+{
+    if (f == FAMILY_IPV4)
+        return (type == ICMP_DEST_UNREACH && (whole || code != ICMP_FRAG_NEEDED)) ||
+               type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
+    return type == ICMP6_DST_UNREACH || (whole && type == ICMP6_PACKET_TOO_BIG) ||
+           type == ICMP6_TIME_EXCEEDED || type == ICMP6_PARAM_PROB;
+}
+
 enum reason reason_connection(int err)
 {
     switch (err) {

@@ -27,6 +27,10 @@ enum reason {
 const char *reason_name(enum reason r);
 // Of an ICMP error by type and code.
 enum reason reason_icmp(enum family f, uint8_t type, uint8_t code);
+// Whether such an error says that our packet was dropped at all: a redirect tells of a better way and source
+// quench of a crowd, while the packet goes on. A router's wish for smaller packets drops one that may not be
+// fragmented (whole); of others the next one will be.
+bool reason_icmp_ends(enum family f, uint8_t type, uint8_t code, bool whole);
 // Of a connection, by errno: without the ICMP error that may have been behind it.
 enum reason reason_connection(int err);
 // Whether a probe of this type can be unreachable for it at all.

@@ -137,3 +137,37 @@ def case_a_pair_that_is_well_again(binary):
         count = a.metrics().one("kubecanary_probe_unreachable_total", reason="admin_prohibited", family="IPv4")
         expect(line["destination"] == "n2" and line["failed"] == count > 0, line, count)
         expect(len(a.logged("probes fail")) == 2, a.log())
+
+
+def case_a_redirect_is_no_loss(binary):
+    """A router that knows a better way says so, and forwards the packet all the same."""
+    where = {"IPv4": "192.0.2.77", "IPv6": "fd00:bad::77"}
+    probes = "[" + ", ".join(f"{{name: far{f[3]}, type: ICMP, address: \"{a}\", interval: 100ms, timeout: 300ms}}" for f, a in where.items()) + "]"
+    with mesh(binary, "n1", "n2", "n3", mesh=False) as (net, agents):
+        a, via, end = agents["n1"], net["n2"], net["n3"]
+        via.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
+        net["n1"].run("sysctl", "-qw", "net.ipv4.conf.all.accept_redirects=0", "net.ipv4.conf.eth0.accept_redirects=0", "net.ipv6.conf.eth0.accept_redirects=1")
+        via.nft("""table inet test { counter v4 {}
+            counter v6 {}
+            chain output { type filter hook output priority 0;
+                icmp type redirect counter name v4
+                icmpv6 type nd-redirect counter name v6
+            }
+        }""")
+        for family, words in (("IPv4", ("ip",)), ("IPv6", ("ip", "-6"))):
+            v4 = family == "IPv4"
+            end.run("ip", "addr", "add", where[family], "dev", "eth0", *(() if v4 else ("nodad",)))
+            via.run(*words, "route", "add", where[family], "dev", "eth0")
+            net["n1"].run(*words, "route", "add", where[family], "via", via.v4 if v4 else via.v6)
+        for node in (net["n1"], via, end):
+            wait("addresses are no longer tentative", lambda node=node: not node.run("ip", "-6", "-o", "addr", "show", "tentative"))
+        a.files.agent(generation=2, mesh=False, targets=probes).write()
+
+        def told():
+            listed = json.loads(via.run("nft", "-j", "list", "counters"))["nftables"]
+            counts = {c["counter"]["name"]: c["counter"]["packets"] for c in listed if "counter" in c}
+            return counts if min(counts.values()) > 0 and a.metrics().sum("kubecanary_probe_results_total") > 40 else None
+        counts = wait("redirects were sent", told)
+        rows = a.metrics().pairs()
+        expect(all(row["sent"] == row["received"] + row["in_flight"] for row in rows.values()), counts, rows)
+        expect(a.logged("probes fail") == [], a.log())

@@ -54,6 +54,22 @@ static void test_icmp_v6(void)
     CHECK_STR(reason_name(reason_icmp(FAMILY_IPV6, 1, 255)), "other");
 }
 
+// What the kernel hands to ping sockets as an error while the packet goes on, or another would.
+static void test_no_end(void)
+{
+    CHECK(reason_icmp_ends(FAMILY_IPV4, 3, 1, false));
+    CHECK(reason_icmp_ends(FAMILY_IPV4, 11, 0, false));
+    CHECK(reason_icmp_ends(FAMILY_IPV4, 12, 0, false));
+    CHECK(!reason_icmp_ends(FAMILY_IPV4, 3, 4, false)); // fragmentation needed
+    CHECK(!reason_icmp_ends(FAMILY_IPV4, 4, 0, false)); // source quench
+    CHECK(!reason_icmp_ends(FAMILY_IPV4, 5, 1, false)); // redirect
+    CHECK(reason_icmp_ends(FAMILY_IPV6, 1, 4, false));
+    CHECK(reason_icmp_ends(FAMILY_IPV6, 3, 0, false));
+    CHECK(reason_icmp_ends(FAMILY_IPV6, 4, 1, false));
+    CHECK(!reason_icmp_ends(FAMILY_IPV6, 2, 0, false));   // packet too big
+    CHECK(!reason_icmp_ends(FAMILY_IPV6, 137, 0, false)); // redirect
+}
+
 static void test_errno(void)
 {
     CHECK_STR(reason_name(reason_connection(ECONNREFUSED)), "refused");
@@ -313,6 +329,7 @@ static void test_none(void)
 static const struct check_case cases[] = {
     {"ICMP's codes", test_icmp_v4},
     {"ICMPv6's codes", test_icmp_v6},
+    {"what is no end of a probe", test_no_end},
     {"errno", test_errno},
     {"sums are the pairs' own, over a reload", test_sums},
     {"and of pairs that went", test_gone},
