@@ -3,106 +3,23 @@
 // choice by Accept.
 #include "lib/metric.h"
 
-#include <ctype.h>
+#include "lib/accept.h"
 
-// --- negotiation: RFC 9110, 12.5.1, as far as two media types need it ----------------------------
-
-struct span {
-    const char *at;
-    size_t len;
-};
-
-static struct span trim(struct span s)
-{
-    while (s.len > 0 && (s.at[0] == ' ' || s.at[0] == '\t')) {
-        s.at++;
-        s.len--;
-    }
-    while (s.len > 0 && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
-// Takes what stands before the next `sep` off *rest. False when *rest is used up.
-static bool next_part(struct span *rest, char sep, struct span *ret)
-{
-    if (!rest->at)
-        return false;
-    const char *end = memchr(rest->at, sep, rest->len);
-    size_t len = end ? (size_t)(end - rest->at) : rest->len;
-    *ret = trim((struct span){rest->at, len});
-    if (end)
-        *rest = (struct span){end + 1, rest->len - len - 1};
-    else
-        rest->at = NULL;
-    return true;
-}
-
-static bool span_is(struct span s, const char *text)
-{
-    return strlen(text) == s.len && strncasecmp(s.at, text, s.len) == 0;
-}
-
-// A qvalue in thousandths; what is no qvalue counts as 1000, as if it were absent.
-static int parse_q(struct span s)
-{
-    if (s.len == 0 || (s.at[0] != '0' && s.at[0] != '1'))
-        return 1000;
-    int q = (s.at[0] - '0') * 1000;
-    if (s.len == 1)
-        return q;
-    if (s.at[1] != '.')
-        return 1000;
-    int weight = 100;
-    for (size_t i = 2; i < s.len; i++, weight /= 10) {
-        if (!isdigit((unsigned char)s.at[i]))
-            return 1000;
-        q += (s.at[i] - '0') * weight;
-    }
-    return MIN(q, 1000);
-}
-
-struct wish {
-    struct span type;
-    struct span version;
-    int q;
-};
-
-static struct wish parse_wish(struct span range)
-{
-    struct wish w = {.q = 1000};
-    struct span part;
-    next_part(&range, ';', &w.type);
-    while (next_part(&range, ';', &part)) {
-        struct span key, value = part;
-        if (!next_part(&value, '=', &key) || !value.at)
-            continue;
-        value = trim(value);
-        if (value.len >= 2 && value.at[0] == '"' && value.at[value.len - 1] == '"')
-            value = (struct span){value.at + 1, value.len - 2};
-        if (span_is(key, "q"))
-            w.q = parse_q(value);
-        else if (span_is(key, "version"))
-            w.version = value;
-    }
-    return w;
-}
+// --- negotiation ---------------------------------------------------------------------------------
 
 enum metric_format metric_negotiate(const char *accept)
 {
-    if (!accept)
-        return METRIC_TEXT_0_0_4;
-    struct span rest = {accept, strlen(accept)}, part;
+    struct accept rest = accept_begin(accept);
+    struct accept_item w;
     int open = 0, plain = -1, any = 0;
-    while (next_part(&rest, ',', &part)) {
-        struct wish w = parse_wish(part);
-        if (span_is(w.type, "application/openmetrics-text")) {
-            if (w.version.len == 0 || span_is(w.version, "1.0.0"))
+    while (accept_next(&rest, &w)) {
+        if (accept_is(w.value, "application/openmetrics-text")) {
+            if (w.version.len == 0 || accept_is(w.version, "1.0.0"))
                 open = MAX(open, w.q);
-        } else if (span_is(w.type, "text/plain")) {
-            if (w.version.len == 0 || span_is(w.version, "0.0.4"))
+        } else if (accept_is(w.value, "text/plain")) {
+            if (w.version.len == 0 || accept_is(w.version, "0.0.4"))
                 plain = MAX(plain, w.q);
-        } else if (span_is(w.type, "*/*") || span_is(w.type, "text/*")) {
+        } else if (accept_is(w.value, "*/*") || accept_is(w.value, "text/*")) {
             any = MAX(any, w.q);
         }
     }
