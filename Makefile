@@ -37,14 +37,14 @@ CC := clang-14
 CFLAGS := $(filter-out $(WARN),$(BASE)) -Wall -Wextra -Werror -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
           -fno-sanitize-recover=undefined
 LDFLAGS := -fsanitize=fuzzer,address,undefined
-AGENT_LIBS := -lyaml -lmicrohttpd -lcares
+AGENT_LIBS := -lyaml -lmicrohttpd -lcares -lz
 OPERATOR_LIBS := -lcurl -ljansson -lyaml -lmicrohttpd
 HTTP_LIBS := -lcurl -lssl -lcrypto
 else
 CC := gcc
 CFLAGS := $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LDFLAGS := -fsanitize=address,undefined
-AGENT_LIBS := -lyaml -lmicrohttpd -lcares
+AGENT_LIBS := -lyaml -lmicrohttpd -lcares -lz
 OPERATOR_LIBS := -lcurl -ljansson -lyaml -lmicrohttpd
 HTTP_LIBS := -lcurl -lssl -lcrypto
 endif
@@ -144,7 +144,7 @@ $(B)/test/sim/%: $(B)/test/sim/%.c.o $(AGENT_A) $(LIB_A)
 TORTURE := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup,--wrap=asprintf,--wrap=vasprintf \
            -Wl,--wrap=fdopendir
 $(B)/test/torture/test_agent: $(B)/test/torture/test_agent.c.o $(B)/test/torture/torture.c.o $(AGENT_A) $(LIB_A)
-	$(Q)$(CC) $(LDFLAGS) $(TORTURE) -Wl,--wrap=inotify_init1 -o $@ $^ -l:libyaml.a -lmicrohttpd -lcares
+	$(Q)$(CC) $(LDFLAGS) $(TORTURE) -Wl,--wrap=inotify_init1 -o $@ $^ -l:libyaml.a -lmicrohttpd -lcares -lz
 $(B)/test/torture/test_operator: $(B)/test/torture/test_operator.c.o $(B)/test/torture/torture.c.o $(OPERATOR_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) $(TORTURE) -o $@ $^ -l:libyaml.a -l:libjansson.a -lcurl -lmicrohttpd
 

@@ -64,6 +64,7 @@ static int fill(struct plan *p, const struct spec_agent_file *file, const struct
     p->paused = file->paused;
     p->series_limit = file->spec.metrics.series_limit;
     p->gone_ns = 2 * file->spec.metrics.scrape_interval_ns;
+    p->gzip = file->spec.metrics.compression == SPEC_COMPRESSION_GZIP;
     p->n_bounds = file->spec.metrics.n_buckets;
     for (size_t i = 0; i < p->n_bounds; i++)
         p->bounds_ns[i] = file->spec.metrics.rtt_buckets_us[i] * NS_PER_US;

@@ -100,6 +100,7 @@ struct plan {
     unsigned networks; // bits 1 << enum spec_network: in which of them peers have agents; own included
     uint32_t series_limit;
     uint64_t gone_ns; // metrics.scrapeInterval, twice
+    bool gzip;        // metrics.compression
     size_t n_bounds;
     uint64_t bounds_ns[LIMIT_BUCKETS]; // of the RTT histogram, ascending
 

@@ -97,6 +97,7 @@ static int copy_head(struct plan *p, const struct plan *old)
     p->networks = old->networks;
     p->series_limit = old->series_limit;
     p->gone_ns = old->gone_ns;
+    p->gzip = old->gzip;
     p->n_bounds = old->n_bounds;
     memcpy(p->bounds_ns, old->bounds_ns, sizeof(p->bounds_ns));
     memcpy(p->peers, old->peers, sizeof(p->peers));

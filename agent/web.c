@@ -5,12 +5,15 @@
 
 #include <errno.h>
 
+#include "agent/gzip.h"
 #include "agent/report.h"
+#include "lib/accept.h"
 #include "lib/limits.h"
 
 struct scrape {
     struct web *web;
     struct export_scrape *export; // NULL: it had to make room; its connection is broken off at the next read
+    struct gzip *gzip;            // around it; NULL: as it is
     uint64_t begun_ns;
 };
 
@@ -38,7 +41,7 @@ static int answer_text(struct serve_response *r, int status, const char *text)
 static ssize_t read_scrape(void *arg, char *out, size_t max)
 {
     struct scrape *s = arg;
-    return s->export ? export_read(s->export, out, max) : -1;
+    return !s->export ? -1 : s->gzip ? gzip_read(s->gzip, out, max) : export_read(s->export, out, max);
 }
 
 // Frees the copy of the counters; the scrape itself lives until its connection ends.
@@ -52,7 +55,9 @@ static void stop_scrape(struct scrape *s)
             break;
         }
     }
+    gzip_free(s->gzip);
     export_free(s->export);
+    s->gzip = NULL;
     s->export = NULL;
 }
 
@@ -73,20 +78,36 @@ static bool make_room(struct web *w)
     return true;
 }
 
-static int answer_metrics(struct web *w, const char *accept, struct serve_response *r)
+// With its copy of the counters, and what compresses it. NULL without memory.
+static struct scrape *new_scrape(struct web *w, enum metric_format format, bool gzip)
 {
-    enum metric_format format = metric_negotiate(accept);
+    struct scrape *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->web = w;
+    s->begun_ns = loop_now(w->loop);
+    s->export = export_new(&w->from, format);
+    s->gzip = s->export && gzip ? gzip_new(export_read, s->export) : NULL;
+    if (s->export && (s->gzip || !gzip))
+        return s;
+    export_free(s->export);
+    free(s);
+    return NULL;
+}
+
+static int answer_metrics(struct web *w, const struct serve_request *q, struct serve_response *r)
+{
+    const struct plan *plan = w->from.prober ? prober_plan(w->from.prober) : NULL;
+    enum metric_format format = metric_negotiate(q->accept);
+    bool gzip = plan && plan->gzip && accept_gzip(q->accept_encoding);
     if (!make_room(w))
         return answer_text(r, 503, "too many scrapes at the same time\n");
-    struct scrape *s = malloc(sizeof(*s));
-    struct export_scrape *x = s ? export_new(&w->from, format) : NULL;
-    if (!x) {
-        free(s);
+    struct scrape *s = new_scrape(w, format, gzip);
+    if (!s)
         return answer_text(r, 503, "no memory for a scrape\n");
-    }
-    *s = (struct scrape){.web = w, .export = x, .begun_ns = loop_now(w->loop)};
     w->scrapes[w->n_scrapes++] = s;
     r->content_type = metric_content_type(format);
+    r->gzip = gzip;
     r->read = read_scrape;
     r->done = end_scrape;
     r->arg = s;
@@ -140,7 +161,7 @@ static int handle(const struct serve_request *q, struct serve_response *r, void 
 {
     struct web *w = arg;
     if (strcmp(q->path, "/metrics") == 0)
-        return answer_metrics(w, q->accept, r);
+        return answer_metrics(w, q, r);
     if (strcmp(q->path, "/healthz") == 0)
         return answer_text(r, 200, "ok\n"); // that this is answered is the proof
     if (strcmp(q->path, "/readyz") == 0)

@@ -130,6 +130,8 @@ static enum MHD_Result answer(struct MHD_Connection *c, const struct serve_respo
         return MHD_NO;
     if (r->content_type)
         MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_TYPE, r->content_type);
+    if (r->gzip)
+        MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
     if (r->status == MHD_HTTP_METHOD_NOT_ALLOWED)
         MHD_add_response_header(m, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
     if (last)
@@ -162,6 +164,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     struct serve_request q = {
         .path = url,
         .accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
+        .accept_encoding = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT_ENCODING),
     };
     if (s->fn(&q, &r, s->arg) < 0)
         refuse(&r, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal error\n");

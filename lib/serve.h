@@ -12,13 +12,15 @@
 struct serve;
 
 struct serve_request {
-    const char *path;   // without query, e.g. "/metrics"
-    const char *accept; // the Accept header, NULL if none
+    const char *path;            // without query, e.g. "/metrics"
+    const char *accept;          // the Accept header, NULL if none
+    const char *accept_encoding; // likewise
 };
 
 struct serve_response {
     int status;               // 200, 404 ...
     const char *content_type; // static storage
+    bool gzip;                // the body is compressed: Content-Encoding
     // The body: either `body` (heap, ownership passes to the server) ...
     char *body;
     size_t body_len;

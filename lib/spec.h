@@ -14,6 +14,7 @@
 #include "lib/limits.h"
 
 enum spec_probe_type { SPEC_ICMP, SPEC_TCP, SPEC_STAMP, SPEC_DNS, SPEC_HTTP }; // DNS, HTTP: of targets only
+enum spec_compression { SPEC_COMPRESSION_NONE, SPEC_COMPRESSION_GZIP };
 enum spec_addresses { SPEC_ADDRESSES_UNSET, SPEC_ADDRESSES_FIRST, SPEC_ADDRESSES_ALL };
 enum spec_transport { SPEC_TRANSPORT_UNSET, SPEC_TRANSPORT_UDP, SPEC_TRANSPORT_TCP };
 enum spec_method { SPEC_METHOD_UNSET, SPEC_METHOD_GET, SPEC_METHOD_HEAD };
@@ -90,6 +91,7 @@ struct spec_metrics {
     uint32_t rtt_buckets_us[LIMIT_BUCKETS]; // strictly ascending upper bounds; +Inf is implied
     uint32_t series_limit;
     uint64_t scrape_interval_ns; // what PodMonitor asks for
+    enum spec_compression compression;
 };
 
 struct spec_allocator {

@@ -170,8 +170,9 @@ static void write_metrics(const struct spec_metrics *m, struct buf *out)
     for (size_t i = 0; i < m->n_buckets; i++)
         buf_fmt(out, "%s%u", i ? ", " : "", m->rtt_buckets_us[i]);
     char interval[DURATION_TEXT_MAX];
-    buf_fmt(out, "], seriesLimit: %u, scrapeInterval: %s}\n", m->series_limit,
-            duration_text(m->scrape_interval_ns, interval));
+    buf_fmt(out, "], seriesLimit: %u, scrapeInterval: %s%s}\n", m->series_limit,
+            duration_text(m->scrape_interval_ns, interval),
+            m->compression == SPEC_COMPRESSION_GZIP ? ", compression: Gzip" : "");
 }
 
 void spec_agent_file_render(const struct spec_agent_file *f, struct buf *out)

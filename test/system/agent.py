@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent as a process without any privilege, its directory of files, and what it says over HTTP."""
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -89,11 +90,11 @@ class Files:
         self.serial = 0
 
     def agent(self, generation=1, probes=DEFAULT_PROBES, targets="[]", limit=50000, mesh=True, tcp=9962, stamp=9964, peer=9963, topology="{type: Full}",
-              paused=False, networks="[Pod]"):
+              paused=False, networks="[Pod]", compression=None):
         head = f"networks: {networks}\nipFamilies: [IPv4, IPv6]\ntopology: {topology}\nprobes: {probes}\n" if mesh else ""
         self.text["agent.yaml"] = (
             f"generation: {generation}\nfleet: mesh\npaused: {str(paused).lower()}\n{head}targets: {targets}\n"
-            f"metrics: {{rttBucketsMicroseconds: [50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000, 200000, 1000000], seriesLimit: {limit}}}\n"
+            f"metrics: {{rttBucketsMicroseconds: [50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000, 200000, 1000000], seriesLimit: {limit}{f', compression: {compression}' if compression else ''}}}\n"
             f"ports: {{http: 9961, tcp: {tcp}, peer: {peer}, stamp: {stamp}}}\n")
         return self
 
@@ -207,15 +208,19 @@ class Agent:
         except OSError:
             return 0, {}, ""
 
-    def get(self, path, method="GET", accept=None):
-        """(status, headers, body)"""
+    def get(self, path, method="GET", accept=None, encoding=None):
+        """(status, headers, body); the body as it was before it was compressed"""
         if self.process.poll() is not None:
             raise AssertionError(f"the agent of {self.node.name} has ended: {self.process.returncode}")
         c = Connection(self.node, 9961)
         try:
-            c.request(method, path, headers={"Accept": accept} if accept else {})
+            wishes = {"Accept": accept, "Accept-Encoding": encoding or "identity"}
+            c.request(method, path, headers={k: v for k, v in wishes.items() if v})
             r = c.getresponse()
-            return r.status, {k.lower(): v for k, v in r.getheaders()}, r.read().decode()
+            body, headers = r.read(), {k.lower(): v for k, v in r.getheaders()}
+            if headers.get("content-encoding") == "gzip" and method == "GET":
+                body = gzip.decompress(body)
+            return r.status, headers, body.decode()
         finally:
             c.close()
 

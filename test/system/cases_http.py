@@ -124,6 +124,47 @@ def case_invariant_at_100_scrapes(binary):
     with_pair(binary, work, targets=f"[{targets}]")
 
 
+def case_gzip_only_where_it_is_asked_for(binary):
+    """By the fleet and by the client."""
+    def work(a):
+        for accept in (None, OPENMETRICS):
+            _, headers, body = a.get("/metrics", accept=accept, encoding="gzip")
+            expect("content-encoding" not in headers and body, "the fleet says nothing of it", headers)
+        a.files.agent(generation=2, targets=TARGETS, compression="Gzip").write()
+        wait("the reload", lambda: a.report()["generation"] == 2)
+        for encoding, compressed in (("gzip", True), ("deflate, gzip;q=0.5, br", True), ("gzip;q=0", False), ("identity", False), ("*", True),
+                                     ("gzip;q=0.5, identity;q=0.9", False), ("br", False)):
+            for accept in (None, OPENMETRICS):
+                status, headers, body = a.get("/metrics", accept=accept, encoding=encoding)
+                expect(status == 200 and (headers.get("content-encoding") == "gzip") == compressed, encoding, headers)
+                expect(headers["content-type"].startswith("application/openmetrics-text" if accept else "text/plain"), headers)
+                Metrics(body).check_invariant()
+        for path in ("/healthz", "/report", "/readyz"):
+            expect("content-encoding" not in a.get(path, encoding="gzip")[1], path)
+        _, headers, _ = a.get("/metrics", method="HEAD", encoding="gzip")
+        expect(headers.get("content-encoding") == "gzip", headers)
+        a.files.agent(generation=3, targets=TARGETS).write()
+        wait("the reload", lambda: a.report()["generation"] == 3)
+        expect("content-encoding" not in a.get("/metrics", encoding="gzip")[1], "and back")
+    with_pair(binary, work)
+
+
+def case_gzip_has_the_same_numbers(binary):
+    """Of an agent that stands still: all but what the agent itself goes on with."""
+    def settled(text):
+        return [line for line in text.splitlines() if not re.match(r"(# \S+ )?(process_|kubecanary_(agent_|allocator_|peer_))", line)]
+
+    def work(a):
+        a.files.agent(generation=2, targets=TARGETS, compression="Gzip", paused=True).write()
+        wait("nothing is in flight", lambda: a.report()["generation"] == 2 and a.report()["totals"]["inFlight"] == 0)
+        for accept in (None, OPENMETRICS):
+            plain = a.get("/metrics", accept=accept)
+            packed = a.get("/metrics", accept=accept, encoding="gzip")
+            expect("content-encoding" not in plain[1] and packed[1]["content-encoding"] == "gzip", packed[1])
+            expect(len(settled(plain[2])) > 100 and settled(plain[2]) == settled(packed[2]), "the two differ")
+    with_pair(binary, work)
+
+
 def case_slow_reader_sees_one_moment(binary):
     """A client that reads a little at a time, while probes and reloads go on, still gets one consistent picture."""
     targets = ", ".join(f"{{name: t{i}, type: ICMP, address: 198.19.1.{i + 1}, interval: 100ms, timeout: 300ms}}" for i in range(200))

@@ -19,14 +19,14 @@ MUSL_LIBDIR = /usr/lib/$(shell uname -m)-linux-musl/
 MUSL_CFLAGS = $(RELEASE_CFLAGS) -Os -fno-asynchronous-unwind-tables -isystem $(MUSL_PREFIX)/include -idirafter $(MUSL_PREFIX)/kernel
 MUSL_LDFLAGS = $(RELEASE_LDFLAGS) -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text \
                $(MUSL_LIBDIR)rcrt1.o $(MUSL_LIBDIR)crti.o
-MUSL_AGENT_LIBS = -L$(MUSL_PREFIX)/lib -lyaml -lmicrohttpd -lcares $(MUSL_LIBDIR)crtn.o
+MUSL_AGENT_LIBS = -L$(MUSL_PREFIX)/lib -lyaml -lmicrohttpd -lcares -lz $(MUSL_LIBDIR)crtn.o
 
 GLIBC_CC := gcc
 GLIBC_CFLAGS = $(RELEASE_CFLAGS) -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -isystem $(GLIBC_PREFIX)/include
 GLIBC_LDFLAGS = $(RELEASE_LDFLAGS) -static-pie -pthread
 # Debian's jemalloc: no prefix, so it takes malloc's place and reads MALLOC_CONF. -u: an archive gives only what
 # somebody asked for, and a weak reference to mallctl does not ask.
-GLIBC_JEMALLOC_AGENT_LIBS = -Wl,--no-warnings -L$(GLIBC_PREFIX)/lib -lyaml -lmicrohttpd -lcares -L$(JEMALLOC_PREFIX)/lib -Wl,-u,malloc,-u,mallctl \
+GLIBC_JEMALLOC_AGENT_LIBS = -Wl,--no-warnings -L$(GLIBC_PREFIX)/lib -lyaml -lmicrohttpd -lcares -lz -L$(JEMALLOC_PREFIX)/lib -Wl,-u,malloc,-u,mallctl \
                             -ljemalloc -lm
 # OpenSSL and c-ares name dlopen, getaddrinfo and getservbyname, of which a static link warns. None is called: no engine is
 # loaded, libcurl resolves by c-ares and gives it ports as numbers (tools/deps/check proves it without any shared library).

@@ -263,7 +263,7 @@ static void check_both_networks(struct fixture *f)
     f->files.file.spec.metrics.series_limit = 1;
     CHECK(put_in_force(f));
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &limited));
-    CHECK_INT(count(buf_text(&limited), "\nkubecanary_probe"), export_series(prober_plan(f->prober), false));
+    CHECK_INT(count_pairs(buf_text(&limited)), export_series(prober_plan(f->prober), false));
     CHECK_CONTAINS(buf_text(&limited),
                    "\nkubecanary_probe_rtt_seconds_count{probe=\"icmp\",source_node=\"n1\",source_zone=\"z\","
                    "network=\"PodToNode\",destination_zone=\"z\",family=\"IPv6\"} 0\n");

@@ -370,6 +370,7 @@ static void test_gone(void)
     CHECK_INT(plan->gone_until_ns, 1000 + GONE_NS);
 
     f.file.generation = 4;
+    f.file.spec.metrics.compression = SPEC_COMPRESSION_GZIP;
     CHECK_INT(build("n1", plan, GONE_NS, &next), 0);
     plan_free(plan);
     plan = next;
@@ -381,6 +382,7 @@ static void test_gone(void)
     CHECK_STR(list(next), "icmp>n3/4");
     CHECK_INT(next->gone_until_ns == UINT64_MAX, 1);
     CHECK_INT(next->generation, 4);
+    CHECK(next->gzip);
     CHECK_INT(next->coverage[SPEC_NETWORK_POD], plan->coverage[SPEC_NETWORK_POD]);
     CHECK_INT(next->packets_per_ks, plan->packets_per_ks);
     plan_free(next);

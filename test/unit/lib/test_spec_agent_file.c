@@ -36,7 +36,7 @@ static const char whole[] =
     "- {name: api, type: HTTP, url: \"https://b.example/?x\", method: HEAD, ipFamily: IPv6, followRedirects: true, "
     "caBundle: \"-----BEGIN CERTIFICATE-----\\u000aMIIB\\u000a\", expect: {status: [200, 401]}, interval: 5s, timeout: 1s}\n"
     "- {name: own, type: HTTP, url: \"https://c.example\", insecureSkipVerify: true, interval: 5s, timeout: 1s}\n"
-    "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000, scrapeInterval: 30s}\n"
+    "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000, scrapeInterval: 30s, compression: Gzip}\n"
     "ports: {http: 9961, tcp: 9962, peer: 9963, stamp: 9964}\n";
 
 static void test_both_ways(void)
@@ -46,6 +46,7 @@ static void test_both_ways(void)
     struct err e = {0};
     CHECK_INT(parse(whole, &f, &e), 0);
     CHECK_INT(f.generation, 3);
+    CHECK_INT(f.spec.metrics.compression, SPEC_COMPRESSION_GZIP);
     CHECK_INT(f.spec.mesh.n_probes, 4);
     CHECK_INT(f.spec.mesh.probes[2].type, SPEC_STAMP);
     CHECK_INT(f.spec.mesh.probes[2].flows, 8);

@@ -107,6 +107,7 @@ static void test_what_restarts(void)
     check_change("{" BASE ", paused: true}", 5, false, true);
     check_change("{" BASE ", metrics: {seriesLimit: 2000}}", 5, false, true);
     check_change("{" BASE ", metrics: {scrapeInterval: 5s}}", 5, false, true);
+    check_change("{" BASE ", metrics: {compression: Gzip}}", 5, false, true);
     check_change("{" BASE ", alerting: {lossPercent: 9}}", 5, false, false);
     check_change("{" BASE ", budget: {packetsPerSecond: 1000}}", 5, false, false);
     check_change("{" BASE ", placement: {updateStrategy: {maxUnavailable: 1}}}", 5, false, false);

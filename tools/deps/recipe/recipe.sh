@@ -102,6 +102,19 @@ deps_ares() {
     )
 }
 
+# deps_zlib DEST CC CFLAGS: what compressing takes; five plain files. The tables of the checksum are made when they are needed:
+# ready ones are 27 kB of the program that everybody has resident.
+deps_zlib() {
+    local dest=$1 cc=$2 cflags=$3 file
+    deps_source zlib
+    for file in adler32 crc32 deflate trees zutil; do
+        # shellcheck disable=SC2086
+        $cc $cflags -DHAVE_HIDDEN -DDYNAMIC_CRC_TABLE -c "zlib/$file.c" -o "zlib/$file.o"
+    done
+    ar rcsD "$dest/lib/libz.a" zlib/{adler32,crc32,deflate,trees,zutil}.o
+    cp zlib/{zlib,zconf}.h "$dest/include/"
+}
+
 deps_jansson() {
     local dest=$1 cc=$2 cflags=$3
     deps_source jansson
@@ -152,6 +165,7 @@ deps_musl() {
     deps_yaml "$dest" musl-gcc "$flags"
     deps_microhttpd "$dest" musl-gcc "$flags"
     deps_ares "$dest" musl-gcc "$flags"
+    deps_zlib "$dest" musl-gcc "$flags"
     deps_finish "$dest"
 }
 
