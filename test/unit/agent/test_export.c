@@ -474,7 +474,47 @@ static void report(void)
     tear_down(&f);
 }
 
+// Of the sanitizers' allocator: what the program holds now.
+size_t __sanitizer_get_current_allocated_bytes(void);
+
+// A reload that changes what is probed and back, and a scrape in each format, compressed and plain.
+static bool come_and_go(struct fixture *f, unsigned i)
+{
+    CLEANUP_BUF struct buf text = {0}, open = {0};
+    f->files.file.generation = i;
+    f->files.file.spec.n_targets = i % 2;
+    f->files.file.spec.metrics.n_buckets = 1 + i % 2;
+    f->files.file.spec.metrics.compression = i % 2;
+    return put_in_force(f) && scrape(f, METRIC_TEXT_0_0_4, 16384, &text) &&
+           scrape(f, METRIC_OPENMETRICS_1_0, 16384, &open);
+}
+
+static void check_memory(struct fixture *f)
+{
+    for (unsigned i = 0; i < 4; i++)
+        CHECK(come_and_go(f, i));
+    size_t before = __sanitizer_get_current_allocated_bytes();
+    for (unsigned i = 0; i < 1000; i++)
+        CHECK(come_and_go(f, i));
+    CHECK_INT(__sanitizer_get_current_allocated_bytes(), before);
+}
+
+// To the byte: the heap after 1,000 scrapes and 1,000 reloads is the heap before.
+static void memory_stays(void)
+{
+    struct fixture f;
+    char a[] = "a", b[] = "b", zone[] = "z";
+    CHECK(set_up(&f));
+    f.files.file.spec.mesh.n_probes = 2;
+    files_target(&f.files, "gateway", SPEC_ICMP, "192.0.2.9", 0);
+    f.files.file.spec.targets = f.files.targets;
+    CHECK(add_peer(&f, a, zone) && add_peer(&f, b, zone));
+    check_memory(&f);
+    tear_down(&f);
+}
+
 static const struct check_case cases[] = {
+    {"memory stays", memory_stays},
     {"pace", pace},
     {"hostile names", hostile_names},
     {"why probes fail", failures},
