@@ -24,12 +24,18 @@ static const char before_agent[] =
     "- {name: icmp, type: ICMP, interval: 100ms}\n- {name: udp, type: STAMP, interval: 100ms}\n"
     "targets: [{name: old, type: ICMP, address: 127.0.0.9, interval: 100ms}]\n"
     "metrics: {rttBucketsMicroseconds: [50, 100]}\n";
-static const char after_agent[] =
-    "generation: 2\nfleet: \"mesh\"\nipFamilies: [IPv4]\ntopology: {type: Zonal, degree: 2}\nprobes:\n"
-    "- {name: icmp, type: ICMP, interval: 100ms, timeout: 2s}\n- {name: tcp, type: TCP}\n"
-    "- {name: udp, type: STAMP, interval: 100ms, flows: 4}\n"
-    "targets: [{name: new, type: TCP, address: 127.0.0.9, port: 9, interval: 100ms}]\n"
-    "metrics: {rttBucketsMicroseconds: [50, 100, 200]}\n";
+#define AFTER                                                                                           \
+    "generation: 2\nfleet: \"mesh\"\nipFamilies: [IPv4]\ntopology: {type: Zonal, degree: 2}\nprobes:\n" \
+    "- {name: icmp, type: ICMP, interval: 100ms, timeout: 2s}\n- {name: tcp, type: TCP}\n"              \
+    "- {name: udp, type: STAMP, interval: 100ms, flows: 4}\n"                                           \
+    "metrics: {rttBucketsMicroseconds: [50, 100, 200], compression: Gzip}\n"                            \
+    "targets:\n- {name: new, type: TCP, address: 127.0.0.9, port: 9, interval: 100ms}\n"
+static const char after_agent[] = AFTER;
+// And targets that need more than an address: a question, names, another program.
+static const char after_targets[] = AFTER
+    "- {name: asked, type: DNS, server: 127.0.0.9, query: a.example, recordType: A, expect: {answer: [192.0.2.1]}}\n"
+    "- {name: named, type: TCP, host: localhost, addresses: All, port: 9, interval: 100ms}\n"
+    "- {name: page, type: HTTP, url: \"http://127.0.0.9:9/\", caBundle: \"-----BEGIN CERTIFICATE-----\\n\"}\n";
 static const char before_peers[] = "peers:\n- {node: n1, zone: a, pod: [127.0.0.1]}\n"
                                    "- {node: n2, zone: a, pod: [127.0.0.2]}\n";
 static const char after_peers[] =
@@ -147,13 +153,14 @@ static bool stands(const struct agent *a, const struct plan *old, size_t pairs)
 }
 
 // One reload with allocation n failing. *ret_hit: it did.
-static bool one_reload(enum torture_mode mode, size_t n, bool *ret_hit)
+static bool one_reload(const char *after, enum torture_mode mode, size_t n, bool *ret_hit)
 {
     struct agent a;
     struct err e = {0};
     write_before();
     bool ok = agent_init(&a, &e) == 0 && reload(&a, &e) == 0;
     write_after();
+    write_text("agent.yaml", after);
     const struct plan *old = ok ? prober_plan(a.prober) : NULL;
     size_t pairs = old ? old->n_pairs : 0;
     torture_begin(mode, n);
@@ -167,17 +174,28 @@ static bool one_reload(enum torture_mode mode, size_t n, bool *ret_hit)
     return ok;
 }
 
-static void reloads(void)
+static void reloads_of(const char *after, unsigned modes)
 {
-    for (unsigned mode = 0; mode < TORTURE_MODES; mode++) {
+    for (unsigned mode = 0; mode < modes; mode++) {
         bool hit = true;
         size_t n = 0;
         while (hit && ++n < MOST)
-            if (!one_reload(mode, n, &hit)) {
+            if (!one_reload(after, mode, n, &hit)) {
                 CHECK_INT(n, 0);
             }
         CHECK(n > 100 && n < MOST);
     }
+}
+
+static void reloads(void)
+{
+    reloads_of(after_agent, TORTURE_MODES);
+}
+
+// Each try starts the helper that is not there: allocations fail one by one only.
+static void reloads_with_targets(void)
+{
+    reloads_of(after_targets, TORTURE_ONE + 1);
 }
 
 static void beginnings(void)
@@ -321,8 +339,8 @@ static void reflectors(void)
 }
 
 static const struct check_case cases[] = {
-    {"beginnings", beginnings}, {"reloads", reloads},       {"by inputs", inputs},
-    {"scrapes", scrapes},       {"reflectors", reflectors},
+    {"beginnings", beginnings}, {"reloads", reloads}, {"reloads with targets", reloads_with_targets},
+    {"by inputs", inputs},      {"scrapes", scrapes}, {"reflectors", reflectors},
 };
 
 int __wrap_inotify_init1(int flags);

@@ -3,6 +3,7 @@
 // (held against the C library's regular expressions), the Accept header.
 #include <regex.h>
 
+#include "lib/accept.h"
 #include "lib/addr.h"
 #include "lib/duration.h"
 #include "lib/label.h"
@@ -123,6 +124,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_label(text);
     check_pattern(which, text);
     check_label_block(text);
+    if (accept_gzip(text))
+        FUZZ_CHECK(strcasestr(text, "gzip") || strchr(text, '*'));
     if (metric_negotiate(text) == METRIC_OPENMETRICS_1_0)
         FUZZ_CHECK(strcasestr(text, "application/openmetrics-text"));
     free(text);
