@@ -142,7 +142,8 @@ static void chunk_flush(struct probe_icmp *p, unsigned kind, enum family f, stru
         if (open && c->out[i].err == 0)
             engine_sent(p->en, &c->from[i]->token, c->out[i].sent_ns);
         else
-            engine_send_failed(p->en, &c->from[i]->token, p->fd[f] < 0 ? p->err[f].code : c->out[i].err);
+            engine_send_failed(p->en, &c->from[i]->token,
+                               p->fd[kind][f] < 0 ? p->err[f].code : c->out[i].err);
     }
     c->n = 0;
 }

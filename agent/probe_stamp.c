@@ -237,7 +237,7 @@ static void chunk_flush(struct probe_stamp *p, const struct flows *x, unsigned f
         if (open && c->out[i].err == 0) {
             engine_sent(p->en, &c->token[i], c->out[i].sent_ns);
         } else {
-            engine_send_failed(p->en, &c->token[i], open ? c->out[i].err : p->err[f].code);
+            engine_send_failed(p->en, &c->token[i], open ? c->out[i].err : p->err[c->out[i].to.family].code);
             stamp_path_failed(c->path[i], c->token[i].seq);
         }
     }

@@ -10,19 +10,19 @@
 const char *reason_name(enum reason r)
 {
     static const char *const names[REASONS] = {
-        "network",           "host",    "protocol", "port",    "admin_prohibited", "time_exceeded",
-        "parameter_problem", "refused", "closed",   "connect", "lookup",           "other"};
+        "network", "host",    "protocol", "port",    "admin_prohibited", "time_exceeded", "parameter_problem",
+        "too_big", "refused", "closed",   "connect", "lookup",           "other"};
     return names[r];
 }
 
-// Destination unreachable. Of source routes (5) nothing is known here, too big (4) is no end of a probe.
+// Destination unreachable. Of source routes (5) nothing is known here.
 static enum reason unreachable_v4(uint8_t code)
 {
     static const uint8_t reasons[] = {[ICMP_NET_UNREACH] = REASON_NETWORK,
                                       [ICMP_HOST_UNREACH] = REASON_HOST,
                                       [ICMP_PROT_UNREACH] = REASON_PROTOCOL,
                                       [ICMP_PORT_UNREACH] = REASON_PORT,
-                                      [ICMP_FRAG_NEEDED] = REASON_OTHER,
+                                      [ICMP_FRAG_NEEDED] = REASON_TOO_BIG,
                                       [ICMP_SR_FAILED] = REASON_OTHER,
                                       [ICMP_NET_UNKNOWN] = REASON_NETWORK,
                                       [ICMP_HOST_UNKNOWN] = REASON_HOST,
@@ -63,6 +63,7 @@ static enum reason icmp_v6(uint8_t type, uint8_t code)
 {
     switch (type) {
     case ICMP6_DST_UNREACH: return unreachable_v6(code);
+    case ICMP6_PACKET_TOO_BIG: return REASON_TOO_BIG;
     case ICMP6_TIME_EXCEEDED: return REASON_TIME_EXCEEDED;
     case ICMP6_PARAM_PROB:
         return code == ICMP6_PARAMPROB_NEXTHEADER ? REASON_PROTOCOL : REASON_PARAMETER_PROBLEM;

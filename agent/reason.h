@@ -17,13 +17,14 @@ enum reason {
     REASON_ADMIN_PROHIBITED,  // "admin_prohibited": a filter says so (v4 9, 10, 13 to 15; v6 1, 5, 6)
     REASON_TIME_EXCEEDED,     // "time_exceeded": hops or reassembly (v4 type 11; v6 type 3)
     REASON_PARAMETER_PROBLEM, // "parameter_problem" (v4 type 12; v6 type 4)
+    REASON_TOO_BIG,           // "too_big": and it may not be fragmented (v4 4; v6 type 2)
     REASON_REFUSED,           // "refused": TCP, the connect was answered by a reset
     REASON_CLOSED,            // "closed": the connection ended before the answer
     REASON_CONNECT,           // "connect": HTTP, no connection
     REASON_LOOKUP,            // "lookup": HTTP, the name has no address
     REASON_OTHER,             // "other": what is none of these
 };
-#define REASONS 12
+#define REASONS 13
 const char *reason_name(enum reason r);
 // Of an ICMP error by type and code.
 enum reason reason_icmp(enum family f, uint8_t type, uint8_t code);

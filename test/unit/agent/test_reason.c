@@ -18,7 +18,7 @@ static void test_icmp_v4(void)
                                         "host",
                                         "protocol",
                                         "port",
-                                        "other",
+                                        "too_big",
                                         "other",
                                         "network",
                                         "host",
@@ -50,7 +50,7 @@ static void test_icmp_v6(void)
     CHECK_STR(reason_name(reason_icmp(FAMILY_IPV6, 3, 0)), "time_exceeded");
     CHECK_STR(reason_name(reason_icmp(FAMILY_IPV6, 4, 0)), "parameter_problem");
     CHECK_STR(reason_name(reason_icmp(FAMILY_IPV6, 4, 1)), "protocol"); // next header not known
-    CHECK_STR(reason_name(reason_icmp(FAMILY_IPV6, 2, 0)), "other");
+    CHECK_STR(reason_name(reason_icmp(FAMILY_IPV6, 2, 0)), "too_big");
     CHECK_STR(reason_name(reason_icmp(FAMILY_IPV6, 1, 255)), "other");
 }
 
@@ -68,6 +68,9 @@ static void test_no_end(void)
     CHECK(reason_icmp_ends(FAMILY_IPV6, 4, 1, false));
     CHECK(!reason_icmp_ends(FAMILY_IPV6, 2, 0, false));   // packet too big
     CHECK(!reason_icmp_ends(FAMILY_IPV6, 137, 0, false)); // redirect
+    CHECK(reason_icmp_ends(FAMILY_IPV4, 3, 4, true));
+    CHECK(reason_icmp_ends(FAMILY_IPV6, 2, 0, true));
+    CHECK(!reason_icmp_ends(FAMILY_IPV4, 5, 1, true));
 }
 
 static void test_errno(void)
