@@ -63,6 +63,21 @@ static int read_integer(const struct spec_field *f, const struct doc_node *n, vo
     return 0;
 }
 
+static int read_signed(const struct spec_field *f, const struct doc_node *n, int64_t *member, struct err *e)
+{
+    int64_t min = (int64_t)f->min, max = (int64_t)f->max;
+    bool negative = n->kind == DOC_SCALAR && n->text[0] == '-';
+    uint64_t value;
+    if (n->kind != DOC_SCALAR || n->quoted)
+        return invalid(e, "must be a number");
+    if (base_parse_u64(n->text + negative, 0, INT64_MAX, &value) < 0 ||
+        (negative ? -(int64_t)value : (int64_t)value) < min || (!negative && (int64_t)value > max))
+        return err_set(e, EINVAL, "must be a number from %lld to %lld, is " SHOWN, (long long)min,
+                       (long long)max, SHOW(n->text));
+    *member = negative ? -(int64_t)value : (int64_t)value;
+    return 0;
+}
+
 static int read_duration(const struct spec_field *f, const struct doc_node *n, uint64_t *member,
                          struct err *e)
 {
@@ -293,8 +308,6 @@ static int read_group(const struct spec_field *f, const struct doc_node *n, void
 {
     if (n && n->kind != DOC_MAP)
         return invalid(e, "must be a map");
-    if (f->present)
-        *(bool *)((char *)base + f->present - 1) = n != NULL;
     return spec_read(f->sub, n, (char *)base + f->offset, e);
 }
 
@@ -306,6 +319,7 @@ static int read_value(const struct spec_field *f, const struct doc_node *n, void
     case SPEC_KIND_U16:
     case SPEC_KIND_U32:
     case SPEC_KIND_U64: return read_integer(f, n, member, e);
+    case SPEC_KIND_I64: return read_signed(f, n, member, e);
     case SPEC_KIND_DURATION: return read_duration(f, n, member, e);
     case SPEC_KIND_TEXT:
     case SPEC_KIND_INT_OR_TEXT:
@@ -365,8 +379,11 @@ int spec_read(enum spec_section section, const struct doc_node *map, void *base,
             continue;
         char name[SPEC_FIELD_NAME_MAX];
         const struct doc_node *n = doc_get(map, spec_field_name(f, name));
+        bool there = n && !doc_is_null(n);
         int r;
-        if (n && !doc_is_null(n))
+        if (f->present)
+            *(bool *)((char *)base + f->present - 1) = there;
+        if (there)
             r = read_value(f, n, base, e);
         else if (map && f->required)
             r = err_set(e, EINVAL, "is required");

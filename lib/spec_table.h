@@ -19,6 +19,7 @@ enum spec_section {
     SPEC_SECTION_EXPECT,
     SPEC_SECTION_AGENT,
     SPEC_SECTION_ALLOCATOR,
+    SPEC_SECTION_GLIBC,
     SPEC_SECTION_RESOURCES,
     SPEC_SECTION_REQUESTS,
     SPEC_SECTION_LIMITS,
@@ -35,6 +36,7 @@ enum spec_kind {           // what the member is, in brackets
     SPEC_KIND_U16,         // number (uint16_t)
     SPEC_KIND_U32,         // number (uint32_t)
     SPEC_KIND_U64,         // number (uint64_t)
+    SPEC_KIND_I64,         // number that may be negative (int64_t)
     SPEC_KIND_DURATION,    // "1m30s" (uint64_t, nanoseconds)
     SPEC_KIND_TEXT,        // string (char array)
     SPEC_KIND_INT_OR_TEXT, // string, or a number that is kept as its text (char array)
@@ -59,11 +61,12 @@ struct spec_field {
     size_t item;            // MAP, LIST, NUMBERS, TEXTS: bytes of one
     bool unset;             // ENUM: 0 stands for not set, the names count from 1
     bool heap;              // MAP, LIST, TEXTS: the member is a pointer to memory of its own
-    size_t present;         // GROUP: 1 + offset of a bool that says whether it was there; 0: none
+    size_t present;         // 1 + offset of a bool that says whether the field was there; 0: none
     enum spec_section sub;  // GROUP, LIST
     const char *def;        // default as YAML; NULL: none, the member stays zero
     bool required;          // where its map is there at all
-    uint64_t min, max;      // numbers: value; strings: bytes (max 0: no limit of its own); lists, maps: items
+    uint64_t min, max;      // numbers: value (I64: as int64_t); strings: bytes (max 0: no limit of its own);
+                            // lists, maps: items
     uint64_t item_max;      // NUMBERS: largest value; the smallest is 1. TEXTS: bytes of one
     const char *low, *high; // DURATION: bounds, as durations
     const char *const

@@ -73,7 +73,7 @@ static void check_number(const struct doc_node *schema, const char *key, uint64_
 {
     char text[32] = "(absent)";
     if (expected)
-        snprintf(text, sizeof(text), "%llu", (unsigned long long)want);
+        snprintf(text, sizeof(text), "%lld", (long long)want);
     CHECK_STR(text_of(schema, key), text);
 }
 
@@ -125,9 +125,13 @@ static void check_duration(const struct spec_field *f, const struct doc_node *sc
     CHECK_INT(duration_parse(f->high, &ns), 0);
 }
 
+static bool is_number(const struct spec_field *f)
+{
+    return f->kind == SPEC_KIND_U16 || f->kind == SPEC_KIND_U32 || f->kind == SPEC_KIND_I64;
+}
+
 static void check_bounds(const struct spec_field *f, const struct doc_node *schema)
 {
-    bool number = f->kind == SPEC_KIND_U16 || f->kind == SPEC_KIND_U32;
     bool list = f->kind == SPEC_KIND_LIST || f->kind == SPEC_KIND_SET || f->kind == SPEC_KIND_NUMBERS ||
                 f->kind == SPEC_KIND_TEXTS;
     bool text =
@@ -137,7 +141,7 @@ static void check_bounds(const struct spec_field *f, const struct doc_node *sche
         check_duration(f, schema);
         return;
     }
-    if (number) {
+    if (is_number(f)) {
         check_number(schema, "minimum", f->min, true);
         check_number(schema, "maximum", f->max, true);
     }
@@ -159,12 +163,12 @@ static void check_bounds(const struct spec_field *f, const struct doc_node *sche
 static void check_type(const struct spec_field *f, const struct doc_node *schema)
 {
     static const char *const types[] = {
-        [SPEC_KIND_BOOL] = "boolean",         [SPEC_KIND_U16] = "integer",     [SPEC_KIND_U32] = "integer",
-        [SPEC_KIND_U64] = "integer",          [SPEC_KIND_DURATION] = "string", [SPEC_KIND_TEXT] = "string",
-        [SPEC_KIND_HEAP_TEXT] = "string",     [SPEC_KIND_ENUM] = "string",     [SPEC_KIND_SET] = "array",
-        [SPEC_KIND_ADDRESS] = "string",       [SPEC_KIND_NUMBERS] = "array",   [SPEC_KIND_TEXTS] = "array",
-        [SPEC_KIND_MAP] = "object",           [SPEC_KIND_LIST] = "array",      [SPEC_KIND_GROUP] = "object",
-        [SPEC_KIND_INT_OR_TEXT] = "(absent)",
+        [SPEC_KIND_BOOL] = "boolean",     [SPEC_KIND_U16] = "integer",          [SPEC_KIND_U32] = "integer",
+        [SPEC_KIND_U64] = "integer",      [SPEC_KIND_DURATION] = "string",      [SPEC_KIND_TEXT] = "string",
+        [SPEC_KIND_HEAP_TEXT] = "string", [SPEC_KIND_ENUM] = "string",          [SPEC_KIND_SET] = "array",
+        [SPEC_KIND_ADDRESS] = "string",   [SPEC_KIND_NUMBERS] = "array",        [SPEC_KIND_TEXTS] = "array",
+        [SPEC_KIND_MAP] = "object",       [SPEC_KIND_LIST] = "array",           [SPEC_KIND_GROUP] = "object",
+        [SPEC_KIND_I64] = "integer",      [SPEC_KIND_INT_OR_TEXT] = "(absent)",
     };
     CHECK_STR(text_of(schema, "type"), types[f->kind]);
     if (f->kind == SPEC_KIND_INT_OR_TEXT)

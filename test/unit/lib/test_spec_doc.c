@@ -29,7 +29,8 @@ static const char *type_of(const struct spec_field *f)
     case SPEC_KIND_BOOL: return "boolean";
     case SPEC_KIND_U16:
     case SPEC_KIND_U32:
-    case SPEC_KIND_U64: return "integer";
+    case SPEC_KIND_U64:
+    case SPEC_KIND_I64: return "integer";
     case SPEC_KIND_DURATION: return "duration";
     case SPEC_KIND_INT_OR_TEXT: return "integer or string";
     case SPEC_KIND_TEXT:
@@ -55,6 +56,8 @@ static void add_range(const struct spec_field *f, struct buf *out)
         add_names(f, out);
     else if (f->kind == SPEC_KIND_DURATION)
         buf_fmt(out, "`%s` to `%s`", f->low, f->high);
+    else if (f->kind == SPEC_KIND_I64)
+        buf_fmt(out, "%lld to %lld", (long long)f->min, (long long)f->max);
     else if (number)
         buf_fmt(out, "%llu to %llu", (unsigned long long)f->min, (unsigned long long)f->max);
     else if (many)
