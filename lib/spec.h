@@ -12,6 +12,7 @@
 #include "lib/doc.h"
 #include "lib/err.h"
 #include "lib/limits.h"
+#include "lib/spec_allocator.h"
 
 enum spec_probe_type { SPEC_ICMP, SPEC_TCP, SPEC_STAMP, SPEC_DNS, SPEC_HTTP }; // DNS, HTTP: of targets only
 enum spec_compression { SPEC_COMPRESSION_NONE, SPEC_COMPRESSION_GZIP };
@@ -22,7 +23,6 @@ enum spec_ip_family { SPEC_IP_FAMILY_UNSET, SPEC_IP_FAMILY_IPV4, SPEC_IP_FAMILY_
 enum spec_network { SPEC_NETWORK_POD, SPEC_NETWORK_NODE };
 #define SPEC_NETWORKS 2
 enum spec_topology_type { SPEC_FULL, SPEC_SAMPLED, SPEC_ZONAL };
-enum spec_allocator_type { SPEC_ALLOCATOR_SYSTEM, SPEC_ALLOCATOR_JEMALLOC };
 
 struct spec_probe { // one kind of probe that every pair of the mesh runs
     char name[LIMIT_PROBE_NAME + 1];
@@ -92,13 +92,6 @@ struct spec_metrics {
     uint32_t series_limit;
     uint64_t scrape_interval_ns; // what PodMonitor asks for
     enum spec_compression compression;
-};
-
-struct spec_allocator {
-    enum spec_allocator_type type;
-    uint32_t narenas; // 0: not set
-    char conf[LIMIT_ALLOCATOR_CONF + 1];
-    char variable[LIMIT_LABEL + 1]; // the environment variable that the image's allocator reads
 };
 
 struct spec_pair { // a key and a value: node selector, env

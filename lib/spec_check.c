@@ -269,70 +269,10 @@ int spec_check_placement(const struct spec *s, struct err *e)
     return 0;
 }
 
-// Options of jemalloc that our own image must not have: they end the process, write between its log lines, or
-// ask for what is not built into it (opt.* in jemalloc(3) 5.3).
-static bool unwanted_option(const char *name, size_t len)
-{
-    static const char *const names[] = {"abort",          "abort_conf",       "confirm_conf",
-                                        "stats_interval", "stats_print",      "stats_interval_opts",
-                                        "utrace",         "stats_print_opts", "xmalloc"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
-            return true;
-    }
-    return len >= strlen("prof") && memcmp(name, "prof", strlen("prof")) == 0;
-}
-
-// What our own image's jemalloc will be told: name:value pairs, each of which it takes in silence.
-static int check_options(const char *conf, struct err *e)
-{
-    while (*conf) {
-        size_t len = strcspn(conf, ","), name = strcspn(conf, ":,");
-        if (name == 0 || name + 1 >= len || memchr(conf + name + 1, ':', len - name - 1))
-            return err_set(e, EINVAL, "must be name:value pairs with commas between, has \"%.*s\"",
-                           (int)MIN(len, 60), conf);
-        if (unwanted_option(conf, name))
-            return err_set(
-                e, EINVAL,
-                "%.*s is refused: it would end the agent, write into its log, or is not built into "
-                "the operator's image; it is accepted with agent.image",
-                (int)name, conf);
-        conf += len;
-        if (*conf == ',' && !*++conf)
-            return err_set(e, EINVAL, "must not end in a comma");
-    }
-    return 0;
-}
-
-// With the operator's own image: what its allocator cannot do is refused, since nothing else would tell.
-static int check_own_image(const struct spec_allocator *a, struct err *e)
-{
-    if (a->variable[0] && strcmp(a->variable, "MALLOC_CONF") != 0) {
-        err_set(e, EINVAL, "the operator's image reads MALLOC_CONF only; another name needs agent.image");
-        return err_at(e, "agent.allocator.variable");
-    }
-    return check_options(a->conf, e) < 0 ? err_at(e, "agent.allocator.conf") : 0;
-}
-
-static int check_allocator(const struct spec_allocator *a, struct err *e)
-{
-    const char *field = a->narenas ? "narenas" : a->conf[0] ? "conf" : a->variable[0] ? "variable" : NULL;
-    if (a->type == SPEC_ALLOCATOR_SYSTEM && field) {
-        err_set(e, EINVAL, "is accepted with type Jemalloc only");
-        return err_at(e, "agent.allocator.%s", field);
-    }
-    if (a->narenas && strstr(a->conf, "narenas:")) {
-        err_set(e, EINVAL, "sets narenas, which the field narenas sets too");
-        return err_at(e, "agent.allocator.conf");
-    }
-    return 0;
-}
-
 static bool set_by_operator(const struct spec_agent *a, const char *name)
 {
-    const char *variable = a->allocator.variable[0] ? a->allocator.variable : "MALLOC_CONF";
-    return strcmp(name, "NODE_NAME") == 0 ||
-           (a->allocator.type == SPEC_ALLOCATOR_JEMALLOC && strcmp(name, variable) == 0);
+    const char *variable = spec_allocator_variable(&a->allocator);
+    return strcmp(name, "NODE_NAME") == 0 || (variable && strcmp(name, variable) == 0);
 }
 
 static int check_env(const struct spec_agent *a, struct err *e)
@@ -388,11 +328,10 @@ static int check_resource(const char *request, const char *limit, bool cpu, stru
 int spec_check_agent(const struct spec *s, struct err *e)
 {
     const struct spec_agent *a = &s->agent;
-    int r = check_allocator(&a->allocator, e);
-    if (r == 0 && !a->image[0])
-        r = check_own_image(&a->allocator, e);
-    if (r == 0)
-        r = check_env(a, e);
+    int r = spec_allocator_check(&a->allocator, !a->image[0], e);
+    if (r < 0)
+        return err_at(e, "agent");
+    r = check_env(a, e);
     if (r == 0)
         r = check_resource(a->cpu_request, a->cpu_limit, true, e);
     if (r == 0)

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "lib/spec_agent_file.h"
+#include "operator/render_allocator.h"
 #include "operator/render_part.h"
 
 #define CONFIG_DIR "/etc/kubecanary"
 #define AGENT_ID 65532 // user and group of the images; the group may open ping sockets
 #define GRACE_SECONDS 10
+#define ALLOCATOR_TEXT 2048 // all options with the longest values, and conf, are 1,100
 // A kubelet holds a watch for each ConfigMap that it mounts: past 2,048 nodes twice as many would burden the
 // API server.
 #define SPARE_SLICES_UP_TO 16u
@@ -44,27 +46,17 @@ static json_t *resources(const struct spec_agent *a)
     return json_pack("{s:o, s:o}", "limits", limits, "requests", requests);
 }
 
-// jemalloc's options: "narenas:1,tcache:false". False: there are none.
-static bool allocator_options(const struct spec_allocator *a, char *out, size_t size)
-{
-    char narenas[32] = "";
-    if (a->type != SPEC_ALLOCATOR_JEMALLOC || (!a->narenas && !a->conf[0]))
-        return false;
-    if (a->narenas)
-        snprintf(narenas, sizeof(narenas), "narenas:%u%s", a->narenas, a->conf[0] ? "," : "");
-    snprintf(out, size, "%s%s", narenas, a->conf);
-    return true;
-}
-
 static json_t *environment(const struct spec_agent *a)
 {
-    char options[LIMIT_ALLOCATOR_CONF + 32];
-    const char *variable = a->allocator.variable[0] ? a->allocator.variable : "MALLOC_CONF";
+    CLEANUP_BUF struct buf options;
+    buf_init(&options, ALLOCATOR_TEXT);
+    render_allocator(&a->allocator, &options);
     json_t *env = json_pack("[{s:s, s:{s:{s:s, s:s}}}]", "name", "NODE_NAME", "valueFrom", "fieldRef",
                             "apiVersion", "v1", "fieldPath", "spec.nodeName");
-    bool ok = env != NULL;
-    if (ok && allocator_options(&a->allocator, options, sizeof(options)))
-        ok = append(env, json_pack("{s:s, s:s}", "name", variable, "value", options));
+    bool ok = env != NULL && !options.failed;
+    if (ok && options.len > 0)
+        ok = append(env, json_pack("{s:s, s:s}", "name", spec_allocator_variable(&a->allocator), "value",
+                                   buf_text(&options)));
     for (size_t i = 0; ok && i < a->n_env; i++)
         ok = append(env, json_pack("{s:s, s:s}", "name", a->env[i].key, "value", a->env[i].value));
     if (ok)

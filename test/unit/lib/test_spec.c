@@ -77,7 +77,8 @@ static void test_everything(void)
     CHECK_STR(s.placement.max_unavailable, "3");
     CHECK_INT(s.mesh.families, FAMILY_BIT(FAMILY_IPV6));
     CHECK_INT(s.mesh.probes[0].interval_ns, 90 * NS_PER_S);
-    CHECK_INT(s.agent.allocator.narenas, 4);
+    CHECK_INT(s.agent.allocator.options[SPEC_OPTION_NARENAS].number, 4);
+    CHECK(!s.agent.allocator.options[SPEC_OPTION_TCACHE].set);
     CHECK_STR(s.agent.allocator.variable, "JE_MALLOC_CONF");
     CHECK_STR(s.agent.cpu_limit, "1.5");
     CHECK_STR(s.agent.memory_limit, "");

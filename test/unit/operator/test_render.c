@@ -121,41 +121,69 @@ static void test_what_restarts(void)
     check_change("{" BASE ", placement: {priorityClassName: a}}", 5, true, false);
 }
 
-static const char *allocator_value(const json_t *template)
+static const char *env_value(const json_t *template, const char *name)
 {
     size_t i;
     json_t *env;
     const json_t *pod = json_object_get(template, "spec");
     json_array_foreach(json_object_get(json_array_get(json_object_get(pod, "containers"), 0), "env"), i, env)
     {
-        if (strcmp(json_string_value(json_object_get(env, "name")), "MALLOC_CONF") == 0)
+        if (strcmp(json_string_value(json_object_get(env, "name")), name) == 0)
             return json_string_value(json_object_get(env, "value"));
     }
     return NULL;
 }
 
+#define JEMALLOC "type: Jemalloc, "
+#define GLIBC(fields) "glibc: {" fields "}"
+#define OWN "}, image: 'own:1'" // ends the allocator's map; the closing brace of the frame ends agent's
+
 static void test_allocator(void)
 {
     static const struct {
-        const char *allocator, *value;
+        const char *agent, *variable, *value;
     } cases[] = {
-        {"type: System", NULL},
-        {"type: Jemalloc", NULL},
-        {"type: Jemalloc, narenas: 2", "narenas:2"},
-        {"type: Jemalloc, conf: 'tcache:false'", "tcache:false"},
-        {"type: Jemalloc, narenas: 1, conf: 'tcache:false,dirty_decay_ms:0'",
+        {"type: System}", "MALLOC_CONF", NULL},
+        {"type: Jemalloc}", "MALLOC_CONF", NULL},
+        {JEMALLOC "narenas: 2}", "MALLOC_CONF", "narenas:2"},
+        {JEMALLOC "conf: 'tcache:false'}", "MALLOC_CONF", "tcache:false"},
+        {JEMALLOC "narenas: 1, conf: 'tcache:false,dirty_decay_ms:0'}", "MALLOC_CONF",
          "narenas:1,tcache:false,dirty_decay_ms:0"},
+        {JEMALLOC
+         "narenas: 1, tcache: true, lgTcacheMax: 3, dirtyDecayMilliseconds: -1, "
+         "muzzyDecayMilliseconds: 0, backgroundThread: false, percpuArena: PhyCPU, metadataThp: Auto, "
+         "thp: Default, retain: false, oversizeThresholdBytes: 1099511627776, conf: 'dss:primary'}",
+         "MALLOC_CONF",
+         "narenas:1,tcache:true,lg_tcache_max:3,dirty_decay_ms:-1,muzzy_decay_ms:0,background_thread:false,"
+         "percpu_arena:phycpu,metadata_thp:auto,thp:default,retain:false,oversize_threshold:1099511627776,"
+         "dss:primary"},
+        {JEMALLOC "percpuArena: Disabled, metadataThp: Always, thp: Never, variable: _RJEM_MALLOC_CONF" OWN,
+         "_RJEM_MALLOC_CONF", "percpu_arena:disabled,metadata_thp:always,thp:never"},
+        {GLIBC(
+             "arenaMax: 1, trimThresholdBytes: 0, topPadBytes: 1, mmapThresholdBytes: 33554432, mmapMax: 7, "
+             "tcacheCount: 2, tcacheMaxBytes: 3, mxfastBytes: 0, hugetlb: 2, tunables: glibc.rtld.nns=4") OWN,
+         "GLIBC_TUNABLES",
+         "glibc.malloc.arena_max=1:glibc.malloc.trim_threshold=0:glibc.malloc.top_pad=1:"
+         "glibc.malloc.mmap_threshold=33554432:glibc.malloc.mmap_max=7:glibc.malloc.tcache_count=2:"
+         "glibc.malloc.tcache_max=3:glibc.malloc.mxfast=0:glibc.malloc.hugetlb=2:glibc.rtld.nns=4"},
+        {GLIBC("arenaTest: 4") ", variable: GLIBC_TUNABLES" OWN, "GLIBC_TUNABLES",
+         "glibc.malloc.arena_test=4"},
+        {GLIBC("tunables: a.b=1") OWN, "GLIBC_TUNABLES", "a.b=1"},
+        {GLIBC("arenaMax: 2") ", variable: MALLOC_ARENA_MAX" OWN, "MALLOC_ARENA_MAX", "2"},
+        {GLIBC("arenaMax: 2") ", variable: MALLOC_ARENA_MAX" OWN, "GLIBC_TUNABLES", NULL},
+        {GLIBC("") OWN, "GLIBC_TUNABLES", NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        char spec[256];
+        char spec[1024];
         json_t *file;
-        snprintf(spec, sizeof(spec), "{" BASE ", agent: {allocator: {%s}}}", cases[i].allocator);
+        snprintf(spec, sizeof(spec), "{" BASE ", agent: {allocator: {%s}}", cases[i].agent);
         json_t *template = render_template(spec, 5, &file);
-        const char *value = allocator_value(template);
+        const char *value = env_value(template, cases[i].variable);
         bool same = value && cases[i].value ? strcmp(value, cases[i].value) == 0 : value == cases[i].value;
-        if (!same)
-            printf("    %s gives %s\n", cases[i].allocator, value ? value : "nothing");
+        if (!same || !template)
+            printf("    %s gives %s\n", cases[i].agent, value ? value : "nothing");
         json_decref(file);
+        CHECK(template);
         json_decref(template);
         CHECK(same);
     }

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Joins pairs.
+#include "operator/render_allocator.h"
+
+#include <string.h>
+
+struct form { // of a list of pairs
+    char link;
+    char next;
+};
+
+static void add_options(const struct spec_allocator *a, enum spec_option from, enum spec_option to,
+                        const struct form *form, struct buf *out)
+{
+    char text[SPEC_OPTION_TEXT_MAX];
+    for (enum spec_option o = from; o < to; o++) {
+        if (!a->options[o].set)
+            continue;
+        if (out->len > 0)
+            buf_char(out, form->next);
+        buf_fmt(out, "%s%c%s", spec_option_name(o), form->link, spec_option_text(o, &a->options[o], text));
+    }
+}
+
+static void add_rest(const char *rest, const struct form *form, struct buf *out)
+{
+    if (rest[0] && out->len > 0)
+        buf_char(out, form->next);
+    buf_str(out, rest);
+}
+
+void render_allocator(const struct spec_allocator *a, struct buf *out)
+{
+    static const struct form jemalloc = {':', ','}, glibc = {'=', ':'};
+    char text[SPEC_OPTION_TEXT_MAX];
+    const char *variable = spec_allocator_variable(a);
+    if (!variable)
+        return;
+    if (a->type == SPEC_ALLOCATOR_JEMALLOC) {
+        add_options(a, 0, SPEC_OPTION_GLIBC, &jemalloc, out);
+        add_rest(a->conf, &jemalloc, out);
+    } else if (strcmp(variable, SPEC_ALLOCATOR_ARENA_MAX) == 0) {
+        buf_str(out, spec_option_text(SPEC_OPTION_ARENA_MAX, &a->options[SPEC_OPTION_ARENA_MAX], text));
+    } else {
+        add_options(a, SPEC_OPTION_GLIBC, SPEC_OPTIONS, &glibc, out);
+        add_rest(a->tunables, &glibc, out);
+    }
+}
