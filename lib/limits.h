@@ -25,6 +25,12 @@
 #define LIMIT_BUCKETS 40
 #define LIMIT_ENV 32
 #define LIMIT_TOLERATIONS 32
+// Arguments of an image of one's own, and paths that it is asked for: a program that needs more has a file.
+#define LIMIT_ARGS 32
+#define LIMIT_ARG 1024
+#define LIMIT_HTTP_PATH 253
+// Threads: as many as the largest machines have processors.
+#define LIMIT_THREADS 4096
 #define LIMIT_SELECTOR 32
 #define LIMIT_IMAGE 512
 #define LIMIT_ALLOCATOR_CONF 512

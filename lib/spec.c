@@ -99,6 +99,9 @@ void spec_release(struct spec *s)
 {
     release_pairs(s->placement.selector, s->placement.n_selector);
     release_pairs(s->agent.env, s->agent.n_env);
+    for (size_t i = 0; s->agent.args && i < s->agent.n_args; i++)
+        free(s->agent.args[i]);
+    free(s->agent.args);
     for (size_t i = 0; s->placement.tolerations && i < s->placement.n_tolerations; i++) {
         struct spec_toleration *t = &s->placement.tolerations[i];
         free(t->key);
@@ -144,7 +147,7 @@ void spec_complete(struct spec *s)
 static int check(const struct spec *s, struct err *e)
 {
     int r = 0;
-    if (!s->mesh.present && s->n_targets == 0)
+    if (!s->mesh.present && s->n_targets == 0 && s->agent.program != SPEC_PROGRAM_EXPORTER)
         return err_set(e, EINVAL, "needs a mesh or at least one target: there is nothing to probe");
     if (spec_check_topology(s, e) < 0 || spec_check_probes(s, e) < 0)
         return err_at(e, "mesh");

@@ -115,16 +115,33 @@ struct spec_placement {
     char max_unavailable[8]; // "10%" or "1"
 };
 
+enum spec_program { SPEC_PROGRAM_KUBECANARY, SPEC_PROGRAM_EXPORTER };
+
+struct spec_threads { // what an exporter is told of them
+    bool present;
+    uint32_t count;
+    char variable[LIMIT_LABEL + 1];
+};
+
 struct spec_agent {
     struct spec_allocator allocator;
     char image[LIMIT_IMAGE + 1]; // "": the operator's own for the allocator's flavour
-    char memory_limit[32];       // quantities, "" = none
+    enum spec_program program;
+    size_t n_args; // this and the following with an exporter only
+    char **args;   // heap
+    uint16_t metrics_port;
+    char metrics_path[LIMIT_HTTP_PATH + 1];   // "": SPEC_METRICS_PATH
+    char readiness_path[LIMIT_HTTP_PATH + 1]; // "": it is ready when the port can be connected to
+    struct spec_threads threads;
+    char memory_limit[32]; // quantities, "" = none
     char memory_request[32];
     char cpu_limit[32];
     char cpu_request[32];
     size_t n_env;
     struct spec_pair *env;
 };
+
+#define SPEC_METRICS_PATH "/metrics" // if not set, and of our own agent
 
 struct spec_alerting {
     bool enabled;

@@ -269,10 +269,51 @@ int spec_check_placement(const struct spec *s, struct err *e)
     return 0;
 }
 
+// The fields of a program that is not ours.
+static int check_program(const struct spec_agent *a, struct err *e)
+{
+    const struct {
+        const char *name;
+        bool set;
+    } fields[] = {{"args", a->n_args > 0},
+                  {"metricsPort", a->metrics_port},
+                  {"metricsPath", a->metrics_path[0]},
+                  {"readinessPath", a->readiness_path[0]},
+                  {"threads", a->threads.present}};
+    for (size_t i = 0; i < ARRAY_LEN(fields) && a->program == SPEC_PROGRAM_KUBECANARY; i++) {
+        if (!fields[i].set)
+            continue;
+        err_set(e, EINVAL, "is accepted with program Exporter only");
+        return err_at(e, "agent.%s", fields[i].name);
+    }
+    if (a->program == SPEC_PROGRAM_KUBECANARY)
+        return 0;
+    if (!a->image[0]) {
+        err_set(e, EINVAL, "needs agent.image: the operator has no image of another program");
+        return err_at(e, "agent.program");
+    }
+    if (a->metrics_port == 0) {
+        err_set(e, EINVAL, "is required with program Exporter");
+        return err_at(e, "agent.metricsPort");
+    }
+    return 0;
+}
+
+// The number of threads has a variable of its own.
+static int check_threads(const struct spec_agent *a, struct err *e)
+{
+    const char *allocator = spec_allocator_variable(&a->allocator), *variable = a->threads.variable;
+    if (strcmp(variable, "NODE_NAME") != 0 && !(allocator && strcmp(variable, allocator) == 0))
+        return 0;
+    err_set(e, EINVAL, "%s is set by the operator", variable);
+    return err_at(e, "agent.threads.variable");
+}
+
 static bool set_by_operator(const struct spec_agent *a, const char *name)
 {
     const char *variable = spec_allocator_variable(&a->allocator);
-    return strcmp(name, "NODE_NAME") == 0 || (variable && strcmp(name, variable) == 0);
+    return strcmp(name, "NODE_NAME") == 0 || (variable && strcmp(name, variable) == 0) ||
+           strcmp(name, a->threads.variable) == 0;
 }
 
 static int check_env(const struct spec_agent *a, struct err *e)
@@ -331,7 +372,11 @@ int spec_check_agent(const struct spec *s, struct err *e)
     int r = spec_allocator_check(&a->allocator, !a->image[0], e);
     if (r < 0)
         return err_at(e, "agent");
-    r = check_env(a, e);
+    r = check_program(a, e);
+    if (r == 0)
+        r = check_threads(a, e);
+    if (r == 0)
+        r = check_env(a, e);
     if (r == 0)
         r = check_resource(a->cpu_request, a->cpu_limit, true, e);
     if (r == 0)

@@ -282,7 +282,7 @@ static int read_text_item(const struct spec_field *f, const struct doc_node *n, 
     if (len == 0 || len > f->item_max)
         return err_set(e, EINVAL, "must have from 1 to %llu bytes, has %zu", (unsigned long long)f->item_max,
                        len);
-    for (size_t k = 0; k < i; k++)
+    for (size_t k = 0; k < i && !f->repeats; k++)
         if (strcmp(list[k], n->text) == 0)
             return err_set(e, EINVAL, SHOWN " is there twice", SHOW(n->text));
     list[i] = strdup(n->text);

@@ -24,6 +24,7 @@ enum spec_section {
     SPEC_SECTION_REQUESTS,
     SPEC_SECTION_LIMITS,
     SPEC_SECTION_ENV,
+    SPEC_SECTION_THREADS,
     SPEC_SECTION_METRICS,
     SPEC_SECTION_ALERTING,
     SPEC_SECTION_BUDGET,
@@ -45,7 +46,7 @@ enum spec_kind {           // what the member is, in brackets
     SPEC_KIND_SET,         // list of names, each once (unsigned, bit 1 << index)
     SPEC_KIND_ADDRESS,     // IP address (struct addr)
     SPEC_KIND_NUMBERS,     // list of ascending numbers (uint32_t array)
-    SPEC_KIND_TEXTS,       // list of strings that are not empty, each once (char **, heap)
+    SPEC_KIND_TEXTS,       // list of strings that are not empty, each once unless repeats (char **, heap)
     SPEC_KIND_MAP,         // strings by name (struct spec_pair *, heap)
     SPEC_KIND_LIST,        // list of maps of section `sub` (array or heap)
     SPEC_KIND_GROUP,       // map of section `sub`
@@ -59,6 +60,7 @@ struct spec_field {
     size_t size;            // of the member
     size_t count;           // MAP, LIST, NUMBERS, TEXTS: offset of the size_t that counts
     size_t item;            // MAP, LIST, NUMBERS, TEXTS: bytes of one
+    bool repeats;           // TEXTS: the same may be there again, and the order counts
     bool unset;             // ENUM: 0 stands for not set, the names count from 1
     bool heap;              // MAP, LIST, TEXTS: the member is a pointer to memory of its own
     size_t present;         // 1 + offset of a bool that says whether the field was there; 0: none

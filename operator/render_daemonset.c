@@ -8,6 +8,7 @@
 
 #include "lib/spec_agent_file.h"
 #include "operator/render_allocator.h"
+#include "operator/render_exporter.h"
 #include "operator/render_part.h"
 
 #define CONFIG_DIR "/etc/kubecanary"
@@ -57,6 +58,11 @@ static json_t *environment(const struct spec_agent *a)
     if (ok && options.len > 0)
         ok = append(env, json_pack("{s:s, s:s}", "name", spec_allocator_variable(&a->allocator), "value",
                                    buf_text(&options)));
+    if (ok && a->threads.present) {
+        char count[16];
+        snprintf(count, sizeof(count), "%u", a->threads.count);
+        ok = append(env, json_pack("{s:s, s:s}", "name", a->threads.variable, "value", count));
+    }
     for (size_t i = 0; ok && i < a->n_env; i++)
         ok = append(env, json_pack("{s:s, s:s}", "name", a->env[i].key, "value", a->env[i].value));
     if (ok)
@@ -109,13 +115,14 @@ static json_t *container(const struct render_input *in, enum spec_network networ
     json_t *security = json_pack("{s:b, s:b, s:{s:[s]}}", "allowPrivilegeEscalation", 0,
                                  "readOnlyRootFilesystem", 1, "capabilities", "drop", "ALL");
     // What an agent that cannot run logged last is what the status shows.
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:[{s:s, s:s, s:b}]}", "name",
-                     "agent", "image", image(in), "imagePullPolicy", in->config->image_pull_policy, "args",
-                     arguments(network), "env", environment(&in->spec->agent), "ports", ports(network),
-                     "livenessProbe", http_probe("/healthz", 10, 5), "readinessProbe",
-                     http_probe("/readyz", 2, 2), "resources", resources(&in->spec->agent),
-                     "terminationMessagePolicy", "FallbackToLogsOnError", "securityContext", security,
-                     "volumeMounts", "name", "config", "mountPath", CONFIG_DIR, "readOnly", 1);
+    json_t *agent = json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:[{s:s, s:s, s:b}]}", "name", "agent",
+        "image", image(in), "imagePullPolicy", in->config->image_pull_policy, "args", arguments(network),
+        "env", environment(&in->spec->agent), "ports", ports(network), "livenessProbe",
+        http_probe("/healthz", 10, 5), "readinessProbe", http_probe("/readyz", 2, 2), "resources",
+        resources(&in->spec->agent), "terminationMessagePolicy", "FallbackToLogsOnError", "securityContext",
+        security, "volumeMounts", "name", "config", "mountPath", CONFIG_DIR, "readOnly", 1);
+    return render_exporter(&in->spec->agent, network, agent);
 }
 
 // Only our own key of a ConfigMap: one that somebody added to it (server-side apply leaves it there) would

@@ -24,10 +24,12 @@ static json_t *relabel(const char *source, const char *target)
 json_t *render_monitor_pods(const struct render_input *in)
 {
     char interval[DURATION_TEXT_MAX];
-    json_t *endpoint = json_pack("{s:s, s:s, s:s, s:[o, o]}", "port", "http", "path", "/metrics", "interval",
-                                 duration_text(in->spec->metrics.scrape_interval_ns, interval), "relabelings",
-                                 relabel("__meta_kubernetes_pod_label_kubecanary_io_fleet", "fleet"),
-                                 relabel("__meta_kubernetes_pod_node_name", "node"));
+    const char *own = in->spec->agent.metrics_path, *metrics_path = own[0] ? own : SPEC_METRICS_PATH;
+    json_t *endpoint =
+        json_pack("{s:s, s:s, s:s, s:[o, o]}", "port", "http", "path", metrics_path, "interval",
+                  duration_text(in->spec->metrics.scrape_interval_ns, interval), "relabelings",
+                  relabel("__meta_kubernetes_pod_label_kubecanary_io_fleet", "fleet"),
+                  relabel("__meta_kubernetes_pod_node_name", "node"));
     return json_pack("{s:s, s:s, s:o, s:{s:o, s:[o]}}", "apiVersion",
                      store_kinds[STORE_PODMONITOR].api_version, "kind", store_kinds[STORE_PODMONITOR].kind,
                      "metadata", render_part_metadata(in, in->fleet, NULL), "spec", "selector",

@@ -156,7 +156,7 @@ static void check_bounds(const struct spec_field *f, const struct doc_node *sche
     if (f->kind == SPEC_KIND_TEXTS) {
         check_number(doc_get(schema, "items"), "minLength", 1, true);
         check_number(doc_get(schema, "items"), "maxLength", f->item_max, true);
-        CHECK_STR(text_of(schema, "x-kubernetes-list-type"), "set");
+        CHECK_STR(text_of(schema, "x-kubernetes-list-type"), f->repeats ? "atomic" : "set");
     }
 }
 
