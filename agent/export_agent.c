@@ -57,7 +57,7 @@ void export_agent_read(const struct export_sources *from, struct export_agent *r
     if (from->link)
         ret->link = *peer_link_stats(from->link);
     runtime_process(&ret->process);
-    runtime_allocator(&ret->allocator);
+    allocator_read(&ret->allocator);
 }
 
 // A family of one sample without labels.
@@ -239,7 +239,7 @@ static void write_helper(const struct writer *w, const struct helper_stats *h)
             "Times that the helper for HTTP targets was started again, having ended by itself.", h->restarts);
 }
 
-static void write_allocator(const struct writer *w, const struct runtime_allocator *a)
+static void write_allocator(const struct writer *w, const struct allocator *a)
 {
     struct buf labels;
     buf_init(&labels, 1024);

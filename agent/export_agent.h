@@ -4,6 +4,7 @@
 #ifndef KUBECANARY_AGENT_EXPORT_AGENT_H
 #define KUBECANARY_AGENT_EXPORT_AGENT_H
 
+#include "agent/allocator.h"
 #include "agent/export.h"
 #include "agent/runtime.h"
 
@@ -30,7 +31,7 @@ struct export_agent {
     struct helper_stats helper;
     struct stats_agent stats;
     struct runtime_process process;
-    struct runtime_allocator allocator;
+    struct allocator allocator;
 };
 
 void export_agent_read(const struct export_sources *from, struct export_agent *ret);

@@ -79,13 +79,13 @@ static void write_totals(const struct totals *t, struct buf *out)
         buf_fmt(out, "\"lossRatio\":%.6f,", (double)(probed - arrived) / (double)probed);
 }
 
-static void write_allocator(const struct runtime_allocator *a, struct buf *out)
+static void write_allocator(const struct allocator *a, struct buf *out)
 {
     buf_str(out, "\"allocator\":{");
     text(out, "name", a->name);
     text(out, "version", a->version);
     number(out, "arenas", a->arenas);
-    flag(out, "effective", runtime_effective(a));
+    flag(out, "effective", allocator_effective(a));
     buf_str(out, "\"settings\":[");
     for (size_t i = 0; i < a->n_settings; i++) {
         buf_char(out, '{');
