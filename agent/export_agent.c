@@ -239,39 +239,74 @@ static void write_helper(const struct writer *w, const struct helper_stats *h)
             "Times that the helper for HTTP targets was started again, having ended by itself.", h->restarts);
 }
 
+static void write_allocator_sizes(const struct writer *w, const struct allocator *a)
+{
+    static const struct {
+        const char *name, *help;
+    } sizes[ALLOCATOR_SIZES] = {
+        {"kubecanary_allocator_allocated_bytes", "Memory that the program has asked for."},
+        {"kubecanary_allocator_active_bytes", "Memory in pages that hold some of it."},
+        {"kubecanary_allocator_resident_bytes", "Memory that the allocator keeps from the system."},
+        {"kubecanary_allocator_mapped_bytes", "Memory in mappings that the allocator uses."},
+        {"kubecanary_allocator_retained_bytes", "Address space kept for later, without memory."},
+        {"kubecanary_allocator_metadata_bytes", "Memory of the allocator's own books."},
+        {"kubecanary_allocator_free_bytes", "Memory in the allocator's arenas that is not in use."},
+        {"kubecanary_allocator_releasable_bytes", "Of these, what trimming the top would give back."},
+    };
+    for (size_t i = 0; i < ALLOCATOR_SIZES; i++)
+        if (a->sizes_known & (1u << i))
+            gauge(w, sizes[i].name, "bytes", sizes[i].help, a->sizes[i]);
+}
+
+static void pair_sample(const struct writer *w, const char *name, const char *const labels[static 4])
+{
+    struct buf b;
+    buf_init(&b, 1024);
+    metric_label(&b, labels[0], labels[1]);
+    metric_label(&b, labels[2], labels[3]);
+    metric_u64(w->out, name, "_info", buf_text(&b), 1);
+    buf_release(&b);
+}
+
 static void write_allocator(const struct writer *w, const struct allocator *a)
 {
-    struct buf labels;
-    buf_init(&labels, 1024);
-    metric_label(&labels, "allocator", a->name);
-    metric_label(&labels, "version", a->version);
     metric_family(w->out, w->format, METRIC_INFO, "kubecanary_allocator", NULL,
                   "The allocator in effect; always 1.");
-    metric_u64(w->out, "kubecanary_allocator", "_info", buf_text(&labels), 1);
-    buf_release(&labels);
+    pair_sample(w, "kubecanary_allocator",
+                (const char *const[]){"allocator", a->name, "version", a->version});
+    if (a->n_options > 0)
+        metric_family(w->out, w->format, METRIC_INFO, "kubecanary_allocator_option", NULL,
+                      "The allocator's options as they are in effect, whoever set them; always 1.");
+    for (size_t i = 0; i < a->n_options; i++)
+        pair_sample(w, "kubecanary_allocator_option",
+                    (const char *const[]){"option", a->options[i].name, "value", a->options[i].value});
     gauge(w, "kubecanary_allocator_arenas", NULL,
           "Arenas that the allocator spreads threads over; its own for oversized requests is not counted.",
           a->arenas);
     metric_family(
         w->out, w->format, METRIC_GAUGE, "kubecanary_allocator_effective", NULL,
-        "1: this setting of MALLOC_CONF, read back from the allocator, is in effect; 0: it is not.");
+        "1: this setting of the environment, read back from the allocator, is in effect; 0: it is not.");
     for (size_t i = 0; i < a->n_settings; i++)
         sample(w, "kubecanary_allocator_effective", "", "setting", a->settings[i].name,
                a->settings[i].effective);
-    if (!a->sizes)
-        return;
-    gauge(w, "kubecanary_allocator_allocated_bytes", "bytes", "Memory that the program has asked for.",
-          a->allocated_bytes);
-    gauge(w, "kubecanary_allocator_active_bytes", "bytes", "Memory in pages that hold some of it.",
-          a->active_bytes);
-    gauge(w, "kubecanary_allocator_resident_bytes", "bytes",
-          "Memory that the allocator keeps from the system.", a->resident_bytes);
+    write_allocator_sizes(w, a);
 }
 
 static void write_process(const struct writer *w, const struct runtime_process *p)
 {
     gauge(w, "kubecanary_agent_threads", NULL, "Threads of this process.", p->threads);
     gauge(w, "kubecanary_node_cpus", NULL, "Processors online on this node.", p->cpus);
+    gauge(w, "kubecanary_agent_cpus_allowed", NULL, "Processors that this process may run on.",
+          p->cpus_allowed);
+    if (p->limits.cpu_millis > 0) {
+        metric_family(w->out, w->format, METRIC_GAUGE, "kubecanary_agent_cpu_limit_cores", NULL,
+                      "Processors' worth of time that the control groups let this process have.");
+        metric_seconds(w->out, "kubecanary_agent_cpu_limit_cores", "", "",
+                       p->limits.cpu_millis * (NS_PER_S / 1000));
+    }
+    if (p->limits.memory_bytes > 0)
+        gauge(w, "kubecanary_agent_memory_limit_bytes", "bytes",
+              "Memory that the control groups let this process have.", p->limits.memory_bytes);
     metric_family(w->out, w->format, METRIC_COUNTER, "process_cpu_seconds", "seconds",
                   "User and system processor time.");
     metric_seconds(w->out, "process_cpu_seconds", "_total", "", p->cpu_ns);

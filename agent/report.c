@@ -85,7 +85,18 @@ static void write_allocator(const struct allocator *a, struct buf *out)
     text(out, "name", a->name);
     text(out, "version", a->version);
     number(out, "arenas", a->arenas);
+    flag(out, "tunable", a->tunable);
     flag(out, "effective", allocator_effective(a));
+    for (enum allocator_size i = 0; i < ALLOCATOR_SIZES; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "%sBytes", allocator_size_name(i));
+        if (a->sizes_known & (1u << i))
+            number(out, name, a->sizes[i]);
+    }
+    buf_str(out, "\"options\":{");
+    for (size_t i = 0; i < a->n_options; i++)
+        text(out, a->options[i].name, a->options[i].value);
+    close_with(out, "},");
     buf_str(out, "\"settings\":[");
     for (size_t i = 0; i < a->n_settings; i++) {
         buf_char(out, '{');
@@ -138,5 +149,8 @@ void report_write(const struct export_sources *from, const struct report_health 
     number(out, "residentBytes", a.process.resident_bytes);
     number(out, "threads", a.process.threads);
     number(out, "cpus", a.process.cpus);
+    number(out, "cpusAllowed", a.process.cpus_allowed);
+    number(out, "cpuLimitMillis", a.process.limits.cpu_millis);
+    number(out, "memoryLimitBytes", a.process.limits.memory_bytes);
     close_with(out, "}\n");
 }

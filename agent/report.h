@@ -9,8 +9,11 @@
 // - totals: {sent, received, late, lost, corrupt, unreachable, sendError, inFlight, duplicates, reordered}
 // - lossRatio: lost, corrupt and unreachable of all that ended since the start but sendError; null if none
 // did
-// - allocator: {name, version, arenas, effective, settings: [{name, wanted, actual, effective}]}
-// - residentBytes, threads, cpus
+// - allocator: {name, version, arenas, tunable, effective, options: {narenas: "1", ...} (jemalloc's, as in
+// effect), settings: [{name, wanted, actual, effective}], allocatedBytes and others of enum allocator_size
+// that it tells}
+// - residentBytes, threads, cpus: online on the node; cpusAllowed: that this process may run on
+// - cpuLimitMillis, memoryLimitBytes: of the control groups, 0 if there is no limit
 #ifndef KUBECANARY_AGENT_REPORT_H
 #define KUBECANARY_AGENT_REPORT_H
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads /proc/self.
+// Reads /proc/self and /sys.
 #include "agent/runtime.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -36,6 +37,38 @@ static uint64_t count_fds(void)
     return n - 1; // the directory's own
 }
 
+// As many as the largest machine that Linux runs on has.
+#define CPUS_MAX 8192
+
+static uint64_t count_allowed(void)
+{
+    unsigned long set[CPUS_MAX / (8 * sizeof(unsigned long))] = {0};
+    uint64_t n = 0;
+    if (sched_getaffinity(0, sizeof(set), (cpu_set_t *)(void *)set) != 0)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(set); i++)
+        n += (uint64_t)__builtin_popcountl(set[i]);
+    return n;
+}
+
+// "0-3,5\n". Not sysconf, for which musl counts those that are allowed.
+static uint64_t count_online(void)
+{
+    char text[1024];
+    uint64_t n = 0;
+    read_small("/sys/devices/system/cpu/online", text, sizeof(text));
+    for (const char *at = text; *at >= '0' && *at <= '9'; at += *at == ',') {
+        char *end;
+        uint64_t first = strtoull(at, &end, 10), last = first;
+        if (*end == '-')
+            last = strtoull(end + 1, &end, 10);
+        n += last >= first && last < CPUS_MAX ? last - first + 1 : 0;
+        at = end;
+    }
+    long seen = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? n : seen > 0 ? (uint64_t)seen : 0;
+}
+
 void runtime_process(struct runtime_process *ret)
 {
     char text[4096];
@@ -56,8 +89,9 @@ void runtime_process(struct runtime_process *ret)
     if (getrlimit(RLIMIT_NOFILE, &files) == 0)
         ret->max_fds = files.rlim_cur == RLIM_INFINITY ? 0 : files.rlim_cur;
     ret->open_fds = count_fds();
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    ret->cpus = cpus > 0 ? (uint64_t)cpus : 0;
+    ret->cpus_allowed = count_allowed();
+    ret->cpus = count_online();
+    cgroup_limits("", &ret->limits);
 }
 
 uint64_t runtime_start_time(void)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this process uses: threads, memory, processor, descriptors. Reads /proc/self; changes nothing.
+// What this process uses and may use: threads, memory, processor, descriptors. Reads /proc/self, /sys and the
+// control groups; changes nothing.
 #ifndef KUBECANARY_AGENT_RUNTIME_H
 #define KUBECANARY_AGENT_RUNTIME_H
 
+#include "agent/cgroup.h"
 #include "lib/base.h"
 
 struct runtime_process { // 0 where /proc does not say
@@ -12,7 +14,9 @@ struct runtime_process { // 0 where /proc does not say
     uint64_t threads;
     uint64_t open_fds;
     uint64_t max_fds;
-    uint64_t cpus; // online, as this process sees them
+    uint64_t cpus;         // of the node, online
+    uint64_t cpus_allowed; // that this process may run on (sched_getaffinity): what a runtime usually counts
+    struct cgroup_limits limits;
 };
 void runtime_process(struct runtime_process *ret);
 // Wall-clock time of the process's start, ns since 1970; read at the first call.

@@ -23,8 +23,8 @@
 // Of an HTTP target: sum and count of five phases, answers by class, errors by class, two certificate dates;
 // and that result.
 #define SERIES_HTTP (10 + 6 + 10 + 2 + 1)
-// The agent's own: runtime, configuration, delays (two histograms), peers, build.
-#define SERIES_FIXED 100
+// The agent's own: runtime, allocator and its settings, configuration, delays (two histograms), peers, build.
+#define SERIES_FIXED 140
 // rate() wants at least two samples in the range even when one scrape is late; four is what the Prometheus
 // project advises.
 #define WINDOW_SCRAPES 4

@@ -89,7 +89,8 @@ def case_every_metric_is_there(binary):
         kubecanary_probe_rtt_seconds_bucket kubecanary_probe_rtt_seconds_sum kubecanary_probe_rtt_seconds_count kubecanary_probes_in_flight
         kubecanary_coverage_peers kubecanary_peers kubecanary_agent_schedule_delay_seconds_bucket kubecanary_agent_receive_delay_seconds_bucket
         kubecanary_agent_timestamping_total kubecanary_config_generation kubecanary_config_last_reload_successful kubecanary_allocator_info
-        kubecanary_allocator_arenas kubecanary_agent_threads kubecanary_node_cpus kubecanary_build_info kubecanary_series_limited
+        kubecanary_allocator_arenas kubecanary_agent_threads kubecanary_node_cpus kubecanary_agent_cpus_allowed kubecanary_build_info
+        kubecanary_series_limited
         process_cpu_seconds_total process_resident_memory_bytes process_virtual_memory_bytes process_open_fds process_max_fds
         process_start_time_seconds kubecanary_agent_stamp_reflected_total kubecanary_agent_stamp_refused_total
         kubecanary_agent_stamp_stateless_total kubecanary_agent_stamp_sessions""".split()

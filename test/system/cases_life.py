@@ -160,7 +160,8 @@ def case_idle_costs_little(binary):
 
 def case_allocator_is_read_back(binary):
     """Settings take effect in jemalloc; in any other allocator none does, and that is said."""
-    settings = {"narenas": "1", "tcache": "false", "dirty_decay_ms": "0"}
+    settings = {"narenas": "1", "tcache": "true", "lg_tcache_max": "12", "dirty_decay_ms": "0", "muzzy_decay_ms": "-1", "percpu_arena": "disabled",
+                "metadata_thp": "auto", "thp": "never", "retain": "false", "oversize_threshold": "1048576"}
     conf = ",".join(f"{k}:{v}" for k, v in settings.items())
     with Net("n1") as net, Agent(binary, net["n1"], env={"MALLOC_CONF": conf}) as a:
         a.files.agent().peers([net["n1"]]).write()
@@ -170,6 +171,11 @@ def case_allocator_is_read_back(binary):
         real = name == "jemalloc"
         expect({l["setting"]: v for l, v in m.all("kubecanary_allocator_effective")} == {k: float(real) for k in settings}, m.samples["kubecanary_allocator_effective"])
         expect(report["effective"] is real and report["name"] == name and m.one("kubecanary_allocator_arenas") == 1, report)
+        in_effect = {l["option"]: l["value"] for l, _ in m.all("kubecanary_allocator_option_info")} if real else {}
+        expect(report["options"] == in_effect and report["tunable"] is (name != "musl"), report)
+        expect(not real or (in_effect["dirty_decay_ms"], in_effect["thp"], in_effect["tcache_max"]) == ("0", "never", "4096"), in_effect)
+        process = a.report()
+        expect(1 <= process["cpusAllowed"] <= process["cpus"] == m.one("kubecanary_node_cpus"), process)
         print(f"# {name} {report['version']}: {m.one('kubecanary_allocator_arenas'):.0f} arena, {resident(a)} KiB resident")
     if real:
         with Net("n1") as net, Agent(binary, net["n1"], env={"MALLOC_CONF": "narenas:2,tcache:nonsense,no_such:1"}) as a:
@@ -178,3 +184,14 @@ def case_allocator_is_read_back(binary):
             m = a.metrics()
             expect(m.one("kubecanary_allocator_arenas") == 2)
             expect({l["setting"]: v for l, v in m.all("kubecanary_allocator_effective")} == {"narenas": 1, "tcache": 0, "no_such": 0}, m.samples["kubecanary_allocator_effective"])
+        # Variables that this program's jemalloc does not read.
+        with Net("n1") as net, Agent(binary, net["n1"], env={"JE_MALLOC_CONF": "narenas:1", "MALLOC_ARENA_MAX": "1"}) as a:
+            a.files.agent().peers([net["n1"]]).write()
+            a.start()
+            m = a.metrics()
+            expect({l["setting"]: v for l, v in m.all("kubecanary_allocator_effective")} == {"narenas": 0, "MALLOC_ARENA_MAX": 0}, m.samples["kubecanary_allocator_effective"])
+        with Net("n1") as net, Agent(binary, net["n1"], env={"MALLOC_CONF": "background_thread:true"}) as a:
+            a.files.agent().peers([net["n1"]]).write()
+            a.start()
+            m = a.metrics()
+            expect(m.one("kubecanary_allocator_effective", setting="background_thread") == 1 and m.one("kubecanary_agent_threads") == 2)

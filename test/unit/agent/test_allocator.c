@@ -19,28 +19,37 @@ int mallctl(const char *name, void *old, size_t *old_len, void *new, size_t new_
         return 0;                     \
     } while (0)
 
+static size_t tcache_max = 32768;
+
+static const struct {
+    const char *name, *value;
+} told[] = {{"version", "5.3.0-0-g54eaed1d"},
+            {"opt.percpu_arena", "disabled"},
+            {"opt.junk", "false"},
+            {"opt.zero_realloc", NULL},
+            {"opt.prof_prefix", LONG_TEXT "1"}};
+
 int mallctl(const char *name, void *old, size_t *old_len, void *new UNUSED, size_t new_len UNUSED)
 {
+    for (size_t i = 0; i < ARRAY_LEN(told); i++)
+        if (strcmp(name, told[i].name) == 0)
+            ANSWER(const char *, told[i].value);
     if (strcmp(name, "epoch") == 0)
         ANSWER(uint64_t, 2);
-    if (strcmp(name, "version") == 0)
-        ANSWER(const char *, "5.3.0-0-g54eaed1d");
     if (strcmp(name, "arenas.narenas") == 0)
         ANSWER(unsigned, 2);
     if (strcmp(name, "opt.narenas") == 0)
         ANSWER(unsigned, 1);
     if (strcmp(name, "opt.tcache") == 0)
         ANSWER(bool, false);
+    if (strcmp(name, "opt.background_thread") == 0)
+        ANSWER(bool, true); // wanted, and yet there is none
+    if (strcmp(name, "background_thread") == 0)
+        ANSWER(bool, false);
+    if (strcmp(name, "opt.tcache_max") == 0)
+        ANSWER(size_t, tcache_max);
     if (strcmp(name, "opt.dirty_decay_ms") == 0)
         ANSWER(ssize_t, -1);
-    if (strcmp(name, "opt.percpu_arena") == 0)
-        ANSWER(const char *, "disabled");
-    if (strcmp(name, "opt.junk") == 0)
-        ANSWER(const char *, "false");
-    if (strcmp(name, "opt.zero_realloc") == 0)
-        ANSWER(const char *, NULL);
-    if (strcmp(name, "opt.prof_prefix") == 0)
-        ANSWER(const char *, LONG_TEXT "1");
     if (strcmp(name, "opt.oversize_threshold") == 0)
         ANSWER(size_t, 8388608); // followed as a pointer, this ends the test
     if (strcmp(name, "opt.stats_interval") == 0)
@@ -116,6 +125,15 @@ static void types(void)
     CHECK_ONE("oversize_threshold:0x800000", "oversize_threshold", "8388608", true);
     CHECK_ONE("oversize_threshold:040000000", "oversize_threshold", "8388608", true);
     CHECK_ONE("stats_interval:100", "stats_interval", "100", true);
+    // 5.3 knows lg_tcache_max, but tells tcache_max.
+    CHECK_ONE("lg_tcache_max:15", "lg_tcache_max", "15", true);
+    CHECK_ONE("lg_tcache_max:14", "lg_tcache_max", "15", false);
+    CHECK_ONE("tcache_max:32768", "tcache_max", "32768", true);
+    tcache_max = 33000;
+    CHECK_ONE("lg_tcache_max:15", "lg_tcache_max", "", false);
+    tcache_max = 32768;
+    CHECK_ONE("background_thread:true", "background_thread", "false", false);
+    CHECK_ONE("background_thread:false", "background_thread", "false", true);
     // Nothing beyond its comma belongs to a setting.
     allocator_settings("narenas:,1", &a);
     CHECK_INT(a.n_settings, 2);
@@ -169,7 +187,7 @@ static void no_room(void)
     fill(text, sizeof(text), ALLOCATOR_SETTINGS);
     allocator_settings(text, &a);
     CHECK_INT(a.n_settings, ALLOCATOR_SETTINGS);
-    check_setting(&a.settings[ALLOCATOR_SETTINGS - 1], "n15", "", false);
+    check_setting(&a.settings[ALLOCATOR_SETTINGS - 1], "n23", "", false);
     for (size_t more = 1; more < 30; more += 7) {
         fill(text, sizeof(text), ALLOCATOR_SETTINGS + more);
         allocator_settings(text, &a);
@@ -217,18 +235,69 @@ static void allocator(void)
     allocator_read(&a);
     CHECK_STR(a.name, "jemalloc");
     CHECK_STR(a.version, "5.3.0");
+    CHECK(a.tunable);
     CHECK_INT(a.arenas, 1); // of two: one is jemalloc's own
-    CHECK(a.sizes);
-    CHECK_INT(a.resident_bytes, 4096);
+    CHECK_INT(a.sizes_known, (1u << (ALLOCATOR_METADATA + 1)) - 1);
+    CHECK_INT(a.sizes[ALLOCATOR_RESIDENT], 4096);
     CHECK_INT(a.n_settings, 1);
     unsetenv("MALLOC_CONF");
     allocator_read(&a);
     CHECK_INT(a.n_settings, 0);
 }
 
+// As in effect, whether or not somebody set them; those that it does not know are left out.
+static void options(void)
+{
+    static const struct allocator_option want[] = {{"narenas", "1"},
+                                                   {"tcache", "false"},
+                                                   {"tcache_max", "32768"},
+                                                   {"dirty_decay_ms", "-1"},
+                                                   {"background_thread", "false"},
+                                                   {"percpu_arena", "disabled"},
+                                                   {"oversize_threshold", "8388608"}};
+    struct allocator a;
+    allocator_read(&a);
+    CHECK_INT(a.n_options, ARRAY_LEN(want));
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        CHECK_STR(a.options[i].name, want[i].name);
+        CHECK_STR(a.options[i].value, want[i].value);
+    }
+}
+
+// Each variable that asks for something, also one that nobody here reads.
+static void environment(void)
+{
+    static const char *const variables[] = {
+        "XMALLOC_CONFX=a:1",
+        "MALLOC_CONF",
+        "JE_MALLOC_CONF=narenas:2,dirty_decay_ms:-1",
+        "GLIBC_TUNABLES=glibc.malloc.arena_max=3:glibc.rtld.nns=4:glibc.malloc.:x",
+        "MALLOC_ARENA_MAX=2",
+        "XMALLOC_ARENA_MAX=2",
+        "=MALLOC_CONF",
+        "",
+        NULL};
+    char **before = environ, *mine[ARRAY_LEN(variables)];
+    struct allocator a;
+    for (size_t i = 0; i < ARRAY_LEN(mine); i++)
+        mine[i] = (char *)(uintptr_t)variables[i];
+    environ = mine;
+    allocator_read(&a);
+    environ = before;
+    CHECK_INT(a.n_settings, 5);
+    check_setting(&a.settings[0], "narenas", "1", false);
+    check_setting(&a.settings[1], "dirty_decay_ms", "-1", true);
+    check_setting(&a.settings[2], "glibc.malloc.arena_max", "", false);
+    CHECK_STR(a.settings[2].wanted, "3");
+    check_setting(&a.settings[3], "glibc.malloc.", "", false);
+    check_setting(&a.settings[4], "MALLOC_ARENA_MAX", "", false);
+    CHECK_STR(a.settings[4].wanted, "2");
+    CHECK(!allocator_effective(&a));
+}
+
 static const struct check_case cases[] = {
     {"settings", settings},   {"types", types},     {"same name", same_name},
     {"no name", no_name},     {"no room", no_room}, {"hostile settings", hostile_settings},
-    {"allocator", allocator},
+    {"allocator", allocator}, {"options", options}, {"environment", environment},
 };
 CHECK_MAIN(cases)

@@ -458,6 +458,11 @@ static void check_report(struct fixture *f)
     CHECK_STR(member(d, "lossRatio"), "null"); // nothing was measured: not 0
     CHECK_STR(doc_get(doc_get(doc_root(d), "totals"), "sent")->text, "0");
     CHECK(doc_get(doc_get(doc_root(d), "allocator"), "settings"));
+    CHECK(doc_get(doc_get(doc_root(d), "allocator"), "options"));
+    CHECK_STR(doc_get(doc_get(doc_root(d), "allocator"), "tunable")->text, "true"); // glibc's, here
+    CHECK(doc_get(doc_get(doc_root(d), "allocator"), "mappedBytes"));
+    CHECK(member(d, "cpusAllowed")[0] != '0');
+    CHECK(doc_get(doc_root(d), "memoryLimitBytes") && doc_get(doc_root(d), "cpuLimitMillis"));
 }
 
 static void report(void)

@@ -2,7 +2,27 @@
 // What the process says of itself.
 #include "agent/runtime.h"
 
+#include <sched.h>
+
 #include "test/unit/check.h"
+
+static void check_affinity(const struct runtime_process *before)
+{
+    cpu_set_t set, one;
+    struct runtime_process p;
+    CHECK_INT(sched_getaffinity(0, sizeof(set), &set), 0);
+    CHECK_INT(before->cpus_allowed, CPU_COUNT(&set));
+    CHECK(before->cpus >= before->cpus_allowed);
+    CPU_ZERO(&one);
+    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &set))
+            CPU_SET(i, &one);
+    CHECK_INT(sched_setaffinity(0, sizeof(one), &one), 0);
+    runtime_process(&p);
+    CHECK_INT(sched_setaffinity(0, sizeof(set), &set), 0);
+    CHECK_INT(p.cpus_allowed, 1);
+    CHECK_INT(p.cpus, before->cpus); // the node has not changed
+}
 
 static void process(void)
 {
@@ -14,6 +34,7 @@ static void process(void)
     CHECK(p.open_fds >= 3);
     CHECK(p.max_fds >= p.open_fds);
     CHECK(p.cpus >= 1);
+    check_affinity(&p);
     CLEANUP_FD int fd = dup(1);
     CHECK(fd >= 0);
     runtime_process(&q);

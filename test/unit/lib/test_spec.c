@@ -232,7 +232,7 @@ static void test_forecast_stamp(void)
     s.metrics.series_limit = 1000;
     spec_forecast(&s, scale(50, 2), &load); // past the limit flows are given up too, ways are not
     uint64_t pairs = UINT64_C(49) * 2 * 2;
-    CHECK_INT(load.series, 100 + pairs * (10 + 2) + 2 * 2 * 14); // two probes, two families, one zone
+    CHECK_INT(load.series, 140 + pairs * (10 + 2) + 2 * 2 * 14); // two probes, two families, one zone
 }
 
 // A payload that may be fragmented counts for as many packets as it may be.
@@ -391,11 +391,11 @@ static void test_budget_of_topologies(void)
     spec_forecast(&s, &large, &load);
     CHECK_INT(load.pairs, 20 * 2 * 2 + 1);
     CHECK_INT(load.packets_per_ks, 40 * 1000 + 40 * 600 + 1000);
-    CHECK_INT(load.series, 100 + 81 * 24);
+    CHECK_INT(load.series, 140 + 81 * 24);
     spec_forecast_fleet(&s, &large, &load);
     CHECK_INT(load.pairs, 5000 * 81);
     CHECK_INT(load.packets_per_ks, 5000 * 65000);
-    CHECK_INT(load.series, 5000 * (100 + 81 * 24));
+    CHECK_INT(load.series, 5000 * (140 + 81 * 24));
     s.mesh.topology.type = SPEC_ZONAL;
     spec_forecast(&s, &large, &load);
     CHECK_INT(load.pairs, (1699 + 20) * 2 * 2 + 1);
