@@ -170,7 +170,7 @@ int spec_parse(const struct doc_node *node, struct spec *ret, struct err *e)
     else if (node->kind != DOC_MAP)
         r = err_set(e, EINVAL, "must be a map");
     else
-        r = spec_read(SPEC_SECTION_SPEC, node, &s, e);
+        r = spec_read(&spec_table_all, SPEC_SECTION_SPEC, node, &s, e);
     if (r == 0) {
         spec_complete(&s);
         r = check(&s, e);

@@ -20,7 +20,7 @@ int spec_agent_file_parse(const struct doc_node *root, struct spec_agent_file *r
     CLEANUP_SPEC_AGENT_FILE struct spec_agent_file f = {0};
     if (!root || root->kind != DOC_MAP)
         return err_set(e, EINVAL, "must be a map");
-    int r = spec_read(SPEC_SECTION_FILE, root, &f, e);
+    int r = spec_read(&spec_table_file, SPEC_SECTION_FILE, root, &f, e);
     if (r < 0)
         return r;
     f.spec.mesh.present = f.spec.mesh.n_probes > 0;

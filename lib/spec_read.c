@@ -248,7 +248,8 @@ static int read_pair(const struct doc_node *n, struct spec_pair *ret, struct err
 
 // Items of a list (sections) and pairs of a map. Items are counted before they are read, so that the release
 // finds them.
-static int read_items(const struct spec_field *f, const struct doc_node *n, void *base, struct err *e)
+static int read_items(const struct spec_table *t, const struct spec_field *f, const struct doc_node *n,
+                      void *base, struct err *e)
 {
     size_t *count = (size_t *)((char *)base + f->count);
     int r = check_count(f, n, f->kind == SPEC_KIND_MAP ? DOC_MAP : DOC_SEQ, e);
@@ -266,7 +267,7 @@ static int read_items(const struct spec_field *f, const struct doc_node *n, void
         } else if (c->kind != DOC_MAP) {
             invalid(e, "must be a map");
             return err_at(e, "[%zu]", *count - 1);
-        } else if (spec_read(f->sub, c, item, e) < 0) {
+        } else if (spec_read(t, f->sub, c, item, e) < 0) {
             return err_at(e, "[%zu]", *count - 1);
         }
     }
@@ -304,14 +305,16 @@ static int read_texts(const struct spec_field *f, const struct doc_node *seq, vo
     return 0;
 }
 
-static int read_group(const struct spec_field *f, const struct doc_node *n, void *base, struct err *e)
+static int read_group(const struct spec_table *t, const struct spec_field *f, const struct doc_node *n,
+                      void *base, struct err *e)
 {
     if (n && n->kind != DOC_MAP)
         return invalid(e, "must be a map");
-    return spec_read(f->sub, n, (char *)base + f->offset, e);
+    return spec_read(t, f->sub, n, (char *)base + f->offset, e);
 }
 
-static int read_value(const struct spec_field *f, const struct doc_node *n, void *base, struct err *e)
+static int read_value(const struct spec_table *t, const struct spec_field *f, const struct doc_node *n,
+                      void *base, struct err *e)
 {
     void *member = (char *)base + f->offset;
     switch (f->kind) {
@@ -330,37 +333,38 @@ static int read_value(const struct spec_field *f, const struct doc_node *n, void
     case SPEC_KIND_NUMBERS: return read_numbers(f, n, base, e);
     case SPEC_KIND_TEXTS: return read_texts(f, n, base, e);
     case SPEC_KIND_MAP:
-    case SPEC_KIND_LIST: return read_items(f, n, base, e);
-    case SPEC_KIND_GROUP: return read_group(f, n, base, e);
+    case SPEC_KIND_LIST: return read_items(t, f, n, base, e);
+    case SPEC_KIND_GROUP: return read_group(t, f, n, base, e);
     }
     return 0;
 }
 
-static int read_default(const struct spec_field *f, void *base, struct err *e)
+static int read_default(const struct spec_table *t, const struct spec_field *f, void *base, struct err *e)
 {
     if (f->kind == SPEC_KIND_GROUP)
-        return read_group(f, NULL, base, e);
+        return read_group(t, f, NULL, base, e);
     if (!f->def)
         return 0;
     if (f->def[0] != '[') {
         struct doc_node n = {.kind = DOC_SCALAR, .text = f->def};
         n.quoted =
             f->kind == SPEC_KIND_TEXT || f->kind == SPEC_KIND_INT_OR_TEXT || f->kind == SPEC_KIND_HEAP_TEXT;
-        return read_value(f, &n, base, e);
+        return read_value(t, f, &n, base, e);
     }
     CLEANUP_DOC struct doc *d = NULL;
     int r = doc_parse(f->def, strlen(f->def), &d, e);
-    return r < 0 ? r : read_value(f, doc_root(d), base, e);
+    return r < 0 ? r : read_value(t, f, doc_root(d), base, e);
 }
 
-static int refuse_unknown(enum spec_section section, const struct doc_node *map, struct err *e)
+static int refuse_unknown(const struct spec_table *t, enum spec_section section, const struct doc_node *map,
+                          struct err *e)
 {
     for (const struct doc_node *n = map->first; n; n = n->next) {
         char name[SPEC_FIELD_NAME_MAX];
         bool known = false;
-        for (size_t i = 0; i < spec_fields_count && !known; i++)
-            known = spec_fields[i].section == section &&
-                    strcmp(spec_field_name(&spec_fields[i], name), n->key) == 0;
+        for (size_t i = 0; i < t->n && !known; i++)
+            known =
+                t->fields[i].section == section && strcmp(spec_field_name(&t->fields[i], name), n->key) == 0;
         if (!known) {
             err_set(e, EINVAL, "unknown field");
             return err_at(e, "%s", n->key[0] ? n->key : "\"\"");
@@ -369,12 +373,13 @@ static int refuse_unknown(enum spec_section section, const struct doc_node *map,
     return 0;
 }
 
-int spec_read(enum spec_section section, const struct doc_node *map, void *base, struct err *e)
+int spec_read(const struct spec_table *t, enum spec_section section, const struct doc_node *map, void *base,
+              struct err *e)
 {
-    if (map && refuse_unknown(section, map, e) < 0)
+    if (map && refuse_unknown(t, section, map, e) < 0)
         return -EINVAL;
-    for (size_t i = 0; i < spec_fields_count; i++) {
-        const struct spec_field *f = &spec_fields[i];
+    for (size_t i = 0; i < t->n; i++) {
+        const struct spec_field *f = &t->fields[i];
         if (f->section != section)
             continue;
         char name[SPEC_FIELD_NAME_MAX];
@@ -384,11 +389,11 @@ int spec_read(enum spec_section section, const struct doc_node *map, void *base,
         if (f->present)
             *(bool *)((char *)base + f->present - 1) = there;
         if (there)
-            r = read_value(f, n, base, e);
+            r = read_value(t, f, n, base, e);
         else if (map && f->required)
             r = err_set(e, EINVAL, "is required");
         else
-            r = read_default(f, base, e);
+            r = read_default(t, f, base, e);
         if (r < 0)
             return err_at(e, "%s", name);
     }

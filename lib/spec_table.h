@@ -77,8 +77,16 @@ struct spec_field {
     const char *doc;
 };
 
-extern const struct spec_field spec_fields[];
+extern const struct spec_field spec_fields[]; // all
 extern const size_t spec_fields_count;
+
+struct spec_table {
+    const struct spec_field *fields;
+    size_t n;
+};
+extern const struct spec_table spec_table_all;
+// Only the sections that agent.yaml has, so that an agent, which reads nothing else, does not carry the rest.
+extern const struct spec_table spec_table_file;
 
 // The last part of the path without "[]", in out: "probes" of "mesh.probes".
 #define SPEC_FIELD_NAME_MAX 40

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "lib/spec_table.h"
 #include "test/unit/check.h"
 
 static int parse(const char *text, struct spec_agent_file *f, struct err *e)
@@ -140,8 +141,29 @@ static void test_refused(void)
     }
 }
 
+// The sections that agent.yaml can have are in its table whole, and no others.
+static void table(void)
+{
+    const struct spec_table *t = &spec_table_file, *all = &spec_table_all;
+    unsigned long there = 1ul << SPEC_SECTION_FILE;
+    for (size_t round = 0; round < t->n; round++)
+        for (size_t i = 0; i < all->n; i++)
+            if (all->fields[i].sub && (there & 1ul << all->fields[i].section))
+                there |= 1ul << all->fields[i].sub;
+    size_t n = 0;
+    for (size_t i = 0; i < all->n; i++) {
+        if (!(there & 1ul << all->fields[i].section))
+            continue;
+        CHECK(n < t->n);
+        CHECK_STR(t->fields[n++].path, all->fields[i].path);
+    }
+    CHECK_INT(n, t->n);
+    CHECK(n < all->n);
+}
+
 static const struct check_case cases[] = {{"both ways", test_both_ways},
                                           {"topologies", test_topologies},
                                           {"by hand", test_by_hand},
-                                          {"refused files", test_refused}};
+                                          {"refused files", test_refused},
+                                          {"table", table}};
 CHECK_MAIN(cases)
