@@ -6,6 +6,26 @@
 #include "lib/spec_check.h"
 #include "test/fuzz/fuzz.h"
 
+static void check_agent(const struct spec_agent *a)
+{
+    bool exporter = a->program == SPEC_PROGRAM_EXPORTER, own = !a->image[0];
+    const char *variable = spec_allocator_variable(&a->allocator);
+    FUZZ_CHECK(!exporter || (a->image[0] && a->metrics_port > 0));
+    FUZZ_CHECK(exporter || (a->n_args == 0 && a->metrics_port == 0 && !a->threads.present));
+    FUZZ_CHECK(a->n_args <= LIMIT_ARGS && a->threads.count <= LIMIT_THREADS);
+    for (enum spec_option o = 0; o < SPEC_OPTIONS; o++) {
+        char text[SPEC_OPTION_TEXT_MAX];
+        if (!a->allocator.options[o].set)
+            continue;
+        bool jemalloc = o < SPEC_OPTION_GLIBC;
+        FUZZ_CHECK(jemalloc == (a->allocator.type == SPEC_ALLOCATOR_JEMALLOC));
+        FUZZ_CHECK(variable && (jemalloc || !own));
+        FUZZ_CHECK(spec_option_text(o, &a->allocator.options[o], text)[0]);
+    }
+    for (size_t i = 0; i < a->n_env; i++)
+        FUZZ_CHECK(!variable || strcmp(a->env[i].key, variable) != 0);
+}
+
 static void check_accepted(const struct spec *s)
 {
     static const struct spec_scale scales[] = {
@@ -13,9 +33,10 @@ static void check_accepted(const struct spec *s)
         {.size = {.nodes = 5000, .largest_zone = 2000, .neighbours = 8490000}, .families = 2},
     };
     FUZZ_CHECK(s->mesh.n_probes <= LIMIT_PROBES && s->n_targets <= LIMIT_TARGETS);
-    FUZZ_CHECK(s->mesh.present || s->n_targets > 0);
+    FUZZ_CHECK(s->mesh.present || s->n_targets > 0 || s->agent.program == SPEC_PROGRAM_EXPORTER);
     FUZZ_CHECK(s->placement.n_selector <= LIMIT_SELECTOR && s->placement.n_tolerations <= LIMIT_TOLERATIONS);
     FUZZ_CHECK(s->agent.n_env <= LIMIT_ENV);
+    check_agent(&s->agent);
     FUZZ_CHECK(s->metrics.n_buckets >= 1 && s->metrics.n_buckets <= LIMIT_BUCKETS);
     FUZZ_CHECK(s->mesh.topology.degree <= LIMIT_DEGREE);
     for (size_t i = 0; i < ARRAY_LEN(scales); i++) {
