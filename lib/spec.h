@@ -123,6 +123,13 @@ struct spec_threads { // what an exporter is told of them
     char variable[LIMIT_LABEL + 1];
 };
 
+struct spec_resources { // quantities, "" = none
+    char memory_limit[32];
+    char memory_request[32];
+    char cpu_limit[32];
+    char cpu_request[32];
+};
+
 struct spec_agent {
     struct spec_allocator allocator;
     char image[LIMIT_IMAGE + 1]; // "": the operator's own for the allocator's flavour
@@ -133,10 +140,7 @@ struct spec_agent {
     char metrics_path[LIMIT_HTTP_PATH + 1];   // "": SPEC_METRICS_PATH
     char readiness_path[LIMIT_HTTP_PATH + 1]; // "": it is ready when the port can be connected to
     struct spec_threads threads;
-    char memory_limit[32]; // quantities, "" = none
-    char memory_request[32];
-    char cpu_limit[32];
-    char cpu_request[32];
+    struct spec_resources resources;
     size_t n_env;
     struct spec_pair *env;
 };

@@ -363,7 +363,13 @@ static int check_resource(const char *request, const char *limit, bool cpu, stru
     if (!request[0] || !limit[0] || quantity(request, cpu) <= quantity(limit, cpu))
         return 0;
     err_set(e, EINVAL, "%s is more than the limit %s", request, limit);
-    return err_at(e, "agent.resources.requests.%s", cpu ? "cpu" : "memory");
+    return err_at(e, "resources.requests.%s", cpu ? "cpu" : "memory");
+}
+
+static int check_resources(const struct spec_resources *a, struct err *e)
+{
+    int r = check_resource(a->cpu_request, a->cpu_limit, true, e);
+    return r < 0 ? r : check_resource(a->memory_request, a->memory_limit, false, e);
 }
 
 int spec_check_agent(const struct spec *s, struct err *e)
@@ -378,9 +384,7 @@ int spec_check_agent(const struct spec *s, struct err *e)
     if (r == 0)
         r = check_env(a, e);
     if (r == 0)
-        r = check_resource(a->cpu_request, a->cpu_limit, true, e);
-    if (r == 0)
-        r = check_resource(a->memory_request, a->memory_limit, false, e);
+        r = check_resources(&a->resources, e) < 0 ? err_at(e, "agent") : 0;
     return r;
 }
 

@@ -38,7 +38,7 @@ static json_t *quantities(const char *cpu, const char *memory)
     return json_pack("{s:s?, s:s?}", "cpu", cpu[0] ? cpu : NULL, "memory", memory[0] ? memory : NULL);
 }
 
-static json_t *resources(const struct spec_agent *a)
+static json_t *resources(const struct spec_resources *a)
 {
     json_t *limits = quantities(a->cpu_limit, a->memory_limit);
     json_t *requests = quantities(a->cpu_request, a->memory_request);
@@ -115,13 +115,14 @@ static json_t *container(const struct render_input *in, enum spec_network networ
     json_t *security = json_pack("{s:b, s:b, s:{s:[s]}}", "allowPrivilegeEscalation", 0,
                                  "readOnlyRootFilesystem", 1, "capabilities", "drop", "ALL");
     // What an agent that cannot run logged last is what the status shows.
-    json_t *agent = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:[{s:s, s:s, s:b}]}", "name", "agent",
-        "image", image(in), "imagePullPolicy", in->config->image_pull_policy, "args", arguments(network),
-        "env", environment(&in->spec->agent), "ports", ports(network), "livenessProbe",
-        http_probe("/healthz", 10, 5), "readinessProbe", http_probe("/readyz", 2, 2), "resources",
-        resources(&in->spec->agent), "terminationMessagePolicy", "FallbackToLogsOnError", "securityContext",
-        security, "volumeMounts", "name", "config", "mountPath", CONFIG_DIR, "readOnly", 1);
+    json_t *agent =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:[{s:s, s:s, s:b}]}", "name",
+                  "agent", "image", image(in), "imagePullPolicy", in->config->image_pull_policy, "args",
+                  arguments(network), "env", environment(&in->spec->agent), "ports", ports(network),
+                  "livenessProbe", http_probe("/healthz", 10, 5), "readinessProbe",
+                  http_probe("/readyz", 2, 2), "resources", resources(&in->spec->agent.resources),
+                  "terminationMessagePolicy", "FallbackToLogsOnError", "securityContext", security,
+                  "volumeMounts", "name", "config", "mountPath", CONFIG_DIR, "readOnly", 1);
     return render_exporter(&in->spec->agent, network, agent);
 }
 

@@ -30,8 +30,8 @@ static void test_defaults(void)
     CHECK_STR(s.placement.tolerations[0].op, "Exists");
     CHECK(s.placement.tolerations[0].key == NULL);
     CHECK_STR(s.placement.max_unavailable, "10%");
-    CHECK_STR(s.agent.memory_limit, "16Mi");
-    CHECK_STR(s.agent.cpu_limit, "");
+    CHECK_STR(s.agent.resources.memory_limit, "16Mi");
+    CHECK_STR(s.agent.resources.cpu_limit, "");
     CHECK_INT(s.metrics.n_buckets, 11);
     CHECK_INT(s.metrics.rtt_buckets_us[10], 1000000);
     CHECK_INT(s.metrics.scrape_interval_ns, 15 * NS_PER_S);
@@ -80,8 +80,8 @@ static void test_everything(void)
     CHECK_INT(s.agent.allocator.options[SPEC_OPTION_NARENAS].number, 4);
     CHECK(!s.agent.allocator.options[SPEC_OPTION_TCACHE].set);
     CHECK_STR(s.agent.allocator.variable, "JE_MALLOC_CONF");
-    CHECK_STR(s.agent.cpu_limit, "1.5");
-    CHECK_STR(s.agent.memory_limit, "");
+    CHECK_STR(s.agent.resources.cpu_limit, "1.5");
+    CHECK_STR(s.agent.resources.memory_limit, "");
     CHECK_STR(s.agent.env[0].value, "1");
     CHECK_INT(s.metrics.n_buckets, 1);
     CHECK_INT(s.alerting.loss_percent, 100);
