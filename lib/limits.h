@@ -32,6 +32,13 @@
 // Threads: as many as the largest machines have processors.
 #define LIMIT_THREADS 4096
 #define LIMIT_SELECTOR 32
+// Overrides of a fleet's agents, a DaemonSet each in each network: classes of nodes that a person tells
+// apart. Their labels, and how many combinations "none of those before" may come to in a node affinity. The
+// name is part of the names of DaemonSet and Pods.
+#define LIMIT_OVERRIDES 8
+#define LIMIT_OVERRIDE_SELECTOR 8
+#define LIMIT_OVERRIDE_TERMS 32
+#define LIMIT_OVERRIDE_NAME 20
 #define LIMIT_IMAGE 512
 #define LIMIT_ALLOCATOR_CONF 512
 // A DNS name has at most 253 bytes as text, and a dot at its end. Records that must be in an answer: those of

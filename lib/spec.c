@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "lib/spec_check.h"
+#include "lib/spec_override.h"
 #include "lib/spec_read.h"
 
 const char *spec_probe_type_name(enum spec_probe_type t)
@@ -98,6 +99,9 @@ static void release_pairs(struct spec_pair *list, size_t n)
 void spec_release(struct spec *s)
 {
     release_pairs(s->placement.selector, s->placement.n_selector);
+    for (size_t i = 0; s->placement.overrides && i < s->placement.n_overrides; i++)
+        release_pairs(s->placement.overrides[i].selector, s->placement.overrides[i].n_selector);
+    free(s->placement.overrides);
     release_pairs(s->agent.env, s->agent.n_env);
     for (size_t i = 0; s->agent.args && i < s->agent.n_args; i++)
         free(s->agent.args[i]);
@@ -156,6 +160,8 @@ static int check(const struct spec *s, struct err *e)
         r = spec_check_placement(s, e);
     if (r == 0)
         r = spec_check_agent(s, e);
+    if (r == 0)
+        r = spec_override_check(s, e);
     if (r == 0)
         r = spec_check_alerting(s, e);
     return r;

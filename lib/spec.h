@@ -106,6 +106,22 @@ struct spec_toleration { // strings as core/v1 Toleration has them; NULL: not se
     char *effect;
 };
 
+struct spec_resources { // quantities, "" = none
+    char memory_limit[32];
+    char memory_request[32];
+    char cpu_limit[32];
+    char cpu_request[32];
+};
+
+struct spec_override { // of some nodes
+    char name[LIMIT_OVERRIDE_NAME + 1];
+    size_t n_selector;
+    struct spec_pair *selector;
+    bool has_allocator, has_resources; // otherwise as the fleet's
+    struct spec_allocator allocator;
+    struct spec_resources resources;
+};
+
 struct spec_placement {
     size_t n_selector;
     struct spec_pair *selector;
@@ -113,6 +129,8 @@ struct spec_placement {
     struct spec_toleration *tolerations;
     char priority_class[LIMIT_NAME + 1];
     char max_unavailable[8]; // "10%" or "1"
+    size_t n_overrides;
+    struct spec_override *overrides; // heap
 };
 
 enum spec_program { SPEC_PROGRAM_KUBECANARY, SPEC_PROGRAM_EXPORTER };
@@ -121,13 +139,6 @@ struct spec_threads { // what an exporter is told of them
     bool present;
     uint32_t count;
     char variable[LIMIT_LABEL + 1];
-};
-
-struct spec_resources { // quantities, "" = none
-    char memory_limit[32];
-    char memory_request[32];
-    char cpu_limit[32];
-    char cpu_request[32];
 };
 
 struct spec_agent {

@@ -255,6 +255,15 @@ static int check_selector(const struct spec_pair *p, struct err *e)
     return 0;
 }
 
+int spec_check_selector(const struct spec_pair *list, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (check_selector(&list[i], e) < 0)
+            return err_at(e, "nodeSelector[%s]", list[i].key);
+    }
+    return 0;
+}
+
 int spec_check_placement(const struct spec *s, struct err *e)
 {
     const struct spec_placement *p = &s->placement;
@@ -262,11 +271,7 @@ int spec_check_placement(const struct spec *s, struct err *e)
         if (check_toleration(&p->tolerations[i], e) < 0)
             return err_at(e, "placement.tolerations[%zu]", i);
     }
-    for (size_t i = 0; i < p->n_selector; i++) {
-        if (check_selector(&p->selector[i], e) < 0)
-            return err_at(e, "placement.nodeSelector[%s]", p->selector[i].key);
-    }
-    return 0;
+    return spec_check_selector(p->selector, p->n_selector, e) < 0 ? err_at(e, "placement") : 0;
 }
 
 // The fields of a program that is not ours.
@@ -314,6 +319,15 @@ static bool set_by_operator(const struct spec_agent *a, const char *name)
     const char *variable = spec_allocator_variable(&a->allocator);
     return strcmp(name, "NODE_NAME") == 0 || (variable && strcmp(name, variable) == 0) ||
            strcmp(name, a->threads.variable) == 0;
+}
+
+int spec_check_variables(const struct spec_agent *a, struct err *e)
+{
+    const char *allocator = spec_allocator_variable(&a->allocator);
+    bool twice = allocator && strcmp(allocator, a->threads.variable) == 0;
+    for (size_t i = 0; allocator && i < a->n_env; i++)
+        twice |= strcmp(allocator, a->env[i].key) == 0;
+    return twice ? err_set(e, EINVAL, "%s is set by agent.threads or agent.env, too", allocator) : 0;
 }
 
 static int check_env(const struct spec_agent *a, struct err *e)
@@ -366,7 +380,7 @@ static int check_resource(const char *request, const char *limit, bool cpu, stru
     return err_at(e, "resources.requests.%s", cpu ? "cpu" : "memory");
 }
 
-static int check_resources(const struct spec_resources *a, struct err *e)
+int spec_check_resources(const struct spec_resources *a, struct err *e)
 {
     int r = check_resource(a->cpu_request, a->cpu_limit, true, e);
     return r < 0 ? r : check_resource(a->memory_request, a->memory_limit, false, e);
@@ -384,7 +398,7 @@ int spec_check_agent(const struct spec *s, struct err *e)
     if (r == 0)
         r = check_env(a, e);
     if (r == 0)
-        r = check_resources(&a->resources, e) < 0 ? err_at(e, "agent") : 0;
+        r = spec_check_resources(&a->resources, e) < 0 ? err_at(e, "agent") : 0;
     return r;
 }
 

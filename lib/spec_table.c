@@ -52,6 +52,7 @@ const struct spec_table spec_table_all = {spec_fields, ARRAY_LEN(spec_fields)};
 #define IN_FILE_PLACEMENT(...)
 #define IN_FILE_TOLERATION(...)
 #define IN_FILE_UPDATE(...)
+#define IN_FILE_OVERRIDE(...)
 #define IN_FILE_MESH(...)
 #define IN_FILE_AGENT(...)
 #define IN_FILE_ALLOCATOR(...)

@@ -291,6 +291,44 @@ bool local_run_image_is(const char *image, const char *name)
     return strcspn(last, ":@") == strlen(name) && strncmp(last, name, strlen(name)) == 0;
 }
 
+// Of a node affinity NotIn is carried out, which is all that is rendered.
+static bool expression_holds(const json_t *expression, const json_t *node_labels)
+{
+    const json_t *have = json_object_get(node_labels, text_of(expression, "key")), *value;
+    size_t i;
+    json_array_foreach(json_object_get(expression, "values"), i, value)
+    {
+        if (json_equal(value, have))
+            return false;
+    }
+    return strcmp(text_of(expression, "operator"), "NotIn") == 0;
+}
+
+static bool term_holds(const json_t *term, const json_t *node_labels)
+{
+    const json_t *expression;
+    size_t i;
+    json_array_foreach(json_object_get(term, "matchExpressions"), i, expression)
+    {
+        if (!expression_holds(expression, node_labels))
+            return false;
+    }
+    return true;
+}
+
+static bool affinity_holds(const json_t *template, const json_t *node_labels)
+{
+    const json_t *node = json_object_get(json_object_get(pod_spec(template), "affinity"), "nodeAffinity");
+    const json_t *required = json_object_get(node, "requiredDuringSchedulingIgnoredDuringExecution"), *term;
+    size_t i;
+    json_array_foreach(json_object_get(required, "nodeSelectorTerms"), i, term)
+    {
+        if (term_holds(term, node_labels))
+            return true;
+    }
+    return required == NULL;
+}
+
 bool local_run_selects(const json_t *template, const json_t *node_labels)
 {
     const char *key;
@@ -300,5 +338,5 @@ bool local_run_selects(const json_t *template, const json_t *node_labels)
         if (!json_equal(want, json_object_get(node_labels, key)))
             return false;
     }
-    return true;
+    return affinity_holds(template, node_labels);
 }

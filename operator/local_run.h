@@ -44,7 +44,8 @@ typedef const json_t *local_run_configmap_fn(const char *name, void *arg);
 // missing.
 MUST_USE int local_run_files(const json_t *template, local_run_configmap_fn *fn, void *arg, json_t **ret,
                              struct err *e);
-// Whether a node with these labels carries the Pod (nodeSelector).
+// Whether a node with these labels carries the Pod (nodeSelector; of node affinities those that are
+// rendered).
 bool local_run_selects(const json_t *template, const json_t *node_labels);
 
 #endif

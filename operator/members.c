@@ -85,7 +85,7 @@ struct agents {
     const char *name;                             // the node's
     const struct store_node *node;                // NULL: unknown
     bool known;                                   // one of them is: agents are told of nodes, not of Pods
-    const struct store_pod *pods[AGENT_SETS_MAX]; // by enum spec_network; NULL: none
+    const struct store_pod *pods[AGENT_NETWORKS]; // by enum spec_network; NULL: none
 };
 
 static enum peer_state state_of(const struct agents *a, const struct store_pod *pod)
@@ -207,10 +207,8 @@ int members_ready_nodes(const struct store *s, const char *namespace, const char
         struct agents agents;
         bool all = true;
         i += take_node(&c, &c.list[i], c.n - i, &agents);
-        for (size_t k = 0; k < sets->n; k++) {
-            const struct store_pod *pod = agents.pods[sets->list[k].network];
-            all &= pod && pod->ready;
-        }
+        for (enum spec_network k = 0; k < AGENT_NETWORKS; k++)
+            all &= !agent_sets_have(sets, k) || (agents.pods[k] && agents.pods[k]->ready);
         n += all;
     }
     free(c.list);

@@ -29,7 +29,7 @@ MUST_USE int members_collect(const struct store *s, const char *namespace, const
                              const struct agent_sets *sets, const struct members_known *known,
                              struct peers *ret, struct err *e);
 
-// How many nodes have a ready agent of each of these sets. -ENOMEM.
+// How many nodes have a ready agent in each network of these sets. -ENOMEM.
 MUST_USE int members_ready_nodes(const struct store *s, const char *namespace, const char *fleet,
                                  const struct agent_sets *sets);
 

@@ -10,6 +10,7 @@
 
 #define LABEL_FLEET "kubecanary.io/fleet"
 #define LABEL_NETWORK "kubecanary.io/network"
+#define LABEL_OVERRIDE "kubecanary.io/override"
 #define LABEL_ZONE "topology.kubernetes.io/zone"
 #define ANNOTATION_PUBLISHED "kubecanary.io/published"
 
@@ -263,6 +264,7 @@ static void read_pod(const json_t *object, struct store_pod *p)
     const json_t *status = json_object_get(object, "status"), *ip;
     size_t i;
     optional(p->network, sizeof(p->network), text_of(json_object_get(meta, "labels"), LABEL_NETWORK));
+    optional(p->override, sizeof(p->override), text_of(json_object_get(meta, "labels"), LABEL_OVERRIDE));
     optional(p->node, sizeof(p->node), text_of(json_object_get(object, "spec"), "nodeName"));
     optional(p->published, sizeof(p->published),
              text_of(json_object_get(meta, "annotations"), ANNOTATION_PUBLISHED));
@@ -277,8 +279,8 @@ static void read_pod(const json_t *object, struct store_pod *p)
         read_unscheduled(status, p);
     const bool flags[] = {p->ready, p->running, p->meta.deleting};
     uint64_t hash = base_hash(BASE_HASH_INIT, flags, sizeof(flags));
-    const char *const texts[] = {p->meta.uid,  p->meta.fleet,     p->network,        p->node,
-                                 p->published, p->waiting_reason, p->waiting_message};
+    const char *const texts[] = {p->meta.uid, p->meta.fleet, p->network,        p->override,
+                                 p->node,     p->published,  p->waiting_reason, p->waiting_message};
     for (i = 0; i < ARRAY_LEN(texts); i++)
         hash = hash_text(hash, texts[i]);
     p->meta.digest = hash_addresses(hash, p->ip);

@@ -9,6 +9,7 @@
 #include "lib/spec_agent_file.h"
 #include "operator/render_allocator.h"
 #include "operator/render_exporter.h"
+#include "operator/render_override.h"
 #include "operator/render_part.h"
 
 #define CONFIG_DIR "/etc/kubecanary"
@@ -152,18 +153,6 @@ static json_t *volume(const struct render_input *in)
                      sources);
 }
 
-static json_t *node_selector(const struct spec_placement *p)
-{
-    json_t *selector = json_object();
-    bool ok = selector != NULL;
-    for (size_t i = 0; ok && i < p->n_selector; i++)
-        ok = json_object_set_new(selector, p->selector[i].key, json_string(p->selector[i].value)) == 0;
-    if (ok && json_object_set_new(selector, "kubernetes.io/os", json_string("linux")) == 0)
-        return selector;
-    json_decref(selector);
-    return NULL;
-}
-
 // null when there are none.
 static json_t *tolerations(const struct spec_placement *p)
 {
@@ -191,30 +180,30 @@ static json_t *pod_security(enum spec_network network)
                      AGENT_ID, "seccompProfile", "type", "RuntimeDefault", "sysctls", sysctls);
 }
 
-static json_t *pod_spec(const struct render_input *in, enum spec_network network)
+static json_t *pod_spec(const struct render_input *in, const struct agent_set *set)
 {
     char account[LIMIT_NAME + 1];
     const struct spec_placement *p = &in->spec->placement;
-    bool host = network == SPEC_NETWORK_NODE;
+    size_t index = agent_sets_index(set, p);
+    bool host = set->network == SPEC_NETWORK_NODE;
     // Names of targets are resolved as in a pod, by the cluster's DNS, and not as on the host.
-    return json_pack("{s:s, s:b, s:b, s:o, s:s?, s:i, s:s?, s:o, s:o, s:o, s:[o], s:[o]}",
-                     "serviceAccountName", render_part_name(in, "-agent", account),
-                     "automountServiceAccountToken", 0, "enableServiceLinks", 0, "hostNetwork",
-                     host ? json_true() : json_null(), "dnsPolicy", host ? "ClusterFirstWithHostNet" : NULL,
-                     "terminationGracePeriodSeconds", GRACE_SECONDS, "priorityClassName",
-                     p->priority_class[0] ? p->priority_class : NULL, "nodeSelector", node_selector(p),
-                     "tolerations", tolerations(p), "securityContext", pod_security(network), "containers",
-                     container(in, network), "volumes", volume(in));
+    return json_pack(
+        "{s:s, s:b, s:b, s:o, s:s?, s:i, s:s?, s:o, s:o, s:o, s:o, s:[o], s:[o]}", "serviceAccountName",
+        render_part_name(in, "-agent", account), "automountServiceAccountToken", 0, "enableServiceLinks", 0,
+        "hostNetwork", host ? json_true() : json_null(), "dnsPolicy", host ? "ClusterFirstWithHostNet" : NULL,
+        "terminationGracePeriodSeconds", GRACE_SECONDS, "priorityClassName",
+        p->priority_class[0] ? p->priority_class : NULL, "nodeSelector", render_override_selector(p, index),
+        "affinity", render_override_affinity(p, index), "tolerations", tolerations(p), "securityContext",
+        pod_security(set->network), "containers", container(in, set->network), "volumes", volume(in));
 }
 
 // enable-ds-eviction: an autoscaler that removes the node lets the agent say that it leaves.
-static json_t *pod_template(const struct render_input *in, enum spec_network network)
+static json_t *pod_template(const struct render_input *in, const struct agent_set *set)
 {
-    return json_pack("{s:{s:o, s:{s:s, s:s}}, s:o}", "metadata", "labels",
-                     render_part_labels(in, spec_network_name(network), false), "annotations",
-                     "kubectl.kubernetes.io/default-container", "agent",
+    return json_pack("{s:{s:o, s:{s:s, s:s}}, s:o}", "metadata", "labels", render_part_labels(in, set, false),
+                     "annotations", "kubectl.kubernetes.io/default-container", "agent",
                      "cluster-autoscaler.kubernetes.io/enable-ds-eviction", "true", "spec",
-                     pod_spec(in, network));
+                     pod_spec(in, set));
 }
 
 static json_t *max_unavailable(const struct spec_placement *p)
@@ -228,12 +217,15 @@ static json_t *max_unavailable(const struct spec_placement *p)
 json_t *render_daemonset(const struct render_input *in, const struct agent_set *set)
 {
     char name[LIMIT_NAME + 1];
-    const char *network_name = spec_network_name(set->network);
+    struct spec spec = *in->spec; // borrowed, but for what is this set's own
+    struct render_input own = *in;
+    spec.agent = spec_override_agent(in->spec, agent_sets_index(set, &in->spec->placement));
+    own.spec = &spec;
     agent_sets_name(set, in->fleet, name);
     return json_pack("{s:s, s:s, s:o, s:{s:i, s:o, s:{s:s, s:{s:o}}, s:o}}", "apiVersion",
                      store_kinds[STORE_DAEMONSET].api_version, "kind", store_kinds[STORE_DAEMONSET].kind,
-                     "metadata", render_part_metadata(in, name, network_name), "spec", "revisionHistoryLimit",
-                     3, "selector", render_part_selector(in, network_name), "updateStrategy", "type",
-                     "RollingUpdate", "rollingUpdate", "maxUnavailable",
-                     max_unavailable(&in->spec->placement), "template", pod_template(in, set->network));
+                     "metadata", render_part_metadata(in, name, set), "spec", "revisionHistoryLimit", 3,
+                     "selector", render_part_selector(in, set), "updateStrategy", "type", "RollingUpdate",
+                     "rollingUpdate", "maxUnavailable", max_unavailable(&in->spec->placement), "template",
+                     pod_template(&own, set));
 }

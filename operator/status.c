@@ -66,23 +66,41 @@ static bool progressing(const struct status_input *in)
     return !in->problem->reason && (!in->settled || !all_rolled_out(in));
 }
 
-// A node has an agent of each set, and is ready when all of them are. What the sets say of themselves comes
-// first, so that nodes and condition are of one moment: the Pods are asked only who lacks which.
+// A node has an agent in each network, and is ready when all of them are. What the sets say of themselves
+// comes first, so that nodes and condition are of one moment: the Pods are asked only who lacks which.
 struct nodes {
     int desired, ready;
 };
 
+// Those of one network share no node. desired is negative if there is none.
+static struct nodes count_network(const struct status_input *in, enum spec_network network, bool *lacking)
+{
+    struct nodes n = {-1, 0};
+    for (size_t i = 0; i < in->n_sets; i++) {
+        const struct store_child *d = in->sets[i].daemonset;
+        if (in->sets[i].set.network != network)
+            continue;
+        n.desired = MAX(n.desired, 0) + (d ? d->desired : 0);
+        n.ready += d ? d->ready : 0;
+        *lacking |= !d || d->ready < d->desired;
+    }
+    return n;
+}
+
 static struct nodes count_nodes(const struct status_input *in)
 {
     struct nodes n = {0, in->n_sets > 0 ? INT_MAX : 0};
+    unsigned networks = 0;
     bool lacking = false;
-    for (size_t i = 0; i < in->n_sets; i++) {
-        const struct store_child *d = in->sets[i].daemonset;
-        n.desired = MAX(n.desired, d ? d->desired : 0);
-        n.ready = MIN(n.ready, d ? d->ready : 0);
-        lacking |= !d || d->ready < d->desired;
+    for (enum spec_network k = 0; k < AGENT_NETWORKS; k++) {
+        struct nodes of = count_network(in, k, &lacking);
+        if (of.desired < 0)
+            continue;
+        n.desired = MAX(n.desired, of.desired);
+        n.ready = MIN(n.ready, of.ready);
+        networks++;
     }
-    if (lacking && in->n_sets > 1)
+    if (lacking && networks > 1)
         n.ready = MIN(n.ready, in->ready_nodes);
     return n;
 }

@@ -67,11 +67,12 @@ struct store_node {
 
 struct store_pod {
     struct store_meta meta;
-    char network[16];          // label kubecanary.io/network
-    char node[LIMIT_NAME + 1]; // spec.nodeName
-    struct addr ip[FAMILIES];  // status.podIPs
-    bool ready;                // condition Ready = True
-    bool running;              // phase Running
+    char network[16];                       // label kubecanary.io/network
+    char override[LIMIT_OVERRIDE_NAME + 1]; // label kubecanary.io/override
+    char node[LIMIT_NAME + 1];              // spec.nodeName
+    struct addr ip[FAMILIES];               // status.podIPs
+    bool ready;                             // condition Ready = True
+    bool running;                           // phase Running
     char waiting_reason[64];   // of the container that waits, e.g. ErrImagePull, or Unschedulable; "" if none
     char waiting_message[256]; // CrashLoopBackOff: what the container said last, if it is known
     char published[32];        // annotation kubecanary.io/published

@@ -202,10 +202,10 @@ static void test_forecast_networks(void)
     CHECK_INT(a.pairs, 5 * (4 * 2 + 1));
     CHECK_INT(b.pairs, 2 * 5 * (4 * 2 * 2 + 1));
     CHECK_INT(b.packets_per_ks, 2 * 5 * 17000);
-    CHECK_INT(b.series, 2 * 5 * (100 + 17 * (10 + 14)));
+    CHECK_INT(b.series, 2 * 5 * (140 + 17 * (10 + 14)));
     both.metrics.series_limit = 300; // histograms by zone, and by network
     spec_forecast(&both, scale(5, 2), &b);
-    CHECK_INT(b.series, 100 + 17 * 10 + 2 * 2 * 14);
+    CHECK_INT(b.series, 140 + 17 * 10 + 2 * 2 * 14);
 }
 
 // A STAMP pair has two series more, and one for each of several flows; its reflector answers as often as it

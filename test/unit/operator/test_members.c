@@ -47,7 +47,7 @@ static const char *state(const struct store *s)
     struct peers peers;
     struct err e;
     const char *name = "none";
-    const struct agent_sets sets = {1, {{SPEC_NETWORK_POD}}};
+    const struct agent_sets sets = {1, {{SPEC_NETWORK_POD, ""}}};
     if (members_collect(s, "ns", "mesh", &sets, NULL, &peers, &e) < 0)
         return "none, for an error";
     if (peers.n == 1)
@@ -155,8 +155,9 @@ static const char *lines(const struct store *s, const struct agent_sets *sets,
     return list ? list : buf_text(&text);
 }
 
-static const struct agent_sets pod_alone = {1, {{SPEC_NETWORK_POD}}}, node_alone = {1, {{SPEC_NETWORK_NODE}}},
-                               both = {2, {{SPEC_NETWORK_POD}, {SPEC_NETWORK_NODE}}};
+static const struct agent_sets pod_alone = {1, {{SPEC_NETWORK_POD, ""}}},
+                               node_alone = {1, {{SPEC_NETWORK_NODE, ""}}},
+                               both = {2, {{SPEC_NETWORK_POD, ""}, {SPEC_NETWORK_NODE, ""}}};
 
 #define NODE(state) "peers:\n- {node: n1, host: [192.0.2.1], " state "}\n"
 #define POD_NODE(state) "peers:\n- {node: n1, pod: [10.0.0.1], host: [192.0.2.1], " state "}\n"
@@ -249,7 +250,34 @@ static void strangers(void)
     store_free(s);
 }
 
+#define OF_OVERRIDE(name, meta, ready)                                                                      \
+    "{'metadata': {'namespace': 'ns', 'name': '" name "', 'uid': '" name                                    \
+    "', 'labels': {'kubecanary.io/fleet': "                                                                 \
+    "'mesh', 'kubecanary.io/network': 'Pod', 'kubecanary.io/override': 'large'}, 'ownerReferences': "       \
+    "[{'controller': true, 'uid': 'set-large'}]" meta "}, 'spec': {'nodeName': 'n1'}, 'status': {'phase': " \
+    "'Running', 'podIPs': [{'ip': '10.0.0.1'}], 'conditions': [{'type': 'Ready', 'status': '" ready "'}]}}"
+
+// An override's Pod is an agent like any other, of its own DaemonSet; a node that changes hands has two.
+static void overrides(void)
+{
+    struct store *s = store_new(on_change, NULL);
+    CHECK(put(s, STORE_DAEMONSET, "{'metadata': {'namespace': 'ns', 'name': 'mesh-pod', 'uid': 'set'}}"));
+    CHECK(put(s, STORE_POD, OF_OVERRIDE("p", "", "True")));
+    CHECK_STR(lines(s, &pod_alone, NULL), "peers:\n- {node: n1, pod: [10.0.0.1], state: Ready}\n");
+    CHECK_INT(members_ready_nodes(s, "ns", "mesh", &pod_alone), 1);
+    CHECK(put(s, STORE_DAEMONSET, "{'metadata': {'namespace': 'ns', 'name': 'mesh-pod-large', 'uid': 'x'}}"));
+    CHECK_STR(lines(s, &pod_alone, NULL), "peers: []\n"); // of another DaemonSet of that name
+    CHECK(put(s, STORE_DAEMONSET,
+              "{'metadata': {'namespace': 'ns', 'name': 'mesh-pod-large', 'uid': 'set-large'}}"));
+    CHECK(put(s, STORE_POD, OF_OVERRIDE("p", ", 'deletionTimestamp': '2026-01-01T00:00:00Z'", "True")));
+    CHECK_STR(lines(s, &pod_alone, NULL), "peers:\n- {node: n1, pod: [10.0.0.1], state: Leaving}\n");
+    CHECK(put(s, STORE_POD, OF_OVERRIDE("p2", "", "True")));
+    CHECK_STR(lines(s, &pod_alone, NULL), "peers:\n- {node: n1, pod: [10.0.0.1], state: Ready}\n");
+    store_free(s);
+}
+
 static const struct check_case cases[] = {
+    {"overrides", overrides},
     {"states", states},
     {"nodes that go", nodes_that_go},
     {"two agents a node", two_agents_a_node},

@@ -23,7 +23,7 @@ static void setup(struct world *w)
         (struct store_child){.desired = 3, .created = 3, .ready = 3, .updated = 3, .observed_generation = 7};
     w->daemonset.meta.generation = 7;
     w->load = (struct spec_load){.pairs = 32, .probes_per_ks = 8000, .packets_per_ks = 10000, .series = 400};
-    w->sets[0] = (struct status_set){{SPEC_NETWORK_POD}, &w->daemonset};
+    w->sets[0] = (struct status_set){{SPEC_NETWORK_POD, ""}, &w->daemonset};
     w->in = (struct status_input){.fleet = &w->fleet,
                                   .problem = &w->problem,
                                   .trouble = &w->trouble,
@@ -174,7 +174,7 @@ static void two_sets(void)
     memcpy(w.fleet.meta.name, "mesh", sizeof("mesh"));
     struct store_child node = w.daemonset;
     w.in.n_sets = 2;
-    w.sets[1] = (struct status_set){{SPEC_NETWORK_NODE}, &node};
+    w.sets[1] = (struct status_set){{SPEC_NETWORK_NODE, ""}, &node};
     w.in.ready_nodes = 1; // what the Pods say is a moment behind
     json_t *s = status_build(&w.in);
     CHECK_STR(status_condition(s, "Ready"), "True");
@@ -231,6 +231,30 @@ static void transition_time_follows_the_status_only(void)
     json_decref(first);
 }
 
+// Sets of one network share no node: their numbers add up. An override that takes no node is no trouble.
+static void overrides(void)
+{
+    struct world w;
+    setup(&w);
+    struct store_child large = w.daemonset, none = w.daemonset;
+    large.desired = large.created = large.updated = large.ready = 2;
+    none.desired = none.created = none.updated = none.ready = 0;
+    w.sets[1] = (struct status_set){{SPEC_NETWORK_POD, "large"}, &large};
+    w.sets[2] = (struct status_set){{SPEC_NETWORK_POD, "none"}, &none};
+    w.in.n_sets = 3;
+    json_t *s = status_build(&w.in);
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(s, "nodes"), "desired")), 5);
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(s, "nodes"), "ready")), 5);
+    CHECK_STR(status_condition(s, "Ready"), "True");
+    json_decref(s);
+    large.ready = 1;
+    s = status_build(&w.in);
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(s, "nodes"), "ready")), 4);
+    CHECK_STR(status_condition(s, "Ready"), "False");
+    CHECK_CONTAINS(text(s, "Ready", "message"), "-pod-large: not every agent");
+    json_decref(s);
+}
+
 static const struct check_case cases[] = {
     {"all is well", all_is_well},
     {"a bad spec names the field", bad_spec_names_the_field},
@@ -238,6 +262,7 @@ static const struct check_case cases[] = {
     {"agents that find no place", agents_that_find_no_place},
     {"rollouts", rollouts},
     {"two sets", two_sets},
+    {"overrides", overrides},
     {"the transition time follows the status only", transition_time_follows_the_status_only},
 };
 CHECK_MAIN(cases)
