@@ -110,6 +110,7 @@ bool reason_possible(enum spec_probe_type t, enum reason r)
     case REASON_LOOKUP: return http;
     case REASON_CLOSED: return http || stream;
     case REASON_REFUSED: return stream;
+    case REASON_TOO_BIG: return t == SPEC_ICMP || t == SPEC_STAMP;
     case REASON_OTHER:
     case REASON_NETWORK:
     case REASON_HOST:
