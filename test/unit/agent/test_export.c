@@ -197,7 +197,7 @@ static void check_failures(struct fixture *f, enum metric_format format)
 {
     CLEANUP_BUF struct buf out = {0};
     CHECK(scrape(f, format, 4096, &out));
-    CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_unreachable_total{probe=\"icmp\""), 8);
+    CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_unreachable_total{probe=\"icmp\""), 9);
     CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_unreachable_total{probe=\"tcp\""), 10);
     CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_unreachable_total{probe=\"http\""), 3);
     CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_send_errors_total{"), 3 * REASON_ERRORS);
