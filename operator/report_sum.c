@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two walks over the agents: one counts and finds whom the verdict is about, one counts those like it.
+#include "operator/report_sum.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const report_sum_class_names[REPORT_SUM_CLASSES] = {"1-2",   "3-4",   "5-8", "9-16",
+                                                                "17-32", "33-64", "65+", "unknown"};
+
+static size_t class_of(uint64_t cpus)
+{
+    static const uint64_t most[REPORT_SUM_CLASSES - 2] = {2, 4, 8, 16, 32, 64};
+    size_t i = 0;
+    if (cpus == 0)
+        return REPORT_SUM_CLASSES - 1;
+    while (i < ARRAY_LEN(most) && cpus > most[i])
+        i++;
+    return i;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+// All resident sizes side by side, each class in a place of its own; then sorted class by class.
+static int sum_memory(const struct report_sum_agent *list, size_t n, struct report_sum *ret, struct err *e)
+{
+    size_t at[REPORT_SUM_CLASSES] = {0}, begin = 0;
+    CLEANUP_FREE uint64_t *bytes = calloc(n + 1, sizeof(*bytes));
+    if (!bytes)
+        return err_set(e, ENOMEM, "no memory for the agents' memory");
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].report && list[i].report->resident_bytes)
+            ret->memory[class_of(list[i].report->cpus)].agents++;
+    }
+    for (size_t c = 0; c < REPORT_SUM_CLASSES; begin += ret->memory[c].agents, c++)
+        at[c] = begin;
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].report && list[i].report->resident_bytes)
+            bytes[at[class_of(list[i].report->cpus)]++] = list[i].report->resident_bytes;
+    }
+    for (size_t c = 0; c < REPORT_SUM_CLASSES; c++) {
+        struct report_sum_memory *m = &ret->memory[c];
+        uint64_t *of_class = bytes + at[c] - m->agents;
+        if (m->agents == 0)
+            continue;
+        qsort(of_class, m->agents, sizeof(*bytes), compare);
+        m->min = of_class[0];
+        m->median = of_class[(m->agents - 1) / 2];
+        m->max = of_class[m->agents - 1];
+    }
+    return 0;
+}
+
+// An image of ours with another allocator than the fleet wants has no setting that could say so.
+static bool is_other(const struct report *r, const char *wanted)
+{
+    return wanted && !r->foreign && strcmp(r->allocator.name, wanted) != 0;
+}
+
+static enum report_verdict verdict_of(const struct report *r, const char *wanted)
+{
+    return is_other(r, wanted) ? REPORT_NOT_EFFECTIVE : r->allocator.verdict;
+}
+
+static bool is_before(const char *node, const char *first)
+{
+    return !first || strcmp(node, first) < 0;
+}
+
+static void count(const struct report_sum_agent *a, const char *wanted, uint64_t generation,
+                  struct report_sum *ret)
+{
+    const struct report *r = a->report;
+    enum report_verdict verdict = verdict_of(r, wanted);
+    ret->reporting++;
+    ret->effective += verdict == REPORT_EFFECTIVE;
+    ret->ineffective += verdict == REPORT_NOT_EFFECTIVE;
+    ret->unknown += verdict == REPORT_UNKNOWN;
+    if (r->foreign) {
+        ret->foreign++;
+        return;
+    }
+    ret->outdated += r->generation < generation;
+    ret->pairs += r->pairs;
+    ret->series += r->series;
+    ret->packets_per_ks += r->packets_per_ks;
+}
+
+// One setting that has no effect outweighs any that nothing is known of.
+static enum report_verdict verdict_of_all(const struct report_sum *s)
+{
+    return s->ineffective ? REPORT_NOT_EFFECTIVE : s->unknown ? REPORT_UNKNOWN : REPORT_EFFECTIVE;
+}
+
+static void describe(const struct report_sum_agent *a, const char *wanted, struct report_sum *ret)
+{
+    const struct report_allocator *x = &a->report->allocator;
+    snprintf(ret->node, sizeof(ret->node), "%s", a->node);
+    snprintf(ret->allocator, sizeof(ret->allocator), "%s%s%s", x->name, x->version[0] ? " " : "", x->version);
+    ret->settings = x->settings;
+    memcpy(ret->setting, x->setting, sizeof(ret->setting));
+    memcpy(ret->wanted, x->wanted, sizeof(ret->wanted));
+    memcpy(ret->actual, x->actual, sizeof(ret->actual));
+    if (!is_other(a->report, wanted))
+        return;
+    snprintf(ret->setting, sizeof(ret->setting), "type");
+    snprintf(ret->wanted, sizeof(ret->wanted), "%s", wanted);
+    snprintf(ret->actual, sizeof(ret->actual), "%s", x->name);
+}
+
+// The first node by name that has the verdict of all, and how many have the same setting to tell of.
+static void find_example(const struct report_sum_agent *list, size_t n, const char *wanted,
+                         struct report_sum *ret)
+{
+    enum report_verdict verdict = verdict_of_all(ret);
+    const struct report_sum_agent *first = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].report && verdict_of(list[i].report, wanted) == verdict &&
+            is_before(list[i].node, first ? first->node : NULL))
+            first = &list[i];
+    }
+    if (!first)
+        return;
+    describe(first, wanted, ret);
+    for (size_t i = 0; i < n; i++) {
+        const struct report *r = list[i].report;
+        if (!r || verdict_of(r, wanted) != verdict)
+            continue;
+        ret->same += is_other(r, wanted) ? strcmp(ret->setting, "type") == 0
+                                         : strcmp(r->allocator.setting, ret->setting) == 0;
+    }
+}
+
+static void find_failing(const struct report_sum_agent *list, size_t n, struct report_sum *ret)
+{
+    const struct report_sum_agent *first = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].report || !list[i].trouble[0])
+            continue;
+        ret->failing++;
+        if (is_before(list[i].node, first ? first->node : NULL))
+            first = &list[i];
+    }
+    if (!first)
+        return;
+    snprintf(ret->failing_node, sizeof(ret->failing_node), "%s", first->node);
+    snprintf(ret->failing_why, sizeof(ret->failing_why), "%s", first->trouble);
+}
+
+int report_sum_of(const struct report_sum_agent *list, size_t n, const char *wanted, uint64_t generation,
+                  struct report_sum *ret, struct err *e)
+{
+    struct report_sum sum = {.agents = n};
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].report)
+            count(&list[i], wanted, generation, &sum);
+    }
+    find_failing(list, n, &sum);
+    find_example(list, n, wanted, &sum);
+    int r = sum_memory(list, n, &sum, e);
+    if (r == 0)
+        *ret = sum;
+    return r;
+}
