@@ -19,9 +19,10 @@
 
 #include "agent/export.h"
 #include "lib/buf.h"
+#include "lib/limits.h"
 
 // Names and settings that need escaping included.
-#define REPORT_MAX (64u << 10)
+#define REPORT_MAX LIMIT_REPORT
 
 struct report_health {
     const char *node;

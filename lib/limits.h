@@ -176,6 +176,16 @@
 #define LIMIT_INPUTS_POLL_NS (5 * NS_PER_S)
 #define LIMIT_INPUTS_SETTLE_NS (50 * NS_PER_MS)
 
+// What the operator asks its agents for. Report: what an agent writes at most, names that need escaping
+// included. Metrics: of an image of somebody's own, 50,000 series of 170 bytes. In flight: together at most a
+// few megabytes of libcurl's. Gap: 100 requests a second, so that 5,000 agents have their turn in a minute.
+// Time: of one request; with all of 5,000 agents silent, a turn still ends within ten minutes.
+#define LIMIT_REPORT ((size_t)64 << 10)
+#define LIMIT_REPORT_METRICS ((size_t)8 << 20)
+#define LIMIT_REPORT_IN_FLIGHT 32
+#define LIMIT_REPORT_GAP_NS (10 * NS_PER_MS)
+#define LIMIT_REPORT_TIMEOUT_NS (3 * NS_PER_S)
+
 // The local backend: nodes of one machine. Each is a network namespace with an agent; their addresses are
 // 198.18.0.11 and up.
 #define LIMIT_LOCAL_NODES 50
