@@ -25,6 +25,7 @@ struct control {
     struct store *store;
     struct queue *queue;
     struct work_env env;
+    struct reports *reports; // NULL: the agents are not asked
     struct loop_timer resync;
     LIST_HEAD(, fleet_entry) fleets;
     uint64_t rounds, failures, applies; // of fleets that are gone
@@ -152,10 +153,19 @@ static void on_fleet(struct control *c, enum store_change change, const struct s
         enqueue(c, meta->namespace, meta->name, 0);
 }
 
+static void on_reports(const char *namespace, const char *fleet, void *arg)
+{
+    struct control *c = arg;
+    if (store_fleet(c->store, namespace, fleet))
+        enqueue(c, namespace, fleet, CONTROL_REPORTS_NS);
+}
+
 static void on_change(enum store_kind kind, enum store_change change, const struct store_meta *meta,
                       void *arg)
 {
     struct control *c = arg;
+    if (c->reports && (kind == STORE_FLEET || kind == STORE_POD || kind == STORE_DAEMONSET))
+        reports_touch(c->reports);
     if (kind == STORE_FLEET && change != STORE_API) {
         on_fleet(c, change, meta);
         return;
@@ -215,9 +225,21 @@ struct control *control_new(struct loop *l, struct cluster *cluster, const struc
     return c;
 }
 
+int control_read_reports(struct control *c, const struct reports_opts *o, struct err *e)
+{
+    c->reports = reports_new(c->loop, c->store, o, on_reports, c, e);
+    c->env.reports = c->reports;
+    if (!c->reports)
+        return -e->code;
+    reports_set_asking(c->reports, c->leading);
+    return 0;
+}
+
 void control_set_leading(struct control *c, bool leading)
 {
     c->leading = leading;
+    if (c->reports)
+        reports_set_asking(c->reports, leading);
     if (leading)
         enqueue_all(c, 0);
 }
@@ -239,6 +261,7 @@ struct control_stats control_stats(const struct control *c)
         .pods = store_count(c->store, STORE_POD),
         .leading = c->leading,
         .synced = store_synced(c->store),
+        .reports = c->reports ? reports_stats(c->reports) : (struct reports_stats){0},
     };
     const struct fleet_entry *at;
     LIST_FOREACH (at, &c->fleets, link) {
@@ -255,6 +278,8 @@ void control_stop(struct control *c)
         return;
     c->stopped = true;
     c->leading = false;
+    if (c->reports)
+        reports_set_asking(c->reports, false);
     loop_timer_cancel(c->loop, &c->resync);
     c->cluster->ops->stop(c->cluster);
 }
@@ -265,6 +290,7 @@ void control_free(struct control *c)
         return;
     control_stop(c);
     c->cluster->ops->free(c->cluster);
+    reports_free(c->reports);
     queue_free(c->queue);
     for (struct fleet_entry *at = LIST_FIRST(&c->fleets); at;) {
         struct fleet_entry *next = LIST_NEXT(at, link);

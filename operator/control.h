@@ -7,11 +7,15 @@
 #include "operator/cluster.h"
 #include "operator/queue.h"
 #include "operator/render.h"
+#include "operator/reports.h"
 
 // Nodes and Pods change in bursts (a roll, a node's status): their effects are gathered for so long.
 #define CONTROL_GATHER_NS (300 * NS_PER_MS)
 // Every fleet is looked at again this often, changed or not: the insurance against a lost event.
 #define CONTROL_RESYNC_NS (600 * NS_PER_S)
+
+// Reports come one by one: their effects are gathered for so long.
+#define CONTROL_REPORTS_NS (5 * NS_PER_S)
 
 struct control;
 
@@ -20,11 +24,14 @@ struct control_stats {
     uint64_t rounds, failures, applies;
     size_t fleets, nodes, pods;
     bool leading, synced;
+    struct reports_stats reports;
 };
 
 // The cluster is started here and freed by control_free. config is borrowed.
 struct control *control_new(struct loop *l, struct cluster *c, const struct render_config *config,
                             struct err *e);
+// Has the agents asked for their reports from now on, while this operator leads. Once.
+MUST_USE int control_read_reports(struct control *c, const struct reports_opts *o, struct err *e);
 // Only a leader writes. Becoming one starts work on every fleet.
 void control_set_leading(struct control *c, bool leading);
 bool control_synced(const struct control *c);

@@ -68,3 +68,15 @@ json_t *event_of_change(const struct store_fleet *fleet, const json_t *old_statu
         return event_body(fleet, "Normal", status_find(new_status, "Ready"), now_ns);
     return NULL;
 }
+
+json_t *event_of_allocator(const struct store_fleet *fleet, const json_t *old_status,
+                           const json_t *new_status, uint64_t now_ns)
+{
+    static const char type[] = "AllocatorEffective";
+    const char *before = status_condition(old_status, type);
+    if (became(old_status, new_status, type, "False"))
+        return event_body(fleet, "Warning", status_find(new_status, type), now_ns);
+    if (before && strcmp(before, "False") == 0 && became(old_status, new_status, type, "True"))
+        return event_body(fleet, "Normal", status_find(new_status, type), now_ns);
+    return NULL;
+}

@@ -67,11 +67,6 @@ static enum report_verdict verdict_of(const struct report *r, const char *wanted
     return is_other(r, wanted) ? REPORT_NOT_EFFECTIVE : r->allocator.verdict;
 }
 
-static bool is_before(const char *node, const char *first)
-{
-    return !first || strcmp(node, first) < 0;
-}
-
 static void count(const struct report_sum_agent *a, const char *wanted, uint64_t generation,
                   struct report_sum *ret)
 {
@@ -119,9 +114,8 @@ static void find_example(const struct report_sum_agent *list, size_t n, const ch
 {
     enum report_verdict verdict = verdict_of_all(ret);
     const struct report_sum_agent *first = NULL;
-    for (size_t i = 0; i < n; i++) {
-        if (list[i].report && verdict_of(list[i].report, wanted) == verdict &&
-            is_before(list[i].node, first ? first->node : NULL))
+    for (size_t i = 0; i < n && !first; i++) {
+        if (list[i].report && verdict_of(list[i].report, wanted) == verdict)
             first = &list[i];
     }
     if (!first)
@@ -143,13 +137,24 @@ static void find_failing(const struct report_sum_agent *list, size_t n, struct r
         if (list[i].report || !list[i].trouble[0])
             continue;
         ret->failing++;
-        if (is_before(list[i].node, first ? first->node : NULL))
+        if (!first)
             first = &list[i];
     }
     if (!first)
         return;
     snprintf(ret->failing_node, sizeof(ret->failing_node), "%s", first->node);
     snprintf(ret->failing_why, sizeof(ret->failing_why), "%s", first->trouble);
+}
+
+static void count_nodes(const struct report_sum_agent *list, size_t n, struct report_sum *ret)
+{
+    for (size_t i = 0; i < n;) {
+        const char *node = list[i].node;
+        bool all = true;
+        for (; i < n && strcmp(list[i].node, node) == 0; i++)
+            all &= list[i].report != NULL;
+        ret->nodes += all;
+    }
 }
 
 int report_sum_of(const struct report_sum_agent *list, size_t n, const char *wanted, uint64_t generation,
@@ -160,6 +165,7 @@ int report_sum_of(const struct report_sum_agent *list, size_t n, const char *wan
         if (list[i].report)
             count(&list[i], wanted, generation, &sum);
     }
+    count_nodes(list, n, &sum);
     find_failing(list, n, &sum);
     find_example(list, n, wanted, &sum);
     int r = sum_memory(list, n, &sum, e);

@@ -24,6 +24,7 @@ struct report_sum_memory { // resident, bytes; of the agents that told
 struct report_sum {
     size_t agents;                     // Ready agents, whether they report or not
     size_t reporting;                  // answered when they were last asked
+    size_t nodes;                      // on which every Ready agent reports
     size_t failing;                    // did not; the rest was not asked yet
     char failing_node[LIMIT_NAME + 1]; // the first of them by name
     char failing_why[256];
@@ -41,8 +42,8 @@ struct report_sum {
     size_t same; // on how many nodes it is this setting
 };
 
-// wanted: allocator that the agents' own images shall have ("jemalloc"), NULL: any. generation: the fleet's.
-// ENOMEM.
+// list: sorted by node. wanted: allocator that the agents' own images shall have ("jemalloc"), NULL: any.
+// generation: the fleet's. ENOMEM.
 MUST_USE int report_sum_of(const struct report_sum_agent *list, size_t n, const char *wanted,
                            uint64_t generation, struct report_sum *ret, struct err *e);
 

@@ -358,6 +358,12 @@ bool report_table_failure(struct report_table *t, struct report_agent *a, const 
     return tell(a->fleet, news, now_ns);
 }
 
+static int compare_nodes(const void *a, const void *b)
+{
+    const struct report_sum_agent *x = a, *y = b;
+    return strcmp(x->node, y->node);
+}
+
 int report_table_sum(const struct report_table *t, const char *namespace, const char *name, uint64_t now_ns,
                      struct report_sum *ret, struct err *e)
 {
@@ -373,6 +379,7 @@ int report_table_sum(const struct report_table *t, const char *namespace, const 
     LIST_FOREACH (a, &f->agents, of_fleet)
         list[n++] = (struct report_sum_agent){
             .node = a->node, .report = a->known ? &a->report : NULL, .trouble = a->trouble};
+    qsort(list, n, sizeof(*list), compare_nodes);
     int r = report_sum_of(list, n, f->allocator, (uint64_t)f->generation, ret, e);
     if (r == 0)
         sum_loss(f, now_ns, &ret->loss);

@@ -82,7 +82,8 @@ static void close_service(struct service *s)
 static int serve_cluster(struct service *s, struct cluster *cluster, page_extra_fn *extra, struct err *e)
 {
     s->control = control_new(s->loop, cluster, &s->render, e);
-    if (!s->control)
+    const struct reports_opts reports = {.user_agent = USER_AGENT "/reports"};
+    if (!s->control || control_read_reports(s->control, &reports, e) < 0)
         return -e->code;
     s->page = page_new(s->loop, &s->cli->listen, s->cli->listen_port, s->control, extra, s, e);
     return s->page ? 0 : -e->code;

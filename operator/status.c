@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "operator/status_agents.h"
+
 struct condition {
     const char *type;
     const char *status;
@@ -59,6 +61,12 @@ static bool all_rolled_out(const struct status_input *in)
             return false;
     }
     return in->n_sets > 0;
+}
+
+// Agents that have said what they work by, and it is not this generation.
+static bool outdated(const struct status_input *in)
+{
+    return in->reports && in->reports->outdated > 0;
 }
 
 static bool progressing(const struct status_input *in)
@@ -190,6 +198,9 @@ static struct condition progress(const struct status_input *in)
     if (progressing(in))
         return (struct condition){"Progressing", "True", "RolloutInProgress",
                                   "the wanted version is being rolled out"};
+    if (!in->problem->reason && outdated(in))
+        return (struct condition){"Progressing", "True", "ConfigurationInProgress",
+                                  "not every agent works by this generation of the fleet yet"};
     return (struct condition){"Progressing", "False", in->problem->reason ? in->problem->reason : "AsWanted",
                               ""};
 }
@@ -204,8 +215,9 @@ static json_t *share(const struct status_input *in, uint64_t load, uint64_t unit
 static int add_numbers(const struct status_input *in, json_t *status)
 {
     struct nodes n = count_nodes(in);
-    int r =
-        json_object_set_new(status, "nodes", json_pack("{s:i, s:i}", "desired", n.desired, "ready", n.ready));
+    json_t *nodes = json_pack("{s:i, s:i}", "desired", n.desired, "ready", n.ready);
+    int r = in->reports ? status_agents_numbers(in->reports, status, nodes) : 0;
+    r |= json_object_set_new(status, "nodes", nodes);
     if (!in->load)
         return r;
     r |= json_object_set_new(status, "pairs", share(in, in->load->pairs, 1));
@@ -213,6 +225,21 @@ static int add_numbers(const struct status_input *in, json_t *status)
     r |= json_object_set_new(status, "probesPerSecond", share(in, in->load->probes_per_ks, 1000));
     r |= json_object_set_new(status, "packetsPerSecond", share(in, in->load->packets_per_ks, 1000));
     return r;
+}
+
+static json_t *verdict_json(const struct status_input *in, const char *type,
+                            const struct status_agents_verdict *v)
+{
+    return condition_json(in, &(struct condition){type, v->status, v->reason, v->message});
+}
+
+static int add_reported(const struct status_input *in, json_t *conditions)
+{
+    struct status_agents_verdict reporting, allocator;
+    status_agents_reporting(in->reports, &reporting);
+    status_agents_allocator(in->reports, &allocator);
+    int r = json_array_append_new(conditions, verdict_json(in, "Reporting", &reporting));
+    return r | json_array_append_new(conditions, verdict_json(in, "AllocatorEffective", &allocator));
 }
 
 json_t *status_build(const struct status_input *in)
@@ -225,6 +252,8 @@ json_t *status_build(const struct status_input *in)
     r |= add_numbers(in, status);
     for (size_t i = 0; i < ARRAY_LEN(list); i++)
         r |= json_array_append_new(conditions, condition_json(in, &list[i]));
+    if (in->reports)
+        r |= add_reported(in, conditions);
     r |= json_object_set_new(status, "conditions", conditions);
     if (r == 0)
         return status;
@@ -238,17 +267,25 @@ static bool same_member(const json_t *a, const json_t *b, const char *key)
     return x && y ? json_equal(x, y) : x == y;
 }
 
-bool status_differs_in_conditions(const json_t *a, const json_t *b)
+// Of those that a has; both ways, so that one that went is seen, too.
+static bool has_other_conditions(const json_t *a, const json_t *b)
 {
-    static const char *const types[] = {"Ready", "Progressing", "Degraded"};
-    if (!same_member(a, b, "observedGeneration"))
-        return true;
-    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-        const json_t *x = status_find(a, types[i]), *y = status_find(b, types[i]);
+    size_t i;
+    const json_t *x;
+    json_array_foreach(json_object_get(a, "conditions"), i, x)
+    {
+        const char *type = json_string_value(json_object_get(x, "type"));
+        const json_t *y = status_find(b, type ? type : "");
         if (!same_member(x, y, "status") || !same_member(x, y, "reason") || !same_member(x, y, "message"))
             return true;
     }
     return false;
+}
+
+bool status_differs_in_conditions(const json_t *a, const json_t *b)
+{
+    return !same_member(a, b, "observedGeneration") || has_other_conditions(a, b) ||
+           has_other_conditions(b, a);
 }
 
 json_t *status_apply_body(const struct store_fleet *fleet, json_t *status)

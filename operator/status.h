@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A fleet's status as a pure function of what is known: counts, the forecast of its load, and the conditions
-// Ready, Progressing and Degraded (Kubernetes API conventions; kstatus). Messages are deterministic, so that
+// A fleet's status as a pure function of what is known: counts, the forecast of its load, what its agents
+// say, and the conditions (Kubernetes API conventions; kstatus). Messages are deterministic, so that
 // nothing is written when nothing changed.
 #ifndef KUBECANARY_OPERATOR_STATUS_H
 #define KUBECANARY_OPERATOR_STATUS_H
@@ -9,6 +9,7 @@
 
 #include "lib/spec_check.h"
 #include "operator/agent_sets.h"
+#include "operator/report_sum.h"
 #include "operator/store.h"
 #include "operator/trouble.h"
 
@@ -30,12 +31,13 @@ struct status_input {
     const struct trouble *trouble;
     size_t n_sets;
     const struct status_set *sets;
-    int ready_nodes;              // whose agents are all ready, as their Pods say (members_ready_nodes)
-    const struct spec *spec;      // NULL while it cannot be parsed
-    const struct spec_load *load; // of the whole fleet; NULL as spec
-    size_t load_nodes;            // how many nodes that is a forecast for
-    bool settled;                 // all children are as wanted
-    const char *now;              // RFC 3339, for transitions
+    int ready_nodes;                  // whose agents are all ready, as their Pods say (members_ready_nodes)
+    const struct spec *spec;          // NULL while it cannot be parsed
+    const struct spec_load *load;     // of the whole fleet; NULL as spec
+    size_t load_nodes;                // how many nodes that is a forecast for
+    bool settled;                     // all children are as wanted
+    const struct report_sum *reports; // what the agents say; NULL: they are not asked
+    const char *now;                  // RFC 3339, for transitions
 };
 
 // The new status (new reference), NULL when memory is out. lastTransitionTime is taken from the fleet's

@@ -189,11 +189,24 @@ static bool look_at_sets(const struct work_job *j, const struct store_fleet *fle
     return shown;
 }
 
+// False: they are not asked, or memory is out; then the status says nothing of them.
+static bool read_reports(const struct work_job *j, const struct store_fleet *fleet, struct report_sum *ret)
+{
+    struct err e;
+    struct reports *r = j->env->reports;
+    if (!r)
+        return false;
+    if (j->admit.have_spec)
+        reports_configure(r, fleet->meta.namespace, fleet->meta.name, &j->admit.spec);
+    return reports_sum(r, fleet->meta.namespace, fleet->meta.name, ret, &e) == 0;
+}
+
 static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
 {
     char now[32];
     struct status_set sets[AGENT_SETS_MAX];
     struct trouble trouble;
+    struct report_sum reports;
     now_text(now);
     trouble_find(j->env->store, fleet->meta.namespace, fleet->meta.name, &trouble);
     bool shown = look_at_sets(j, fleet, sets);
@@ -211,6 +224,7 @@ static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
         .load = j->admit.have_spec ? &j->admit.load : NULL,
         .load_nodes = j->admit.scale.size.nodes,
         .settled = j->applied_all && shown,
+        .reports = read_reports(j, fleet, &reports) ? &reports : NULL,
         .now = now,
     };
     return status_build(&in);
@@ -240,9 +254,17 @@ static int write_status(struct work_job *j, const struct store_fleet *fleet, jso
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
     uint64_t now = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-    json_t *event = event_of_change(fleet, fleet->status, status, now);
+    // An Event's name is made of its moment.
+    json_t *events[] = {event_of_change(fleet, fleet->status, status, now),
+                        event_of_allocator(fleet, fleet->status, status, now + 1)};
     int r = add_about_fleet(j, ACTION_STATUS, fleet, status_apply_body(fleet, status));
-    return r == 0 && event ? add_about_fleet(j, ACTION_EVENT, fleet, event) : r;
+    for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+        if (r == 0 && events[i])
+            r = add_about_fleet(j, ACTION_EVENT, fleet, events[i]);
+        else
+            json_decref(events[i]);
+    }
+    return r;
 }
 
 static void plan_status(struct work_job *j, const struct store_fleet *fleet)

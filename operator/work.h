@@ -9,6 +9,7 @@
 #include "operator/cluster.h"
 #include "operator/reconcile.h"
 #include "operator/render.h"
+#include "operator/reports.h"
 #include "operator/status.h"
 
 // A status of which only numbers changed is written at most so often; a changed condition at once.
@@ -23,6 +24,7 @@ struct work_env { // what every round shares; borrowed
     struct cluster *cluster;
     struct store *store;
     const struct render_config *config;
+    struct reports *reports; // NULL: the agents are not asked
 };
 
 struct work_job; // a round under way

@@ -229,6 +229,12 @@ static void pages_that_are_no_metrics(void)
     CHECK_INT(r.threads, 7);
 }
 
+static int by_node(const void *a, const void *b)
+{
+    const struct report_sum_agent *x = a, *y = b;
+    return strcmp(x->node, y->node);
+}
+
 static void the_sum_of_many(void)
 {
     struct report r[5];
@@ -248,6 +254,7 @@ static void the_sum_of_many(void)
         list[i] = (struct report_sum_agent){.node = nodes[i], .report = i < 5 ? &r[i] : NULL, .trouble = ""};
     list[6].trouble = "timed out";
     r[0].cpus = 0;
+    qsort(list, 7, sizeof(list[0]), by_node);
     CHECK_INT(report_sum_of(list, 7, NULL, 4, &sum, &e), 0);
     CHECK_INT(sum.agents, 7);
     CHECK_INT(sum.reporting, 5);
@@ -270,6 +277,10 @@ static void the_sum_of_many(void)
     CHECK_INT(sum.ineffective, 5);
     CHECK_STR(sum.setting, "type");
     CHECK_STR(sum.actual, "musl");
+    list[1].node = "n0"; // with one that does not report
+    CHECK_INT(sum.nodes, 5);
+    CHECK_INT(report_sum_of(list, 7, NULL, 4, &sum, &e), 0);
+    CHECK_INT(sum.nodes, 4);
     CHECK_INT(report_sum_of(list, 0, "jemalloc", 4, &sum, &e), 0);
     CHECK_INT(sum.reporting, 0);
 }
@@ -289,6 +300,7 @@ static void the_setting_that_has_no_effect(void)
         list[i] = (struct report_sum_agent){.node = nodes[i], .report = &r[i], .trouble = ""};
     }
     r[3].allocator.verdict = REPORT_UNKNOWN;
+    qsort(list, 4, sizeof(list[0]), by_node);
     CHECK_INT(report_sum_of(list, 4, "jemalloc", 0, &sum, &e), 0);
     CHECK_INT(sum.ineffective, 3);
     CHECK_INT(sum.unknown, 1);
