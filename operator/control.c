@@ -272,6 +272,19 @@ struct control_stats control_stats(const struct control *c)
     return s;
 }
 
+void control_each_reports(const struct control *c, control_reports_fn *fn, void *arg)
+{
+    const struct fleet_entry *at;
+    struct report_sum sum;
+    struct err e;
+    if (!c->reports)
+        return;
+    LIST_FOREACH (at, &c->fleets, link) {
+        if (reports_sum(c->reports, at->record.namespace, at->record.name, &sum, &e) == 0)
+            fn(at->record.namespace, at->record.name, &sum, arg);
+    }
+}
+
 void control_stop(struct control *c)
 {
     if (c->stopped)

@@ -36,6 +36,10 @@ MUST_USE int control_read_reports(struct control *c, const struct reports_opts *
 void control_set_leading(struct control *c, bool leading);
 bool control_synced(const struct control *c);
 struct control_stats control_stats(const struct control *c);
+// What the agents of each fleet say in sum.
+typedef void control_reports_fn(const char *namespace, const char *fleet, const struct report_sum *s,
+                                void *arg);
+void control_each_reports(const struct control *c, control_reports_fn *fn, void *arg);
 // Ends the backend: no write is begun any more, those under way are cut off. Reading goes on to be possible;
 // then control_free.
 void control_stop(struct control *c);

@@ -10,8 +10,9 @@
 #include "lib/buf.h"
 #include "lib/metric.h"
 #include "lib/version.h"
+#include "operator/page_reports.h"
 
-// A page of this program has a fixed number of series: far less than this.
+// A page of this program has a fixed number of series, and at most one a fleet: far less than this.
 #define PAGE_MAX ((size_t)1 << 20)
 
 struct page {
@@ -96,6 +97,7 @@ static void write_metrics(const struct page *p, struct buf *b, enum metric_forma
     };
     write_build_info(b, f);
     write_samples(b, f, list, ARRAY_LEN(list));
+    page_reports_write(p->control, b, f);
     write_process(b, f);
     if (p->extra)
         p->extra(b, f, p->arg);

@@ -133,3 +133,15 @@ class Fleet:
             counters[key] = before if self.born_before else 0
         else:
             counters[key] += n
+
+
+class Operator:
+    """One series of the operator's, which is scraped in a namespace and from a pod of its own."""
+
+    def __init__(self, name, cells, **labels):
+        self.name, self.cells, self.labels = name, cells, labels
+
+    def series(self):
+        target = {"namespace": "elsewhere", "pod": "kubecanary-6d4f-a", "instance": "kubecanary-6d4f-a:9960", "job": "kubecanary-operator",
+                  "container": "operator", "endpoint": "http"}
+        return {selector(self.name, {**target, **self.labels}): self.cells}

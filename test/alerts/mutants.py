@@ -53,5 +53,9 @@ MUTANTS = [
     ("a certificate is told of when it has ended", "< 14 * 86400", "< 0", [t.certificate_that_ends_within_two_weeks]),
     ("a chain is not looked at", "certificate_expiry_timestamp_seconds{", "certificate_expiry_timestamp_seconds{certificate=\"leaf\", ",
      [t.certificate_of_an_authority_that_ends]),
+    ("an image of one's own is not looked at", "kubecanary_fleet_allocator_ineffective_agents{", "kubecanary_fleet_allocator_ineffective_agents{setting=\"\", ",
+     [s.allocator_of_another_image_not_effective]),
+    ("allocators of all namespaces", 'fleet_namespace="kubecanary"', 'fleet_namespace!=""', [s.allocator_of_another_image_not_effective]),
+    ("an allocator that was mended", '"fleet_namespace", "(.+)")\n        ) > 0', '"fleet_namespace", "(.+)")\n        ) >= 0', [s.allocator_of_another_image_not_effective]),
     ("a dead target is every node's own", "> 0.5\n        )\n    for", "> 5\n        )\n    for", [s.target_lost_from_everywhere_is_the_targets_fault]),
 ]

@@ -26,9 +26,10 @@ struct fake {
     int refused_status, retry_after_s;
     const char *why; // the refusal's text, which has a number in it each time
     bool pokes_refused;
-    bool status_denied; // writes of the status
-    bool lags;          // the watch shows nothing any more
-    int applies;        // of DaemonSets: their generation
+    bool status_denied;      // writes of the status
+    bool lags;               // the watch shows nothing any more
+    const char *pod_address; // of every Pod; NULL: 198.19.0.x
+    int applies;             // of DaemonSets: their generation
     int fleet_writes;
 };
 
@@ -191,7 +192,10 @@ static inline bool put_pod_of(struct fake *f, int i, const char *version, const 
     char name[16], node[16], address[32];
     snprintf(name, sizeof(name), "pod-%d", i);
     snprintf(node, sizeof(node), "n%d", i);
-    snprintf(address, sizeof(address), "198.19.0.%d", i);
+    if (f->pod_address)
+        snprintf(address, sizeof(address), "%s", f->pod_address);
+    else
+        snprintf(address, sizeof(address), "198.19.0.%d", i);
     json_t *pod = json_pack(
         "{s:{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:[{s:b, s:s}]}, s:{s:s}, s:{s:s, s:[{s:s}], s:[{s:s, s:s}]}}",
         "metadata", "namespace", "ns", "name", name, "uid", name, "resourceVersion", version, "labels",
