@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "operator/kube.h"
 #include "operator/lease.h"
+#include "operator/reports.h"
 
 struct driver {
     struct loop *loop;
@@ -17,16 +18,19 @@ struct driver {
     struct store *store;
     struct kubeconfig config;
     struct lease *lease;
+    struct reports *reports;
     struct loop_fd in;
     struct buf line;
     struct loop_timer tick;
     bool synced;
 };
 
-static void on_change(enum store_kind kind, enum store_change change, const struct store_meta *m,
-                      void *arg UNUSED)
+static void on_change(enum store_kind kind, enum store_change change, const struct store_meta *m, void *arg)
 {
     static const char *const words[] = {"put", "deleted", "api"};
+    struct driver *d = arg;
+    if (d->reports)
+        reports_touch(d->reports);
     printf("%s %s %s/%s %s\n", words[change], store_kinds[kind].kind, m->namespace, m->name,
            m->resource_version);
 }
@@ -116,6 +120,42 @@ static void begin_lease(struct driver *d, char *rest)
         printf("refused code=%d %s\n", e.code, e.msg);
 }
 
+static void on_report(const char *namespace, const char *fleet, void *arg UNUSED)
+{
+    printf("report %s/%s\n", namespace, fleet);
+}
+
+// reports PORT TIMEOUT_MS: asks the agents of all fleets from now on.
+static void begin_reports(struct driver *d, char *rest)
+{
+    struct err e = {0};
+    uint64_t port = 0, ms = 0;
+    const char *first = strsep(&rest, " ");
+    if (d->reports || base_parse_u64(first, 1, UINT16_MAX, &port) < 0 ||
+        base_parse_u64(rest ? rest : "", 1, 60000, &ms) < 0) {
+        printf("bad command\n");
+        return;
+    }
+    const struct reports_opts o = {
+        .port = (uint16_t)port, .timeout_ns = ms * NS_PER_MS, .user_agent = "kubecanary-test"};
+    d->reports = reports_new(d->loop, d->store, &o, on_report, d, &e);
+    if (d->reports)
+        reports_set_asking(d->reports, true);
+    else
+        printf("refused code=%d %s\n", e.code, e.msg);
+}
+
+static void show_sum(const struct driver *d)
+{
+    struct err e;
+    struct report_sum s = {0};
+    if (!d->reports || reports_sum(d->reports, "default", "mesh", &s, &e) < 0)
+        printf("bad command\n");
+    else
+        printf("sum agents=%zu reporting=%zu failing=%zu pairs=%llu node=%s why=%s\n", s.agents, s.reporting,
+               s.failing, (unsigned long long)s.pairs, s.failing_node, s.failing_why);
+}
+
 static void show_stats(const struct driver *d)
 {
     const struct kube_stats *s = kube_stats(d->cluster);
@@ -150,6 +190,10 @@ static void command(struct driver *d, char *line)
         begin_lease(d, rest);
     else if (strcmp(word, "release") == 0 && d->lease)
         lease_release(d->lease, on_released, d);
+    else if (strcmp(word, "reports") == 0 && rest)
+        begin_reports(d, rest);
+    else if (strcmp(word, "sum") == 0)
+        show_sum(d);
     else if (strcmp(word, "stats") == 0)
         show_stats(d);
 }
@@ -213,6 +257,7 @@ int main(int argc, char **argv)
     if (r < 0)
         fprintf(stderr, "driver: %s\n", err_text(&e, text, sizeof(text)));
     lease_free(d.lease);
+    reports_free(d.reports);
     if (d.cluster)
         d.cluster->ops->free(d.cluster);
     store_free(d.store);

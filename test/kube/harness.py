@@ -74,6 +74,23 @@ class Driver:
                 out[words[1]] = int(words[2])
         return out
 
+    def sum(self) -> dict:
+        """The sum of what the agents of default/mesh report."""
+        self.say("sum")
+        line = self.wait("sum ")
+        pairs, why = line[4:].split(" why=", 1)
+        fields = dict(pair.split("=", 1) for pair in pairs.split(" "))
+        return {**{k: int(v) for k, v in fields.items() if k != "node"}, "node": fields["node"], "why": why}
+
+    def until_sum(self, what: str, condition, seconds: float = PATIENCE) -> dict:
+        """Asks for the sum until it satisfies the condition."""
+        end = time.monotonic() + seconds
+        while not condition(got := self.sum()):
+            if time.monotonic() > end:
+                raise Missing(f"{what}: {got}; log: {self.log[-8:]}")
+            time.sleep(0.05)
+        return got
+
     def until(self, what: str, condition, seconds: float = PATIENCE) -> dict:
         """Asks for the counters until they satisfy the condition."""
         end = time.monotonic() + seconds
