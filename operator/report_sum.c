@@ -57,21 +57,23 @@ static int sum_memory(const struct report_sum_agent *list, size_t n, struct repo
 }
 
 // An image of ours with another allocator than the fleet wants has no setting that could say so.
-static bool is_other(const struct report *r, const char *wanted)
+static bool is_other(const struct report *r, const struct report_sum_wanted *w)
 {
-    return wanted && !r->foreign && strcmp(r->allocator.name, wanted) != 0;
+    return w->allocator && !r->foreign && strcmp(r->allocator.name, w->allocator) != 0;
 }
 
-static enum report_verdict verdict_of(const struct report *r, const char *wanted)
+static enum report_verdict verdict_of(const struct report *r, const struct report_sum_wanted *w)
 {
-    return is_other(r, wanted) ? REPORT_NOT_EFFECTIVE : r->allocator.verdict;
+    if (is_other(r, w))
+        return REPORT_NOT_EFFECTIVE;
+    bool told_less = !r->foreign && r->allocator.settings < w->settings;
+    return told_less && r->allocator.verdict == REPORT_EFFECTIVE ? REPORT_UNKNOWN : r->allocator.verdict;
 }
 
-static void count(const struct report_sum_agent *a, const char *wanted, uint64_t generation,
-                  struct report_sum *ret)
+static void count(const struct report_sum_agent *a, const struct report_sum_wanted *w, struct report_sum *ret)
 {
     const struct report *r = a->report;
-    enum report_verdict verdict = verdict_of(r, wanted);
+    enum report_verdict verdict = verdict_of(r, w);
     ret->reporting++;
     ret->effective += verdict == REPORT_EFFECTIVE;
     ret->ineffective += verdict == REPORT_NOT_EFFECTIVE;
@@ -80,7 +82,7 @@ static void count(const struct report_sum_agent *a, const char *wanted, uint64_t
         ret->foreign++;
         return;
     }
-    ret->outdated += r->generation < generation;
+    ret->outdated += r->generation < w->generation;
     ret->pairs += r->pairs;
     ret->series += r->series;
     ret->packets_per_ks += r->packets_per_ks;
@@ -92,7 +94,8 @@ static enum report_verdict verdict_of_all(const struct report_sum *s)
     return s->ineffective ? REPORT_NOT_EFFECTIVE : s->unknown ? REPORT_UNKNOWN : REPORT_EFFECTIVE;
 }
 
-static void describe(const struct report_sum_agent *a, const char *wanted, struct report_sum *ret)
+static void describe(const struct report_sum_agent *a, const struct report_sum_wanted *w,
+                     struct report_sum *ret)
 {
     const struct report_allocator *x = &a->report->allocator;
     snprintf(ret->node, sizeof(ret->node), "%s", a->node);
@@ -101,32 +104,32 @@ static void describe(const struct report_sum_agent *a, const char *wanted, struc
     memcpy(ret->setting, x->setting, sizeof(ret->setting));
     memcpy(ret->wanted, x->wanted, sizeof(ret->wanted));
     memcpy(ret->actual, x->actual, sizeof(ret->actual));
-    if (!is_other(a->report, wanted))
+    if (!is_other(a->report, w))
         return;
     snprintf(ret->setting, sizeof(ret->setting), "type");
-    snprintf(ret->wanted, sizeof(ret->wanted), "%s", wanted);
+    snprintf(ret->wanted, sizeof(ret->wanted), "%s", w->allocator);
     snprintf(ret->actual, sizeof(ret->actual), "%s", x->name);
 }
 
 // The first node by name that has the verdict of all, and how many have the same setting to tell of.
-static void find_example(const struct report_sum_agent *list, size_t n, const char *wanted,
+static void find_example(const struct report_sum_agent *list, size_t n, const struct report_sum_wanted *w,
                          struct report_sum *ret)
 {
     enum report_verdict verdict = verdict_of_all(ret);
     const struct report_sum_agent *first = NULL;
     for (size_t i = 0; i < n && !first; i++) {
-        if (list[i].report && verdict_of(list[i].report, wanted) == verdict)
+        if (list[i].report && verdict_of(list[i].report, w) == verdict)
             first = &list[i];
     }
     if (!first)
         return;
-    describe(first, wanted, ret);
+    describe(first, w, ret);
     for (size_t i = 0; i < n; i++) {
         const struct report *r = list[i].report;
-        if (!r || verdict_of(r, wanted) != verdict)
+        if (!r || verdict_of(r, w) != verdict)
             continue;
-        ret->same += is_other(r, wanted) ? strcmp(ret->setting, "type") == 0
-                                         : strcmp(r->allocator.setting, ret->setting) == 0;
+        ret->same += is_other(r, w) ? strcmp(ret->setting, "type") == 0
+                                    : strcmp(r->allocator.setting, ret->setting) == 0;
     }
 }
 
@@ -157,17 +160,17 @@ static void count_nodes(const struct report_sum_agent *list, size_t n, struct re
     }
 }
 
-int report_sum_of(const struct report_sum_agent *list, size_t n, const char *wanted, uint64_t generation,
+int report_sum_of(const struct report_sum_agent *list, size_t n, const struct report_sum_wanted *w,
                   struct report_sum *ret, struct err *e)
 {
     struct report_sum sum = {.agents = n};
     for (size_t i = 0; i < n; i++) {
         if (list[i].report)
-            count(&list[i], wanted, generation, &sum);
+            count(&list[i], w, &sum);
     }
     count_nodes(list, n, &sum);
     find_failing(list, n, &sum);
-    find_example(list, n, wanted, &sum);
+    find_example(list, n, w, &sum);
     int r = sum_memory(list, n, &sum, e);
     if (r == 0)
         *ret = sum;

@@ -16,6 +16,12 @@ struct report_sum_agent { // one agent, as it is known; borrowed
     const char *trouble;         // why not; "" if it was not asked yet
 };
 
+struct report_sum_wanted { // of the operator's own images; another is compared where it is read
+    const char *allocator; // "jemalloc"; NULL: any
+    size_t settings;       // how many it was told; an agent that knows of fewer is not rolled out yet
+    uint64_t generation;   // of the fleet
+};
+
 struct report_sum_memory { // resident, bytes; of the agents that told
     size_t agents;         // 0: the rest means nothing
     uint64_t min, median, max;
@@ -42,9 +48,8 @@ struct report_sum {
     size_t same; // on how many nodes it is this setting
 };
 
-// list: sorted by node. wanted: allocator that the agents' own images shall have ("jemalloc"), NULL: any.
-// generation: the fleet's. ENOMEM.
-MUST_USE int report_sum_of(const struct report_sum_agent *list, size_t n, const char *wanted,
-                           uint64_t generation, struct report_sum *ret, struct err *e);
+// list: sorted by node. ENOMEM.
+MUST_USE int report_sum_of(const struct report_sum_agent *list, size_t n, const struct report_sum_wanted *w,
+                           struct report_sum *ret, struct err *e);
 
 #endif

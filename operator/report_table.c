@@ -380,7 +380,9 @@ int report_table_sum(const struct report_table *t, const char *namespace, const 
         list[n++] = (struct report_sum_agent){
             .node = a->node, .report = a->known ? &a->report : NULL, .trouble = a->trouble};
     qsort(list, n, sizeof(*list), compare_nodes);
-    int r = report_sum_of(list, n, f->allocator, (uint64_t)f->generation, ret, e);
+    const struct report_sum_wanted wanted = {
+        .allocator = f->allocator, .settings = f->wanted.n, .generation = (uint64_t)f->generation};
+    int r = report_sum_of(list, n, &wanted, ret, e);
     if (r == 0)
         sum_loss(f, now_ns, &ret->loss);
     return r;

@@ -45,7 +45,14 @@ static void not_effective(const struct report_sum *s, struct status_agents_verdi
 static void not_told(const struct report_sum *s, struct status_agents_verdict *ret)
 {
     ret->status = "Unknown";
-    ret->reason = "NotTold";
+    ret->reason = s->setting[0] ? "NotTold" : "RolloutInProgress";
+    if (!s->setting[0]) {
+        snprintf(
+            ret->message, sizeof(ret->message),
+            "spec.agent.allocator: %zu of %zu agents do not run with all of its settings yet, first on node %s",
+            s->unknown, s->reporting, s->node);
+        return;
+    }
     snprintf(
         ret->message, sizeof(ret->message),
         "spec.agent.allocator: %s: wanted %s; nothing that %zu of %zu agents tell says whether it is in effect, "

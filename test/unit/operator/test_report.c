@@ -229,6 +229,9 @@ static void pages_that_are_no_metrics(void)
     CHECK_INT(r.threads, 7);
 }
 
+static const struct report_sum_wanted any = {.generation = 4};
+static const struct report_sum_wanted jemalloc = {.allocator = "jemalloc", .generation = 4};
+
 static int by_node(const void *a, const void *b)
 {
     const struct report_sum_agent *x = a, *y = b;
@@ -255,7 +258,7 @@ static void the_sum_of_many(void)
     list[6].trouble = "timed out";
     r[0].cpus = 0;
     qsort(list, 7, sizeof(list[0]), by_node);
-    CHECK_INT(report_sum_of(list, 7, NULL, 4, &sum, &e), 0);
+    CHECK_INT(report_sum_of(list, 7, &any, &sum, &e), 0);
     CHECK_INT(sum.agents, 7);
     CHECK_INT(sum.reporting, 5);
     CHECK_INT(sum.failing, 1);
@@ -273,15 +276,15 @@ static void the_sum_of_many(void)
     CHECK_INT(sum.memory[7].agents, 1); // they do not say
     CHECK_INT(sum.effective, 5);
     CHECK_STR(sum.node, "n1");
-    CHECK_INT(report_sum_of(list, 7, "jemalloc", 4, &sum, &e), 0);
+    CHECK_INT(report_sum_of(list, 7, &jemalloc, &sum, &e), 0);
     CHECK_INT(sum.ineffective, 5);
     CHECK_STR(sum.setting, "type");
     CHECK_STR(sum.actual, "musl");
     list[1].node = "n0"; // with one that does not report
     CHECK_INT(sum.nodes, 5);
-    CHECK_INT(report_sum_of(list, 7, NULL, 4, &sum, &e), 0);
+    CHECK_INT(report_sum_of(list, 7, &any, &sum, &e), 0);
     CHECK_INT(sum.nodes, 4);
-    CHECK_INT(report_sum_of(list, 0, "jemalloc", 4, &sum, &e), 0);
+    CHECK_INT(report_sum_of(list, 0, &jemalloc, &sum, &e), 0);
     CHECK_INT(sum.reporting, 0);
 }
 
@@ -301,13 +304,40 @@ static void the_setting_that_has_no_effect(void)
     }
     r[3].allocator.verdict = REPORT_UNKNOWN;
     qsort(list, 4, sizeof(list[0]), by_node);
-    CHECK_INT(report_sum_of(list, 4, "jemalloc", 0, &sum, &e), 0);
+    CHECK_INT(report_sum_of(list, 4, &jemalloc, &sum, &e), 0);
     CHECK_INT(sum.ineffective, 3);
     CHECK_INT(sum.unknown, 1);
     CHECK_INT(sum.foreign, 1);
     CHECK_STR(sum.node, "n2");
     CHECK_STR(sum.setting, "narenas");
     CHECK_INT(sum.same, 2);
+}
+
+// Of two agents one has been told less than the fleet asks for: it says that all it knows of is in effect.
+static void who_was_told_less(void)
+{
+    const struct report_sum_wanted two = {.allocator = "jemalloc", .settings = 2};
+    struct report r[2];
+    struct report_sum_agent list[2];
+    struct report_sum sum;
+    struct err e;
+    for (unsigned i = 0; i < 2; i++) {
+        r[i] = (struct report){
+            .allocator = {.name = "jemalloc", .verdict = REPORT_EFFECTIVE, .settings = 2 - i}};
+        list[i] = (struct report_sum_agent){.node = i ? "n2" : "n1", .report = &r[i], .trouble = ""};
+    }
+    CHECK_INT(report_sum_of(list, 2, &two, &sum, &e), 0);
+    CHECK_INT(sum.effective, 1);
+    CHECK_INT(sum.unknown, 1);
+    CHECK_STR(sum.node, "n2");
+    CHECK_STR(sum.setting, "");
+    r[1].allocator.verdict = REPORT_NOT_EFFECTIVE; // what it knows is worse
+    CHECK_INT(report_sum_of(list, 2, &two, &sum, &e), 0);
+    CHECK_INT(sum.ineffective, 1);
+    r[1].allocator.verdict = REPORT_EFFECTIVE;
+    r[1].foreign = true; // it was compared where it was read
+    CHECK_INT(report_sum_of(list, 2, &two, &sum, &e), 0);
+    CHECK_INT(sum.effective, 2);
 }
 
 static const struct check_case cases[] = {
@@ -321,5 +351,6 @@ static const struct check_case cases[] = {
     {"pages that are no metrics", pages_that_are_no_metrics},
     {"the sum of many", the_sum_of_many},
     {"the setting that has no effect", the_setting_that_has_no_effect},
+    {"who was told less", who_was_told_less},
 };
 CHECK_MAIN(cases)

@@ -75,6 +75,10 @@ static void whether_the_allocator_does_as_it_is_told(void)
     CHECK_STR(v.status, "Unknown");
     CHECK_STR(v.reason, "NotTold");
     CHECK_CONTAINS(v.message, "nothing that 1 of 5 agents tell");
+    s.setting[0] = '\0';
+    status_agents_allocator(&s, &v);
+    CHECK_STR(v.reason, "RolloutInProgress");
+    CHECK_CONTAINS(v.message, "1 of 5 agents do not run with all");
 }
 
 static json_int_t at(const json_t *o, const char *a, const char *b)
