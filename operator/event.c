@@ -73,10 +73,15 @@ json_t *event_of_allocator(const struct store_fleet *fleet, const json_t *old_st
                            const json_t *new_status, uint64_t now_ns)
 {
     static const char type[] = "AllocatorEffective";
-    const char *before = status_condition(old_status, type);
+    const json_t *old = status_find(old_status, type);
+    const char *before = json_string_value(json_object_get(old, "status"));
+    const char *reason = json_string_value(json_object_get(old, "reason"));
     if (became(old_status, new_status, type, "False"))
         return event_body(fleet, "Warning", status_find(new_status, type), now_ns);
-    if (before && strcmp(before, "False") == 0 && became(old_status, new_status, type, "True"))
+    // What mends it is a roll.
+    bool open =
+        before && (strcmp(before, "False") == 0 || (reason && strcmp(reason, "RolloutInProgress") == 0));
+    if (open && became(old_status, new_status, type, "True"))
         return event_body(fleet, "Normal", status_find(new_status, type), now_ns);
     return NULL;
 }

@@ -12,7 +12,8 @@
 // memory is out). now_ns: the real time, which also makes the Event's name unique.
 json_t *event_of_change(const struct store_fleet *fleet, const json_t *old_status, const json_t *new_status,
                         uint64_t now_ns);
-// The Event for AllocatorEffective becoming False, or True again after that; NULL as above.
+// The Event for AllocatorEffective becoming False, or True again after that or
+// after a roll; NULL as above.
 json_t *event_of_allocator(const struct store_fleet *fleet, const json_t *old_status,
                            const json_t *new_status, uint64_t now_ns);
 

@@ -233,11 +233,22 @@ static json_t *verdict_json(const struct status_input *in, const char *type,
     return condition_json(in, &(struct condition){type, v->status, v->reason, v->message});
 }
 
+// Whether every Pod is of the wanted template, ready or not.
+static bool all_updated(const struct status_input *in)
+{
+    for (size_t i = 0; i < in->n_sets; i++) {
+        const struct store_child *d = in->sets[i].daemonset;
+        if (!d || d->observed_generation < d->meta.generation || d->updated != d->desired)
+            return false;
+    }
+    return in->settled;
+}
+
 static int add_reported(const struct status_input *in, json_t *conditions)
 {
     struct status_agents_verdict reporting, allocator;
     status_agents_reporting(in->reports, &reporting);
-    status_agents_allocator(in->reports, &allocator);
+    status_agents_allocator(in->reports, !all_updated(in), &allocator);
     int r = json_array_append_new(conditions, verdict_json(in, "Reporting", &reporting));
     return r | json_array_append_new(conditions, verdict_json(in, "AllocatorEffective", &allocator));
 }

@@ -60,7 +60,7 @@ static void not_told(const struct report_sum *s, struct status_agents_verdict *r
         s->setting, s->wanted, s->unknown, s->reporting, s->node);
 }
 
-void status_agents_allocator(const struct report_sum *s, struct status_agents_verdict *ret)
+void status_agents_allocator(const struct report_sum *s, bool rolling, struct status_agents_verdict *ret)
 {
     *ret = (struct status_agents_verdict){.status = "True", .reason = "SettingsEffective"};
     const char *name = s->allocator[0] ? s->allocator : "the allocator";
@@ -68,6 +68,10 @@ void status_agents_allocator(const struct report_sum *s, struct status_agents_ve
         ret->status = "Unknown";
         ret->reason = "NoReports";
         snprintf(ret->message, sizeof(ret->message), "no agent has reported");
+    } else if (rolling && s->ineffective + s->unknown > 0) {
+        ret->status = "Unknown";
+        ret->reason = "RolloutInProgress";
+        snprintf(ret->message, sizeof(ret->message), "agents with the wanted settings are being rolled out");
     } else if (s->ineffective > 0) {
         not_effective(s, ret);
     } else if (s->unknown > 0) {

@@ -16,8 +16,9 @@ struct status_agents_verdict { // of a condition
 
 // Whether the Ready agents answer this operator. Agents that were not asked yet are waited for.
 void status_agents_reporting(const struct report_sum *s, struct status_agents_verdict *ret);
-// Whether each allocator setting of the spec is in effect on the agents that report.
-void status_agents_allocator(const struct report_sum *s, struct status_agents_verdict *ret);
+// Whether each allocator setting of the spec is in effect on the agents that report. rolling: some of them
+// are not of the wanted template yet, so what they lack is no verdict.
+void status_agents_allocator(const struct report_sum *s, bool rolling, struct status_agents_verdict *ret);
 // Into the objects status and status.nodes. -ENOMEM.
 MUST_USE int status_agents_numbers(const struct report_sum *s, json_t *status, json_t *nodes);
 

@@ -44,39 +44,42 @@ static void whether_the_allocator_does_as_it_is_told(void)
 {
     struct status_agents_verdict v;
     struct report_sum s = {.agents = 5};
-    status_agents_allocator(&s, &v);
+    status_agents_allocator(&s, false, &v);
     CHECK_STR(v.status, "Unknown");
     CHECK_STR(v.reason, "NoReports");
     s = narenas();
     s.effective = 5;
-    status_agents_allocator(&s, &v);
+    status_agents_allocator(&s, false, &v);
     CHECK_STR(v.status, "True");
     CHECK_STR(v.message, "jemalloc 5.3.0: every setting is in effect");
     s.settings = 0;
-    status_agents_allocator(&s, &v);
+    status_agents_allocator(&s, false, &v);
     CHECK_STR(v.reason, "NoSettings");
     s = narenas();
     s.effective = 1;
     s.ineffective = 3;
     s.same = 2;
     s.unknown = 1;
-    status_agents_allocator(&s, &v);
+    status_agents_allocator(&s, false, &v);
     CHECK_STR(v.status, "False");
     CHECK_STR(v.reason, "SettingNotEffective");
     CHECK_STR(v.message,
               "spec.agent.allocator: narenas: wanted 1, is 8 (jemalloc 5.3.0); on 2 of 5 agents that "
               "report, first on node n2; on 1 it is another setting");
     s.actual[0] = '\0';
-    status_agents_allocator(&s, &v);
+    status_agents_allocator(&s, false, &v);
     CHECK_CONTAINS(v.message, "wanted 1, the allocator does not know it");
+    status_agents_allocator(&s, true, &v); // a roll may mend it
+    CHECK_STR(v.status, "Unknown");
+    CHECK_STR(v.reason, "RolloutInProgress");
     s.effective = 4;
     s.ineffective = 0;
-    status_agents_allocator(&s, &v);
+    status_agents_allocator(&s, false, &v);
     CHECK_STR(v.status, "Unknown");
     CHECK_STR(v.reason, "NotTold");
     CHECK_CONTAINS(v.message, "nothing that 1 of 5 agents tell");
     s.setting[0] = '\0';
-    status_agents_allocator(&s, &v);
+    status_agents_allocator(&s, false, &v);
     CHECK_STR(v.reason, "RolloutInProgress");
     CHECK_CONTAINS(v.message, "1 of 5 agents do not run with all");
 }
@@ -156,6 +159,12 @@ static void setup(struct world *w)
                                   .now = "2026-01-01T00:00:00Z"};
 }
 
+static const char *said(const json_t *event, const char *key)
+{
+    const char *text = json_string_value(json_object_get(event, key));
+    return text ? text : "";
+}
+
 static void in_the_status(void)
 {
     struct world w;
@@ -170,6 +179,19 @@ static void in_the_status(void)
     CHECK_STR(status_condition(outdated, "Progressing"), "True");
     CHECK_STR(status_condition(outdated, "Ready"), "True");
     CHECK(status_differs_in_conditions(s, outdated));
+    w.sum.ineffective = 2;
+    json_t *bad = status_build(&w.in);
+    CHECK_STR(status_condition(bad, "AllocatorEffective"), "False");
+    w.daemonset.updated = 4; // one Pod is still of the old template
+    json_t *rolling = status_build(&w.in);
+    CHECK_STR(status_condition(rolling, "AllocatorEffective"), "Unknown");
+    json_t *event = event_of_allocator(&w.fleet, rolling, s, 1);
+    CHECK_STR(said(event, "type"), "Normal");
+    json_decref(event);
+    json_decref(rolling);
+    json_decref(bad);
+    w.daemonset.updated = 5;
+    w.sum.ineffective = 0;
     w.sum.outdated = 0;
     w.sum.pairs = 7; // a number alone
     json_t *other = status_build(&w.in);
@@ -182,12 +204,6 @@ static void in_the_status(void)
     json_decref(other);
     json_decref(outdated);
     json_decref(s);
-}
-
-static const char *said(const json_t *event, const char *key)
-{
-    const char *text = json_string_value(json_object_get(event, key));
-    return text ? text : "";
 }
 
 static void events_of_the_allocator(void)

@@ -70,6 +70,12 @@ static bool await(struct fake *f, const char *type, const char *status)
     return true;
 }
 
+// The DaemonSet is applied, and its controller has rolled it out.
+static bool roll(struct fake *f)
+{
+    return settle(f) && roll_out(f, 1);
+}
+
 static const char *metrics(const struct fake *f, struct buf *b)
 {
     buf_init(b, 1 << 16);
@@ -82,7 +88,7 @@ static void a_setting_without_effect(void)
     struct fake f;
     struct agent a = {0};
     CHECK(start(&f, &a) && put_fleet(&f, jemalloc(""), 1) && put_pod(&f, 1, false));
-    CHECK(await(&f, "AllocatorEffective", "False"));
+    CHECK(roll(&f) && await(&f, "AllocatorEffective", "False"));
     CHECK_STR(condition(&f, "AllocatorEffective", "reason"), "SettingNotEffective");
     CHECK_CONTAINS(condition(&f, "AllocatorEffective", "message"),
                    "narenas: wanted 1, is 8 (jemalloc 5.3.0)");
@@ -107,7 +113,7 @@ static void another_image(void)
     struct fake f;
     struct agent a = {.foreign = true};
     CHECK(start(&f, &a) && put_fleet(&f, jemalloc("mine:1"), 1) && put_pod(&f, 1, false));
-    CHECK(await(&f, "AllocatorEffective", "False"));
+    CHECK(roll(&f) && await(&f, "AllocatorEffective", "False"));
     CHECK_CONTAINS(condition(&f, "AllocatorEffective", "message"), "narenas: wanted 1, is 8");
     CLEANUP_BUF struct buf b = {0};
     CHECK_CONTAINS(metrics(&f, &b),
