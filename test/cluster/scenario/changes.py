@@ -210,6 +210,8 @@ def allocator(ctx):
         generation = ctx.change({"agent": {"allocator": {"type": "Jemalloc", "narenas": arenas}}})
         ctx.wait_rollout(generation, len(ctx.nodes()))
         _wait_arenas(ctx, arenas)
+        told = ctx.wait_condition("AllocatorEffective", "True")
+        expect(told["reason"] == "SettingsEffective" and "jemalloc" in told["message"], f"{told}")
     names = {labels["allocator"] for labels, _ in _allocator(ctx, "kubecanary_allocator_info")}
     expect("jemalloc" in names, f"allocators: {names}")
     resident = sorted(s["process_resident_memory_bytes"][0][1] / 2**20 for s in ctx.scrape_all().values())

@@ -63,6 +63,24 @@ def status(ctx):
     return ctx.kubectl("get", "probefleet", FLEET, "-n", NAMESPACE, "--no-headers").stdout.strip()
 
 
+@step(STEPS, "the status says what the agents say of themselves")
+def reports(ctx):
+    ctx.wait_condition("Reporting", "True")
+    same("AllocatorEffective", ctx.wait_condition("AllocatorEffective", "True")["reason"], "NoSettings")
+    nodes = len(ctx.nodes())
+
+    def told():
+        found = ctx.fleet()["status"]
+        if found["nodes"].get("reporting") != nodes or found["agents"]["outdated"] or sum(one["agents"] for one in found["agents"]["memory"]) != nodes:
+            raise Failure(f"{found.get('nodes')}, {found.get('agents')}")
+        return found["agents"]
+    found = wait_for("reports of every agent", told, seconds=90)
+    memory = found["memory"]
+    expect(all(0 < one["minBytes"] <= one["medianBytes"] <= one["maxBytes"] for one in memory), f"{memory}")
+    expect(found["pairs"] > 0 and found["series"] > 0, f"{found}")
+    return f"{memory}"
+
+
 @step(STEPS, "the children carry their labels and an owner")
 def labels(ctx):
     children, uid = ctx.children(), ctx.fleet()["metadata"]["uid"]
