@@ -22,13 +22,14 @@ static void want(struct report_metrics_wanted *w, const char *name, size_t name_
     snprintf(w->list[i].value, sizeof(w->list[i].value), "%.*s", (int)value_len, value);
 }
 
-void report_metrics_want(struct report_metrics_wanted *w, const char *options)
+void report_metrics_want(struct report_metrics_wanted *w, const char *options, char link, char next)
 {
+    const char ends[] = {link, next, '\0'}, *ends_value = ends + 1;
     while (*options) {
-        size_t len = strcspn(options, ","), name = strcspn(options, ":,");
+        size_t len = strcspn(options, ends_value), name = strcspn(options, ends);
         if (name > 0 && name < REPORT_TEXT && name < len)
             want(w, options, name, options + name + 1, len - name - 1);
-        options += len + (options[len] == ',');
+        options += len + (options[len] == next);
     }
 }
 

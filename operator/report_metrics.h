@@ -12,8 +12,8 @@
 #define REPORT_METRICS_WANTED 32
 #define REPORT_METRICS_LINE 1024 // longer lines are left out: nothing of use is in them
 
-// What the image was told, one by one, in the words of jemalloc's options ("narenas", "1"); GOMAXPROCS for
-// Go's.
+// What the image was told, one by one: jemalloc's options ("narenas", "1"), glibc's tunables, and variables
+// of the environment (GOMAXPROCS).
 struct report_metrics_wanted {
     size_t n;
     struct {
@@ -21,9 +21,10 @@ struct report_metrics_wanted {
         char value[REPORT_TEXT];
     } list[REPORT_METRICS_WANTED];
 };
-// Adds what a text like jemalloc's MALLOC_CONF asks for ("narenas:1,tcache:false"). Of two with one name the
-// later counts. What is past the bound is left out.
-void report_metrics_want(struct report_metrics_wanted *w, const char *options);
+// Adds what a text like jemalloc's MALLOC_CONF asks for ("narenas:1,tcache:false"; link ':', next ','), or
+// like GLIBC_TUNABLES ("glibc.malloc.arena_max=1"; '=', ':'). Of two with one name the later counts. What is
+// past the bound is left out.
+void report_metrics_want(struct report_metrics_wanted *w, const char *options, char link, char next);
 
 struct report_metrics {                         // the reader's; to be initialised with report_metrics_begin
     const struct report_metrics_wanted *wanted; // borrowed

@@ -67,7 +67,9 @@ static enum report_verdict verdict_of(const struct report *r, const struct repor
     if (is_other(r, w))
         return REPORT_NOT_EFFECTIVE;
     bool told_less = !r->foreign && r->allocator.settings < w->settings;
-    return told_less && r->allocator.verdict == REPORT_EFFECTIVE ? REPORT_UNKNOWN : r->allocator.verdict;
+    bool untold = !r->foreign && w->untold && w->untold->n > 0;
+    return (told_less || untold) && r->allocator.verdict == REPORT_EFFECTIVE ? REPORT_UNKNOWN
+                                                                             : r->allocator.verdict;
 }
 
 static void count(const struct report_sum_agent *a, const struct report_sum_wanted *w, struct report_sum *ret)
@@ -104,6 +106,10 @@ static void describe(const struct report_sum_agent *a, const struct report_sum_w
     memcpy(ret->setting, x->setting, sizeof(ret->setting));
     memcpy(ret->wanted, x->wanted, sizeof(ret->wanted));
     memcpy(ret->actual, x->actual, sizeof(ret->actual));
+    if (!a->report->foreign && !x->setting[0] && w->untold && w->untold->n > 0) {
+        memcpy(ret->setting, w->untold->list[0].name, sizeof(ret->setting));
+        memcpy(ret->wanted, w->untold->list[0].value, sizeof(ret->wanted));
+    }
     if (!is_other(a->report, w))
         return;
     snprintf(ret->setting, sizeof(ret->setting), "type");

@@ -3,7 +3,7 @@
 #ifndef KUBECANARY_OPERATOR_REPORT_SUM_H
 #define KUBECANARY_OPERATOR_REPORT_SUM_H
 
-#include "operator/report.h"
+#include "operator/report_metrics.h"
 
 // Agents by the cores that they see: 1-2, 3-4, 5-8, 9-16, 17-32, 33-64, 65 and more; and those that do not
 // say.
@@ -19,7 +19,8 @@ struct report_sum_agent { // one agent, as it is known; borrowed
 struct report_sum_wanted { // of the operator's own images; another is compared where it is read
     const char *allocator; // "jemalloc"; NULL: any
     size_t settings;       // how many it was told; an agent that knows of fewer is not rolled out yet
-    uint64_t generation;   // of the fleet
+    const struct report_metrics_wanted *untold; // what it was told and cannot tell of; NULL: nothing
+    uint64_t generation;                        // of the fleet
 };
 
 struct report_sum_memory { // resident, bytes; of the agents that told

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/buf.h"
 #include "operator/members.h"
+#include "operator/render_allocator.h"
 
 TAILQ_HEAD(queue_head, report_agent);
 
@@ -265,21 +267,43 @@ void report_table_free(struct report_table *t)
     free(t);
 }
 
+static void want_allocator(struct report_fleet *f, const struct spec_allocator *a)
+{
+    CLEANUP_BUF struct buf told;
+    const char *variable = spec_allocator_variable(a);
+    buf_init(&told, 4096);
+    render_allocator(a, &told);
+    if (a->type == SPEC_ALLOCATOR_JEMALLOC) {
+        report_metrics_want(&f->wanted, buf_text(&told), ':', ',');
+    } else if (variable && strcmp(variable, SPEC_ALLOCATOR_ARENA_MAX) == 0) {
+        char pair[64];
+        snprintf(pair, sizeof(pair), "%s=%.16s", SPEC_ALLOCATOR_ARENA_MAX, buf_text(&told));
+        report_metrics_want(&f->wanted, pair, '=', ':');
+    } else {
+        report_metrics_want(&f->wanted, buf_text(&told), '=', ':');
+    }
+}
+
 int report_table_configure(struct report_table *t, const char *namespace, const char *name,
                            const struct spec *spec)
 {
-    const struct spec_allocator *x = &spec->agent.allocator;
+    const struct spec_agent *a = &spec->agent;
     struct report_fleet *f = find_or_add_fleet(t, namespace, name);
-    char narenas[32];
+    char threads[LIMIT_LABEL + 16];
     if (!f)
         return -ENOMEM;
-    f->own_image = spec->agent.image[0] != '\0';
-    f->allocator = x->type == SPEC_ALLOCATOR_JEMALLOC && !f->own_image ? "jemalloc" : NULL;
+    f->own_image = a->image[0] != '\0';
+    f->exporter = a->program == SPEC_PROGRAM_EXPORTER;
+    f->is_jemalloc = a->allocator.type == SPEC_ALLOCATOR_JEMALLOC;
+    f->allocator = f->is_jemalloc && !f->own_image ? "jemalloc" : NULL;
+    f->port = f->exporter ? a->metrics_port : 0;
+    snprintf(f->metrics_path, sizeof(f->metrics_path), "%s",
+             f->exporter && a->metrics_path[0] ? a->metrics_path : SPEC_METRICS_PATH);
     f->wanted.n = 0;
-    snprintf(narenas, sizeof(narenas), "narenas:%u", x->narenas);
-    if (x->narenas)
-        report_metrics_want(&f->wanted, narenas);
-    report_metrics_want(&f->wanted, x->conf);
+    want_allocator(f, &a->allocator);
+    snprintf(threads, sizeof(threads), "%s=%u", a->threads.variable, a->threads.count);
+    if (f->exporter && a->threads.present)
+        report_metrics_want(&f->wanted, threads, '=', ':');
     return 0;
 }
 
@@ -380,8 +404,10 @@ int report_table_sum(const struct report_table *t, const char *namespace, const 
         list[n++] = (struct report_sum_agent){
             .node = a->node, .report = a->known ? &a->report : NULL, .trouble = a->trouble};
     qsort(list, n, sizeof(*list), compare_nodes);
-    const struct report_sum_wanted wanted = {
-        .allocator = f->allocator, .settings = f->wanted.n, .generation = (uint64_t)f->generation};
+    const struct report_sum_wanted wanted = {.allocator = f->allocator,
+                                             .settings = f->is_jemalloc ? f->wanted.n : 0,
+                                             .untold = f->is_jemalloc ? NULL : &f->wanted,
+                                             .generation = (uint64_t)f->generation};
     int r = report_sum_of(list, n, &wanted, ret, e);
     if (r == 0)
         sum_loss(f, now_ns, &ret->loss);

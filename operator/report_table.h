@@ -50,9 +50,13 @@ struct report_fleet {
     int64_t generation;
     // By its spec (report_table_configure):
     bool own_image;                      // agent.image is set: there need be no /report
+    bool exporter;                       // it is another program: there is none
     const char *allocator;               // that the operator's own images shall have; NULL: any
-    struct report_metrics_wanted wanted; // what an image of its own was told
-    uint64_t told_ns;                    // since when its numbers have not been told
+    bool is_jemalloc;                    // wanted are jemalloc's options, of which an agent tells each
+    struct report_metrics_wanted wanted; // what an image was told
+    uint16_t port;
+    char metrics_path[LIMIT_HTTP_PATH + 1];
+    uint64_t told_ns; // since when its numbers have not been told
     struct {
         uint64_t minute;
         struct report_loss loss;

@@ -123,7 +123,7 @@ static const char *trouble_of(int code)
 
 static void end_without_answer(struct ask *q, const char *path, const struct err *e)
 {
-    char why[128];
+    char why[LIMIT_HTTP_PATH + 64];
     struct reports_stats *stats = &q->reports->stats;
     snprintf(why, sizeof(why), "%s: %s", path, trouble_of(e->code));
     end_with_failure(q, e->code == E2BIG ? &stats->invalid : &stats->unreachable, why);
@@ -131,7 +131,7 @@ static void end_without_answer(struct ask *q, const char *path, const struct err
 
 static void end_with_error(struct ask *q, uint64_t *counter, const char *path, const struct err *e)
 {
-    char why[sizeof(*e) + 32], text[sizeof(*e)];
+    char why[sizeof(*e) + LIMIT_HTTP_PATH + 8], text[sizeof(*e)];
     snprintf(why, sizeof(why), "%s: %s", path, err_text(e, text, sizeof(text)));
     end_with_failure(q, counter, why);
 }
@@ -146,9 +146,10 @@ static int send_request(struct ask *q, const char *path, fetch_data_fn *on_data,
     const struct reports *r = q->reports;
     const struct report_agent *a = q->agent;
     bool second = a->ip[FAMILY_IPV6].set && (a->misses % 2 == 1 || !a->ip[FAMILY_IPV4].set);
-    char ip[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + 32];
+    char ip[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + LIMIT_HTTP_PATH + 32];
     snprintf(url, sizeof(url), second ? "http://[%s]:%u%s" : "http://%s:%u%s",
-             addr_text(&a->ip[second ? FAMILY_IPV6 : FAMILY_IPV4], ip), r->opts.port, path);
+             addr_text(&a->ip[second ? FAMILY_IPV6 : FAMILY_IPV4], ip),
+             a->fleet->port ? a->fleet->port : r->opts.port, path);
     const struct fetch_opts o = {.method = "GET",
                                  .url = url,
                                  .headers = headers,
@@ -166,6 +167,11 @@ static int on_metrics_data(int status, const char *data, size_t len, void *arg)
     return 0;
 }
 
+static const char *no_metrics(const struct ask *q)
+{
+    return q->agent->fleet->exporter ? q->agent->fleet->metrics_path : "there is no /report, and /metrics";
+}
+
 // What came before the bound counts.
 static void on_metrics_done(const struct fetch_result *f, void *arg)
 {
@@ -174,12 +180,12 @@ static void on_metrics_done(const struct fetch_result *f, void *arg)
     struct report report;
     struct err e;
     if (f->err.code && f->err.code != E2BIG) {
-        end_without_answer(q, "/metrics", &f->err);
+        end_without_answer(q, q->agent->fleet->metrics_path, &f->err);
     } else if (f->status != 200) {
         err_set(&e, EPROTO, "answered with status %d", f->status);
-        end_with_error(q, &r->stats.invalid, "there is no /report, and /metrics", &e);
+        end_with_error(q, &r->stats.invalid, no_metrics(q), &e);
     } else if (report_metrics_end(q->metrics, &report, &e) < 0) {
-        end_with_error(q, &r->stats.invalid, "there is no /report, and /metrics", &e);
+        end_with_error(q, &r->stats.invalid, no_metrics(q), &e);
     } else {
         end_with_report(q, &report);
     }
@@ -192,10 +198,11 @@ static void ask_for_metrics(struct ask *q)
     int r = q->metrics ? 0 : err_set(&e, ENOMEM, "no memory for a page of metrics");
     if (r == 0) {
         report_metrics_begin(q->metrics, &q->agent->fleet->wanted);
-        r = send_request(q, "/metrics", on_metrics_data, on_metrics_done, LIMIT_REPORT_METRICS, &e);
+        r = send_request(q, q->agent->fleet->metrics_path, on_metrics_data, on_metrics_done,
+                         LIMIT_REPORT_METRICS, &e);
     }
     if (r < 0)
-        end_without_answer(q, "/metrics", &e);
+        end_without_answer(q, q->agent->fleet->metrics_path, &e);
 }
 
 static int on_report_data(int status, const char *data, size_t len, void *arg)
@@ -257,7 +264,9 @@ static void begin(struct reports *r, struct report_agent *a)
     buf_init(&q->body, LIMIT_REPORT);
     r->in_flight++;
     report_table_ask(r->table, a, q);
-    if (send_request(q, "/report", on_report_data, on_report_done, LIMIT_REPORT, &e) < 0)
+    if (a->fleet->exporter)
+        ask_for_metrics(q);
+    else if (send_request(q, "/report", on_report_data, on_report_done, LIMIT_REPORT, &e) < 0)
         end_without_answer(q, "/report", &e);
 }
 

@@ -32,11 +32,11 @@ static void not_effective(const struct report_sum *s, struct status_agents_verdi
     snprintf(actual, sizeof(actual), s->actual[0] ? "is %s" : "the allocator does not know it", s->actual);
     ret->status = "False";
     ret->reason = "SettingNotEffective";
-    int n = snprintf(
-        ret->message, sizeof(ret->message),
-        "spec.agent.allocator: %s: wanted %s, %s%s%s%s; on %zu of %zu agents that report, first on node %s",
-        s->setting, s->wanted[0] ? s->wanted : "nothing", actual, s->allocator[0] ? " (" : "", s->allocator,
-        s->allocator[0] ? ")" : "", s->same, s->reporting, s->node);
+    int n =
+        snprintf(ret->message, sizeof(ret->message),
+                 "spec.agent: %s: wanted %s, %s%s%s%s; on %zu of %zu agents that report, first on node %s",
+                 s->setting, s->wanted[0] ? s->wanted : "nothing", actual, s->allocator[0] ? " (" : "",
+                 s->allocator, s->allocator[0] ? ")" : "", s->same, s->reporting, s->node);
     if (s->ineffective > s->same)
         snprintf(ret->message + n, sizeof(ret->message) - (size_t)n, "; on %zu it is another setting",
                  s->ineffective - s->same);
@@ -47,17 +47,15 @@ static void not_told(const struct report_sum *s, struct status_agents_verdict *r
     ret->status = "Unknown";
     ret->reason = s->setting[0] ? "NotTold" : "RolloutInProgress";
     if (!s->setting[0]) {
-        snprintf(
-            ret->message, sizeof(ret->message),
-            "spec.agent.allocator: %zu of %zu agents do not run with all of its settings yet, first on node %s",
-            s->unknown, s->reporting, s->node);
+        snprintf(ret->message, sizeof(ret->message),
+                 "spec.agent: %zu of %zu agents do not run with all of its settings yet, first on node %s",
+                 s->unknown, s->reporting, s->node);
         return;
     }
-    snprintf(
-        ret->message, sizeof(ret->message),
-        "spec.agent.allocator: %s: wanted %s; nothing that %zu of %zu agents tell says whether it is in effect, "
-        "first on node %s",
-        s->setting, s->wanted, s->unknown, s->reporting, s->node);
+    snprintf(ret->message, sizeof(ret->message),
+             "spec.agent: %s: wanted %s; nothing that %zu of %zu agents tell says whether it is in effect, "
+             "first on node %s",
+             s->setting, s->wanted, s->unknown, s->reporting, s->node);
 }
 
 void status_agents_allocator(const struct report_sum *s, bool rolling, struct status_agents_verdict *ret)

@@ -150,7 +150,7 @@ static int scan(const char *options, const char *page, size_t piece, struct repo
     struct report_metrics_wanted wanted = {0};
     struct report_metrics m;
     struct err e = {0};
-    report_metrics_want(&wanted, options);
+    report_metrics_want(&wanted, options, ':', ',');
     report_metrics_begin(&m, &wanted);
     for (size_t at = 0, len = strlen(page); at < len; at += piece)
         report_metrics_feed(&m, page + at, MIN(piece, len - at));
@@ -340,6 +340,44 @@ static void who_was_told_less(void)
     CHECK_INT(sum.effective, 2);
 }
 
+static void what_an_image_was_told(void)
+{
+    struct report_metrics_wanted w = {0};
+    report_metrics_want(&w, "narenas:1,tcache:false,narenas:2,nothing,:x,", ':', ',');
+    CHECK_INT(w.n, 2);
+    CHECK_STR(w.list[0].value, "2");
+    CHECK_STR(w.list[1].name, "tcache");
+    w.n = 0;
+    report_metrics_want(&w, "glibc.malloc.arena_max=1:glibc.malloc.mxfast=0", '=', ':');
+    CHECK_INT(w.n, 2);
+    CHECK_STR(w.list[1].name, "glibc.malloc.mxfast");
+    CHECK_STR(w.list[1].value, "0");
+    for (int i = 0; i < 2 * REPORT_METRICS_WANTED; i++) {
+        char pair[32];
+        snprintf(pair, sizeof(pair), "x%d=1", i);
+        report_metrics_want(&w, pair, '=', ':');
+    }
+    CHECK_INT(w.n, REPORT_METRICS_WANTED);
+}
+
+// An agent that was told what its allocator does not give back.
+static void what_cannot_be_told(void)
+{
+    struct report_metrics_wanted told = {0};
+    const struct report_sum_wanted w = {.untold = &told};
+    struct report r = {.allocator = {.name = "glibc", .verdict = REPORT_EFFECTIVE}};
+    const struct report_sum_agent list[] = {{.node = "n1", .report = &r, .trouble = ""}};
+    struct report_sum sum;
+    struct err e;
+    CHECK_INT(report_sum_of(list, 1, &w, &sum, &e), 0);
+    CHECK_INT(sum.effective, 1);
+    report_metrics_want(&told, "MALLOC_ARENA_MAX=1", '=', ':');
+    CHECK_INT(report_sum_of(list, 1, &w, &sum, &e), 0);
+    CHECK_INT(sum.unknown, 1);
+    CHECK_STR(sum.setting, "MALLOC_ARENA_MAX");
+    CHECK_STR(sum.wanted, "1");
+}
+
 static const struct check_case cases[] = {
     {"a report is read", a_report_is_read},
     {"what cannot be true is not believed", what_cannot_be_true_is_not_believed},
@@ -352,5 +390,7 @@ static const struct check_case cases[] = {
     {"the sum of many", the_sum_of_many},
     {"the setting that has no effect", the_setting_that_has_no_effect},
     {"who was told less", who_was_told_less},
+    {"what an image was told", what_an_image_was_told},
+    {"what cannot be told", what_cannot_be_told},
 };
 CHECK_MAIN(cases)

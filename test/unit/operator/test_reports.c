@@ -207,7 +207,24 @@ static bool configure(struct world *w, const char *image, unsigned narenas)
     struct spec spec = {0};
     snprintf(spec.agent.image, sizeof(spec.agent.image), "%s", image);
     spec.agent.allocator.type = narenas ? SPEC_ALLOCATOR_JEMALLOC : SPEC_ALLOCATOR_SYSTEM;
-    spec.agent.allocator.narenas = narenas;
+    spec.agent.allocator.options[SPEC_OPTION_NARENAS] =
+        (struct spec_option_value){.set = narenas, .number = narenas};
+    reports_configure(w->reports, "ns", "mesh", &spec);
+    return true;
+}
+
+// Another program: no report, a port and a path of its own.
+static bool configure_exporter(struct world *w, uint16_t port)
+{
+    struct spec spec = {0};
+    snprintf(spec.agent.image, sizeof(spec.agent.image), "mine:1");
+    spec.agent.program = SPEC_PROGRAM_EXPORTER;
+    spec.agent.metrics_port = port;
+    snprintf(spec.agent.metrics_path, sizeof(spec.agent.metrics_path), "/metrics");
+    spec.agent.allocator.glibc = true;
+    spec.agent.allocator.options[SPEC_OPTION_ARENA_MAX] =
+        (struct spec_option_value){.set = true, .number = 1};
+    spec.agent.threads = (struct spec_threads){.present = true, .count = 2, .variable = "GOMAXPROCS"};
     reports_configure(w->reports, "ns", "mesh", &spec);
     return true;
 }
@@ -331,6 +348,23 @@ static void an_image_without_a_report(void)
     CHECK_INT(s.memory[REPORT_SUM_CLASSES - 1].max, 7000000);
     CHECK_STR(s.failing_node, "n04"); // it has neither
     CHECK_CONTAINS(s.failing_why, "/metrics: answered with status 404");
+    teardown(&w);
+}
+
+static void another_program(void)
+{
+    struct world w;
+    struct report_sum s;
+    CHECK(setup(&w) && serve(&w, 0, GOOD));
+    w.agents[0].metrics_arenas = 1;
+    uint16_t port = w.port;
+    w.port = 1; // of the operator's own agents
+    CHECK(ask(&w, 0) && configure_exporter(&w, port) && settle(&w, 1, &s));
+    CHECK_INT(s.foreign, 1);
+    CHECK_INT(w.agents[0].asked, 0);
+    CHECK_INT(s.unknown, 1); // nothing tells of glibc's arenas
+    CHECK_STR(s.setting, "glibc.malloc.arena_max");
+    CHECK_STR(s.wanted, "1");
     teardown(&w);
 }
 
@@ -506,6 +540,7 @@ static const struct check_case cases[] = {
     {"what is not believed", what_is_not_believed},
     {"silence and refusal", silence_and_refusal},
     {"an image without a report", an_image_without_a_report},
+    {"another program", another_program},
     {"IPv6 is asked, too", ipv6_is_asked_too},
     {"who goes is forgotten", who_goes_is_forgotten},
     {"an end in the middle", an_end_in_the_middle},

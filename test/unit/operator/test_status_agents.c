@@ -63,9 +63,8 @@ static void whether_the_allocator_does_as_it_is_told(void)
     status_agents_allocator(&s, false, &v);
     CHECK_STR(v.status, "False");
     CHECK_STR(v.reason, "SettingNotEffective");
-    CHECK_STR(v.message,
-              "spec.agent.allocator: narenas: wanted 1, is 8 (jemalloc 5.3.0); on 2 of 5 agents that "
-              "report, first on node n2; on 1 it is another setting");
+    CHECK_STR(v.message, "spec.agent: narenas: wanted 1, is 8 (jemalloc 5.3.0); on 2 of 5 agents that "
+                         "report, first on node n2; on 1 it is another setting");
     s.actual[0] = '\0';
     status_agents_allocator(&s, false, &v);
     CHECK_CONTAINS(v.message, "wanted 1, the allocator does not know it");
