@@ -57,25 +57,32 @@ static int sum_memory(const struct report_sum_agent *list, size_t n, struct repo
 }
 
 // An image of ours with another allocator than the fleet wants has no setting that could say so.
-static bool is_other(const struct report *r, const struct report_sum_wanted *w)
+static bool is_other(const struct report_sum_agent *a)
 {
-    return w->allocator && !r->foreign && strcmp(r->allocator.name, w->allocator) != 0;
+    return a->told && a->told->allocator && !a->report->foreign &&
+           strcmp(a->report->allocator.name, a->told->allocator) != 0;
 }
 
-static enum report_verdict verdict_of(const struct report *r, const struct report_sum_wanted *w)
+// Told of settings of which our agent's allocator gives nothing back.
+static bool is_untold(const struct report_sum_agent *a)
 {
-    if (is_other(r, w))
+    return a->told && !a->told->is_jemalloc && a->told->wanted.n > 0 && !a->report->foreign;
+}
+
+static enum report_verdict verdict_of(const struct report_sum_agent *a)
+{
+    const struct report_allocator *x = &a->report->allocator;
+    if (is_other(a))
         return REPORT_NOT_EFFECTIVE;
-    bool told_less = !r->foreign && r->allocator.settings < w->settings;
-    bool untold = !r->foreign && w->untold && w->untold->n > 0;
-    return (told_less || untold) && r->allocator.verdict == REPORT_EFFECTIVE ? REPORT_UNKNOWN
-                                                                             : r->allocator.verdict;
+    bool told_less =
+        a->told && a->told->is_jemalloc && !a->report->foreign && x->settings < a->told->wanted.n;
+    return (told_less || is_untold(a)) && x->verdict == REPORT_EFFECTIVE ? REPORT_UNKNOWN : x->verdict;
 }
 
-static void count(const struct report_sum_agent *a, const struct report_sum_wanted *w, struct report_sum *ret)
+static void count(const struct report_sum_agent *a, uint64_t generation, struct report_sum *ret)
 {
     const struct report *r = a->report;
-    enum report_verdict verdict = verdict_of(r, w);
+    enum report_verdict verdict = verdict_of(a);
     ret->reporting++;
     ret->effective += verdict == REPORT_EFFECTIVE;
     ret->ineffective += verdict == REPORT_NOT_EFFECTIVE;
@@ -84,7 +91,7 @@ static void count(const struct report_sum_agent *a, const struct report_sum_want
         ret->foreign++;
         return;
     }
-    ret->outdated += r->generation < w->generation;
+    ret->outdated += r->generation < generation;
     ret->pairs += r->pairs;
     ret->series += r->series;
     ret->packets_per_ks += r->packets_per_ks;
@@ -96,8 +103,7 @@ static enum report_verdict verdict_of_all(const struct report_sum *s)
     return s->ineffective ? REPORT_NOT_EFFECTIVE : s->unknown ? REPORT_UNKNOWN : REPORT_EFFECTIVE;
 }
 
-static void describe(const struct report_sum_agent *a, const struct report_sum_wanted *w,
-                     struct report_sum *ret)
+static void describe(const struct report_sum_agent *a, struct report_sum *ret)
 {
     const struct report_allocator *x = &a->report->allocator;
     snprintf(ret->node, sizeof(ret->node), "%s", a->node);
@@ -106,36 +112,35 @@ static void describe(const struct report_sum_agent *a, const struct report_sum_w
     memcpy(ret->setting, x->setting, sizeof(ret->setting));
     memcpy(ret->wanted, x->wanted, sizeof(ret->wanted));
     memcpy(ret->actual, x->actual, sizeof(ret->actual));
-    if (!a->report->foreign && !x->setting[0] && w->untold && w->untold->n > 0) {
-        memcpy(ret->setting, w->untold->list[0].name, sizeof(ret->setting));
-        memcpy(ret->wanted, w->untold->list[0].value, sizeof(ret->wanted));
+    if (is_untold(a) && !x->setting[0]) {
+        memcpy(ret->setting, a->told->wanted.list[0].name, sizeof(ret->setting));
+        memcpy(ret->wanted, a->told->wanted.list[0].value, sizeof(ret->wanted));
     }
-    if (!is_other(a->report, w))
+    if (!is_other(a))
         return;
     snprintf(ret->setting, sizeof(ret->setting), "type");
-    snprintf(ret->wanted, sizeof(ret->wanted), "%s", w->allocator);
+    snprintf(ret->wanted, sizeof(ret->wanted), "%s", a->told->allocator);
     snprintf(ret->actual, sizeof(ret->actual), "%s", x->name);
 }
 
 // The first node by name that has the verdict of all, and how many have the same setting to tell of.
-static void find_example(const struct report_sum_agent *list, size_t n, const struct report_sum_wanted *w,
-                         struct report_sum *ret)
+static void find_example(const struct report_sum_agent *list, size_t n, struct report_sum *ret)
 {
     enum report_verdict verdict = verdict_of_all(ret);
     const struct report_sum_agent *first = NULL;
     for (size_t i = 0; i < n && !first; i++) {
-        if (list[i].report && verdict_of(list[i].report, w) == verdict)
+        if (list[i].report && verdict_of(&list[i]) == verdict)
             first = &list[i];
     }
     if (!first)
         return;
-    describe(first, w, ret);
+    describe(first, ret);
     for (size_t i = 0; i < n; i++) {
-        const struct report *r = list[i].report;
-        if (!r || verdict_of(r, w) != verdict)
+        struct report_sum other = {0};
+        if (!list[i].report || verdict_of(&list[i]) != verdict)
             continue;
-        ret->same += is_other(r, w) ? strcmp(ret->setting, "type") == 0
-                                    : strcmp(r->allocator.setting, ret->setting) == 0;
+        describe(&list[i], &other);
+        ret->same += strcmp(other.setting, ret->setting) == 0;
     }
 }
 
@@ -166,17 +171,17 @@ static void count_nodes(const struct report_sum_agent *list, size_t n, struct re
     }
 }
 
-int report_sum_of(const struct report_sum_agent *list, size_t n, const struct report_sum_wanted *w,
-                  struct report_sum *ret, struct err *e)
+int report_sum_of(const struct report_sum_agent *list, size_t n, uint64_t generation, struct report_sum *ret,
+                  struct err *e)
 {
     struct report_sum sum = {.agents = n};
     for (size_t i = 0; i < n; i++) {
         if (list[i].report)
-            count(&list[i], w, &sum);
+            count(&list[i], generation, &sum);
     }
     count_nodes(list, n, &sum);
     find_failing(list, n, &sum);
-    find_example(list, n, w, &sum);
+    find_example(list, n, &sum);
     int r = sum_memory(list, n, &sum, e);
     if (r == 0)
         *ret = sum;

@@ -3,7 +3,7 @@
 #ifndef KUBECANARY_OPERATOR_REPORT_SUM_H
 #define KUBECANARY_OPERATOR_REPORT_SUM_H
 
-#include "operator/report_metrics.h"
+#include "operator/report_told.h"
 
 // Agents by the cores that they see: 1-2, 3-4, 5-8, 9-16, 17-32, 33-64, 65 and more; and those that do not
 // say.
@@ -14,13 +14,9 @@ struct report_sum_agent { // one agent, as it is known; borrowed
     const char *node;
     const struct report *report; // NULL: it does not report
     const char *trouble;         // why not; "" if it was not asked yet
-};
-
-struct report_sum_wanted { // of the operator's own images; another is compared where it is read
-    const char *allocator; // "jemalloc"; NULL: any
-    size_t settings;       // how many it was told; an agent that knows of fewer is not rolled out yet
-    const struct report_metrics_wanted *untold; // what it was told and cannot tell of; NULL: nothing
-    uint64_t generation;                        // of the fleet
+    // What it was told; NULL: nothing. An agent that knows of fewer settings is not rolled out yet. (Another
+    // program's report holds the comparison already.)
+    const struct report_told *told;
 };
 
 struct report_sum_memory { // resident, bytes; of the agents that told
@@ -49,8 +45,8 @@ struct report_sum {
     size_t same; // on how many nodes it is this setting
 };
 
-// list: sorted by node. ENOMEM.
-MUST_USE int report_sum_of(const struct report_sum_agent *list, size_t n, const struct report_sum_wanted *w,
+// list: sorted by node. generation: the fleet's. ENOMEM.
+MUST_USE int report_sum_of(const struct report_sum_agent *list, size_t n, uint64_t generation,
                            struct report_sum *ret, struct err *e);
 
 #endif

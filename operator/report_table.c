@@ -7,9 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/buf.h"
+#include "lib/spec_override.h"
 #include "operator/members.h"
-#include "operator/render_allocator.h"
 
 TAILQ_HEAD(queue_head, report_agent);
 
@@ -159,6 +158,9 @@ static struct report_agent *add_agent(struct report_table *t, struct report_flee
     a->node = node;
     memcpy(a->uid, pod->meta.uid, sizeof(a->uid));
     memcpy(a->network, pod->network, sizeof(a->network));
+    struct agent_set set;
+    if (agent_sets_of_pod(pod, &set))
+        memcpy(a->override, set.override, sizeof(a->override));
     LIST_INSERT_HEAD(&f->agents, a, of_fleet);
     a->queue = REPORT_TABLE_QUEUES;
     enter_queue(t, a, REPORT_TABLE_FRESH, now_ns);
@@ -267,44 +269,37 @@ void report_table_free(struct report_table *t)
     free(t);
 }
 
-static void want_allocator(struct report_fleet *f, const struct spec_allocator *a)
-{
-    CLEANUP_BUF struct buf told;
-    const char *variable = spec_allocator_variable(a);
-    buf_init(&told, 4096);
-    render_allocator(a, &told);
-    if (a->type == SPEC_ALLOCATOR_JEMALLOC) {
-        report_metrics_want(&f->wanted, buf_text(&told), ':', ',');
-    } else if (variable && strcmp(variable, SPEC_ALLOCATOR_ARENA_MAX) == 0) {
-        char pair[64];
-        snprintf(pair, sizeof(pair), "%s=%.16s", SPEC_ALLOCATOR_ARENA_MAX, buf_text(&told));
-        report_metrics_want(&f->wanted, pair, '=', ':');
-    } else {
-        report_metrics_want(&f->wanted, buf_text(&told), '=', ':');
-    }
-}
-
 int report_table_configure(struct report_table *t, const char *namespace, const char *name,
                            const struct spec *spec)
 {
     const struct spec_agent *a = &spec->agent;
     struct report_fleet *f = find_or_add_fleet(t, namespace, name);
-    char threads[LIMIT_LABEL + 16];
     if (!f)
         return -ENOMEM;
     f->own_image = a->image[0] != '\0';
     f->exporter = a->program == SPEC_PROGRAM_EXPORTER;
-    f->is_jemalloc = a->allocator.type == SPEC_ALLOCATOR_JEMALLOC;
-    f->allocator = f->is_jemalloc && !f->own_image ? "jemalloc" : NULL;
     f->port = f->exporter ? a->metrics_port : 0;
     snprintf(f->metrics_path, sizeof(f->metrics_path), "%s",
              f->exporter && a->metrics_path[0] ? a->metrics_path : SPEC_METRICS_PATH);
-    f->wanted.n = 0;
-    want_allocator(f, &a->allocator);
-    snprintf(threads, sizeof(threads), "%s=%u", a->threads.variable, a->threads.count);
-    if (f->exporter && a->threads.present)
-        report_metrics_want(&f->wanted, threads, '=', ':');
+    f->n_sets = spec->placement.n_overrides + 1;
+    for (size_t i = 0; i < f->n_sets; i++) {
+        const struct spec_agent of_set = spec_override_agent(spec, i);
+        const bool other = i < spec->placement.n_overrides;
+        snprintf(f->sets[i].override, sizeof(f->sets[i].override), "%s",
+                 other ? spec->placement.overrides[i].name : "");
+        report_told_of(&of_set, &f->sets[i].told);
+    }
     return 0;
+}
+
+const struct report_told *report_table_told(const struct report_agent *a)
+{
+    const struct report_fleet *f = a->fleet;
+    for (size_t i = 0; i < f->n_sets; i++) {
+        if (strcmp(f->sets[i].override, a->override) == 0)
+            return &f->sets[i].told;
+    }
+    return NULL;
 }
 
 // --- answers ---
@@ -401,14 +396,12 @@ int report_table_sum(const struct report_table *t, const char *namespace, const 
     if (!list)
         return err_set(e, ENOMEM, "no memory for the reports of fleet %s", name);
     LIST_FOREACH (a, &f->agents, of_fleet)
-        list[n++] = (struct report_sum_agent){
-            .node = a->node, .report = a->known ? &a->report : NULL, .trouble = a->trouble};
+        list[n++] = (struct report_sum_agent){.node = a->node,
+                                              .report = a->known ? &a->report : NULL,
+                                              .trouble = a->trouble,
+                                              .told = report_table_told(a)};
     qsort(list, n, sizeof(*list), compare_nodes);
-    const struct report_sum_wanted wanted = {.allocator = f->allocator,
-                                             .settings = f->is_jemalloc ? f->wanted.n : 0,
-                                             .untold = f->is_jemalloc ? NULL : &f->wanted,
-                                             .generation = (uint64_t)f->generation};
-    int r = report_sum_of(list, n, &wanted, ret, e);
+    int r = report_sum_of(list, n, (uint64_t)f->generation, ret, e);
     if (r == 0)
         sum_loss(f, now_ns, &ret->loss);
     return r;

@@ -31,6 +31,7 @@ struct report_agent { // read by the owner of the table; changed by the function
     char uid[LIMIT_UID + 1]; // of its Pod
     char *node;
     char network[16];
+    char override[LIMIT_OVERRIDE_NAME + 1]; // of the placement; "": none
     struct addr ip[FAMILIES];
     enum report_table_queue queue; // REPORT_TABLE_QUEUES: being asked
     uint64_t due_ns;
@@ -49,13 +50,15 @@ struct report_fleet {
     char name[LIMIT_NAME + 1];
     int64_t generation;
     // By its spec (report_table_configure):
-    bool own_image;                      // agent.image is set: there need be no /report
-    bool exporter;                       // it is another program: there is none
-    const char *allocator;               // that the operator's own images shall have; NULL: any
-    bool is_jemalloc;                    // wanted are jemalloc's options, of which an agent tells each
-    struct report_metrics_wanted wanted; // what an image was told
+    bool own_image; // agent.image is set: there need be no /report
+    bool exporter;  // it is another program: there is none
     uint16_t port;
     char metrics_path[LIMIT_HTTP_PATH + 1];
+    size_t n_sets;
+    struct {
+        char override[LIMIT_OVERRIDE_NAME + 1]; // "": the agents of all other nodes
+        struct report_told told;
+    } sets[LIMIT_OVERRIDES + 1];
     uint64_t told_ns; // since when its numbers have not been told
     struct {
         uint64_t minute;
@@ -75,6 +78,9 @@ void report_table_clear(struct report_table *t);
 // What is to be known of a fleet to read its agents. -ENOMEM.
 MUST_USE int report_table_configure(struct report_table *t, const char *namespace, const char *name,
                                     const struct spec *spec);
+
+// What its set was told; NULL: it is not known (yet).
+const struct report_told *report_table_told(const struct report_agent *a);
 
 // The one that is due first; NULL: there is none.
 struct report_agent *report_table_next(const struct report_table *t);

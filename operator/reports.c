@@ -193,11 +193,13 @@ static void on_metrics_done(const struct fetch_result *f, void *arg)
 
 static void ask_for_metrics(struct ask *q)
 {
+    static const struct report_metrics_wanted nothing;
+    const struct report_told *told = report_table_told(q->agent);
     struct err e;
     q->metrics = malloc(sizeof(*q->metrics));
     int r = q->metrics ? 0 : err_set(&e, ENOMEM, "no memory for a page of metrics");
     if (r == 0) {
-        report_metrics_begin(q->metrics, &q->agent->fleet->wanted);
+        report_metrics_begin(q->metrics, told ? &told->wanted : &nothing);
         r = send_request(q, q->agent->fleet->metrics_path, on_metrics_data, on_metrics_done,
                          LIMIT_REPORT_METRICS, &e);
     }

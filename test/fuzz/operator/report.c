@@ -33,7 +33,7 @@ static void check_report(const struct report *r)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static const struct report_who who = {.fleet = "mesh", .node = "n1", .network = "Pod"};
-    static const struct report_sum_wanted wanted = {.allocator = "jemalloc", .settings = 1, .generation = 2};
+    static const struct report_told told = {.allocator = "jemalloc", .is_jemalloc = true, .wanted = {.n = 1}};
     struct report r;
     struct report_loss loss;
     struct report_sum sum;
@@ -46,8 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     check_report(&r);
     FUZZ_CHECK(report_since(&r, &r, &loss) && loss.ended == 0 && loss.lost == 0);
-    const struct report_sum_agent agent = {.node = "n1", .report = &r, .trouble = ""};
-    FUZZ_CHECK(report_sum_of(&agent, 1, &wanted, &sum, &e) == 0);
+    const struct report_sum_agent agent = {.node = "n1", .report = &r, .trouble = "", .told = &told};
+    FUZZ_CHECK(report_sum_of(&agent, 1, 2, &sum, &e) == 0);
     FUZZ_CHECK(sum.reporting == 1 && sum.effective + sum.ineffective + sum.unknown == 1);
     return 0;
 }

@@ -27,8 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct report whole = {0}, pieces = {0};
     struct err e;
     CLEANUP_FREE char *told = fuzz_text(in.data, MIN(in.len, (size_t)32));
-    report_metrics_want(&w, "narenas:1,tcache:false,dirty_decay_ms:0");
-    report_metrics_want(&w, told);
+    report_metrics_want(&w, "narenas:1,tcache:false,dirty_decay_ms:0", ':', ',');
+    report_metrics_want(&w, told, ':', ',');
     FUZZ_CHECK(w.n <= REPORT_METRICS_WANTED);
     int r = scan(&w, (const char *)in.data, in.len, in.len + 1, &whole, &e);
     FUZZ_CHECK(scan(&w, (const char *)in.data, in.len, piece, &pieces, &e) == r);

@@ -229,8 +229,13 @@ static void pages_that_are_no_metrics(void)
     CHECK_INT(r.threads, 7);
 }
 
-static const struct report_sum_wanted any = {.generation = 4};
-static const struct report_sum_wanted jemalloc = {.allocator = "jemalloc", .generation = 4};
+static const struct report_told jemalloc = {.allocator = "jemalloc", .is_jemalloc = true};
+
+static void tell(struct report_sum_agent *list, size_t n, const struct report_told *told)
+{
+    for (size_t i = 0; i < n; i++)
+        list[i].told = told;
+}
 
 static int by_node(const void *a, const void *b)
 {
@@ -258,7 +263,8 @@ static void the_sum_of_many(void)
     list[6].trouble = "timed out";
     r[0].cpus = 0;
     qsort(list, 7, sizeof(list[0]), by_node);
-    CHECK_INT(report_sum_of(list, 7, &any, &sum, &e), 0);
+    tell(list, 7, NULL);
+    CHECK_INT(report_sum_of(list, 7, 4, &sum, &e), 0);
     CHECK_INT(sum.agents, 7);
     CHECK_INT(sum.reporting, 5);
     CHECK_INT(sum.failing, 1);
@@ -276,15 +282,17 @@ static void the_sum_of_many(void)
     CHECK_INT(sum.memory[7].agents, 1); // they do not say
     CHECK_INT(sum.effective, 5);
     CHECK_STR(sum.node, "n1");
-    CHECK_INT(report_sum_of(list, 7, &jemalloc, &sum, &e), 0);
+    tell(list, 7, &jemalloc);
+    CHECK_INT(report_sum_of(list, 7, 4, &sum, &e), 0);
     CHECK_INT(sum.ineffective, 5);
     CHECK_STR(sum.setting, "type");
     CHECK_STR(sum.actual, "musl");
     list[1].node = "n0"; // with one that does not report
     CHECK_INT(sum.nodes, 5);
-    CHECK_INT(report_sum_of(list, 7, &any, &sum, &e), 0);
+    tell(list, 7, NULL);
+    CHECK_INT(report_sum_of(list, 7, 4, &sum, &e), 0);
     CHECK_INT(sum.nodes, 4);
-    CHECK_INT(report_sum_of(list, 0, &jemalloc, &sum, &e), 0);
+    CHECK_INT(report_sum_of(list, 0, 4, &sum, &e), 0);
     CHECK_INT(sum.reporting, 0);
 }
 
@@ -304,7 +312,8 @@ static void the_setting_that_has_no_effect(void)
     }
     r[3].allocator.verdict = REPORT_UNKNOWN;
     qsort(list, 4, sizeof(list[0]), by_node);
-    CHECK_INT(report_sum_of(list, 4, &jemalloc, &sum, &e), 0);
+    tell(list, 4, &jemalloc);
+    CHECK_INT(report_sum_of(list, 4, 0, &sum, &e), 0);
     CHECK_INT(sum.ineffective, 3);
     CHECK_INT(sum.unknown, 1);
     CHECK_INT(sum.foreign, 1);
@@ -316,7 +325,7 @@ static void the_setting_that_has_no_effect(void)
 // Of two agents one has been told less than the fleet asks for: it says that all it knows of is in effect.
 static void who_was_told_less(void)
 {
-    const struct report_sum_wanted two = {.allocator = "jemalloc", .settings = 2};
+    const struct report_told two = {.allocator = "jemalloc", .is_jemalloc = true, .wanted = {.n = 2}};
     struct report r[2];
     struct report_sum_agent list[2];
     struct report_sum sum;
@@ -324,19 +333,20 @@ static void who_was_told_less(void)
     for (unsigned i = 0; i < 2; i++) {
         r[i] = (struct report){
             .allocator = {.name = "jemalloc", .verdict = REPORT_EFFECTIVE, .settings = 2 - i}};
-        list[i] = (struct report_sum_agent){.node = i ? "n2" : "n1", .report = &r[i], .trouble = ""};
+        list[i] =
+            (struct report_sum_agent){.node = i ? "n2" : "n1", .report = &r[i], .trouble = "", .told = &two};
     }
-    CHECK_INT(report_sum_of(list, 2, &two, &sum, &e), 0);
+    CHECK_INT(report_sum_of(list, 2, 0, &sum, &e), 0);
     CHECK_INT(sum.effective, 1);
     CHECK_INT(sum.unknown, 1);
     CHECK_STR(sum.node, "n2");
     CHECK_STR(sum.setting, "");
     r[1].allocator.verdict = REPORT_NOT_EFFECTIVE; // what it knows is worse
-    CHECK_INT(report_sum_of(list, 2, &two, &sum, &e), 0);
+    CHECK_INT(report_sum_of(list, 2, 0, &sum, &e), 0);
     CHECK_INT(sum.ineffective, 1);
     r[1].allocator.verdict = REPORT_EFFECTIVE;
     r[1].foreign = true; // it was compared where it was read
-    CHECK_INT(report_sum_of(list, 2, &two, &sum, &e), 0);
+    CHECK_INT(report_sum_of(list, 2, 0, &sum, &e), 0);
     CHECK_INT(sum.effective, 2);
 }
 
@@ -363,16 +373,15 @@ static void what_an_image_was_told(void)
 // An agent that was told what its allocator does not give back.
 static void what_cannot_be_told(void)
 {
-    struct report_metrics_wanted told = {0};
-    const struct report_sum_wanted w = {.untold = &told};
+    struct report_told told = {0};
     struct report r = {.allocator = {.name = "glibc", .verdict = REPORT_EFFECTIVE}};
-    const struct report_sum_agent list[] = {{.node = "n1", .report = &r, .trouble = ""}};
+    const struct report_sum_agent list[] = {{.node = "n1", .report = &r, .trouble = "", .told = &told}};
     struct report_sum sum;
     struct err e;
-    CHECK_INT(report_sum_of(list, 1, &w, &sum, &e), 0);
+    CHECK_INT(report_sum_of(list, 1, 0, &sum, &e), 0);
     CHECK_INT(sum.effective, 1);
-    report_metrics_want(&told, "MALLOC_ARENA_MAX=1", '=', ':');
-    CHECK_INT(report_sum_of(list, 1, &w, &sum, &e), 0);
+    report_metrics_want(&told.wanted, "MALLOC_ARENA_MAX=1", '=', ':');
+    CHECK_INT(report_sum_of(list, 1, 0, &sum, &e), 0);
     CHECK_INT(sum.unknown, 1);
     CHECK_STR(sum.setting, "MALLOC_ARENA_MAX");
     CHECK_STR(sum.wanted, "1");

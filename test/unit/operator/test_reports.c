@@ -150,7 +150,7 @@ static bool put_fleet(struct world *w, int generation)
                          "uid", "fleet-uid", "generation", generation, "spec"));
 }
 
-static bool put_pod(struct world *w, size_t i, const char *address, bool ready)
+static bool put_pod_of(struct world *w, size_t i, const char *address, bool ready, const char *override)
 {
     char name[32], ip[32];
     static const char *const nodes[AGENTS] = {"n01", "n02", "n03", "n04", "n05", "n06",
@@ -161,11 +161,17 @@ static bool put_pod(struct world *w, size_t i, const char *address, bool ready)
     return put(
         w, STORE_POD,
         json_pack(
-            "{s:{s:s, s:s, s:s, s:{s:s, s:s}, s:[{s:b, s:s}]}, s:{s:s}, s:{s:s, s:[{s:s}], s:[{s:s, s:s}]}}",
+            "{s:{s:s, s:s, s:s, s:{s:s, s:s, s:s*}, s:[{s:b, s:s}]}, s:{s:s}, s:{s:s, s:[{s:s}], s:[{s:s, s:s}]}}",
             "metadata", "namespace", "ns", "name", name, "uid", name, "labels", "kubecanary.io/fleet", "mesh",
-            "kubecanary.io/network", "Pod", "ownerReferences", "controller", 1, "uid", "mesh-pod", "spec",
-            "nodeName", nodes[i], "status", "phase", "Running", "podIPs", "ip", address ? address : ip,
-            "conditions", "type", "Ready", "status", ready ? "True" : "False"));
+            "kubecanary.io/network", "Pod", "kubecanary.io/override", override, "ownerReferences",
+            "controller", 1, "uid", "mesh-pod", "spec", "nodeName", nodes[i], "status", "phase", "Running",
+            "podIPs", "ip", address ? address : ip, "conditions", "type", "Ready", "status",
+            ready ? "True" : "False"));
+}
+
+static bool put_pod(struct world *w, size_t i, const char *address, bool ready)
+{
+    return put_pod_of(w, i, address, ready, NULL);
 }
 
 // Agent 0 has whatever port is free, the others the same at their own addresses.
@@ -348,6 +354,31 @@ static void an_image_without_a_report(void)
     CHECK_INT(s.memory[REPORT_SUM_CLASSES - 1].max, 7000000);
     CHECK_STR(s.failing_node, "n04"); // it has neither
     CHECK_CONTAINS(s.failing_why, "/metrics: answered with status 404");
+    teardown(&w);
+}
+
+// Some nodes' agents were told something else.
+static void an_override(void)
+{
+    struct world w;
+    struct report_sum s;
+    struct spec spec = {0};
+    struct spec_override big = {.name = "big", .has_allocator = true};
+    CHECK(setup(&w) && serve(&w, 0, NOT_FOUND) && serve(&w, 1, NOT_FOUND));
+    CHECK(put_pod_of(&w, 1, NULL, true, "big"));
+    snprintf(spec.agent.image, sizeof(spec.agent.image), "mine:1");
+    spec.agent.allocator.type = big.allocator.type = SPEC_ALLOCATOR_JEMALLOC;
+    spec.agent.allocator.options[SPEC_OPTION_NARENAS] = (struct spec_option_value){.set = true, .number = 1};
+    big.allocator.options[SPEC_OPTION_NARENAS] = (struct spec_option_value){.set = true, .number = 8};
+    spec.placement.n_overrides = 1;
+    spec.placement.overrides = &big;
+    w.agents[0].metrics_arenas = w.agents[1].metrics_arenas = 8;
+    CHECK(ask(&w, 0));
+    reports_configure(w.reports, "ns", "mesh", &spec);
+    CHECK(settle(&w, 2, &s));
+    CHECK_INT(s.effective, 1);
+    CHECK_INT(s.ineffective, 1);
+    CHECK_STR(s.node, "n01");
     teardown(&w);
 }
 
@@ -541,6 +572,7 @@ static const struct check_case cases[] = {
     {"silence and refusal", silence_and_refusal},
     {"an image without a report", an_image_without_a_report},
     {"another program", another_program},
+    {"an override", an_override},
     {"IPv6 is asked, too", ipv6_is_asked_too},
     {"who goes is forgotten", who_goes_is_forgotten},
     {"an end in the middle", an_end_in_the_middle},
