@@ -171,3 +171,20 @@ def case_a_redirect_is_no_loss(binary):
         rows = a.metrics().pairs()
         expect(all(row["sent"] == row["received"] + row["in_flight"] for row in rows.values()), counts, rows)
         expect(a.logged("probes fail") == [], a.log())
+
+
+def case_limited_answers_are_enough(binary):
+    """A host that answers echo requests of one address five times a second (icmp_ratelimit, with echo replies in its mask): who asks evenly, four times a second, loses nothing, also
+    over reloads, each of which would be a chance for a burst."""
+    targets = "[{name: limited, type: ICMP, address: 198.18.0.11, interval: 250ms, timeout: 200ms}]"
+    with mesh(binary, "n1", "n2", mesh=False) as (net, agents):
+        a = agents["n1"]
+        net["n2"].run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=200", "net.ipv4.icmp_ratemask=6169")
+        a.files.agent(generation=2, mesh=False, targets=targets).write()
+        key, generation = ("icmp", "limited", "IPv4"), 2
+        while a.metrics().pairs().get(key, {"sent": 0})["sent"] < 50:
+            generation += 1
+            a.files.agent(generation=generation, mesh=False, targets=targets).write()
+            wait("the reload", lambda g=generation: a.report()["generation"] == g)
+        row = a.metrics().pairs()[key]
+        expect(row["sent"] == row["received"] + row["in_flight"], row)
