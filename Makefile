@@ -131,6 +131,11 @@ $(B)/test/system/%: $(B)/test/system/%.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 $(B)/test/bench/%: $(B)/test/bench/%.c.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+# The same program on each allocator: the agent's own (V=musl: musl's, V=glibc: jemalloc), and glibc's.
+$(B)/test/bench/allocator/standin: $(B)/test/bench/allocator/standin.c.o $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+$(B)/test/bench/allocator/standin-system: $(B)/test/bench/allocator/standin.c.o $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 $(B)/test/unit/operator/%: $(B)/test/unit/operator/%.c.o $(OPERATOR_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
 $(B)/test/kube/%: $(B)/test/kube/%.c.o $(OPERATOR_A) $(LIB_A)
@@ -190,6 +195,10 @@ e2e: packages-test packages-cluster $(if $(filter command line,$(origin KUBECONF
 bench: release packages-bench ## the agent beside fping and smokeping_prober: memory, processor time, errors against the truth
 	@$(MAKE) --no-print-directory V=glibc build/glibc/test/bench/hold
 	@test/bench/run
+
+.PHONY: bench-allocator
+bench-allocator: release packages-bench ## memory by cores, arenas and threads: docs/allocator.md (UPDATE=1 writes it)
+	@test/bench/allocator/run $(if $(UPDATE),--update)
 
 # --- machine -----------------------------------------------------------------------------------------------------------------------
 
