@@ -88,6 +88,11 @@ build: $(B)/kubecanary-agent $(B)/kubecanary-http $(B)/kubecanary-operator ## th
 release: packages-build ## the static programs in build/release
 	@tools/release
 
+.PHONY: order
+order: release packages-order ## finds out again which functions of the agent run in a mesh (root, valgrind)
+	@tools/order/measure build/musl/kubecanary-agent >build/order
+	@mv build/order tools/order/agent
+
 .PHONY: images
 images: release ## the container images in build/images
 	@tools/images
@@ -114,8 +119,16 @@ $(B)/%.a:
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
+# What runs in a mesh lies together (tools/order/script says why).
+ifeq ($(V),musl)
+$(B)/kubecanary-agent: LDFLAGS += -Wl,-T,$(B)/agent.ld
+$(B)/kubecanary-agent: $(B)/agent.ld
+endif
+$(B)/agent.ld: tools/order/agent tools/order/script
+	@mkdir -p $(@D)
+	@tools/order/script <$< >$@
 $(B)/kubecanary-agent: $(B)/agent/main.c.o $(AGENT_A) $(LIB_A)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.ld,$^) $(AGENT_LIBS)
 # The agent's helper: what both know of each other is one file.
 $(B)/kubecanary-http: $(call obj,$(HTTP_SRC) agent/http_wire.c) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(HTTP_LIBS)
