@@ -30,6 +30,7 @@
         __VA_ARGS__,                                     \
     },
 
+#define DOC(...) .doc = __VA_ARGS__
 #define FIELD(...) FIELD_ENTRY(__VA_ARGS__)
 #define GROUP(...) GROUP_ENTRY(__VA_ARGS__)
 const struct spec_field spec_fields[] = {
@@ -37,6 +38,7 @@ const struct spec_field spec_fields[] = {
 };
 const size_t spec_fields_count = ARRAY_LEN(spec_fields);
 const struct spec_table spec_table_all = {spec_fields, ARRAY_LEN(spec_fields)};
+#undef DOC
 #undef FIELD
 #undef GROUP
 
@@ -65,6 +67,7 @@ const struct spec_table spec_table_all = {spec_fields, ARRAY_LEN(spec_fields)};
 #define IN_FILE_ALERTING(...)
 #define IN_FILE_BUDGET(...)
 
+#define DOC(...) .doc = NULL
 #define FIELD(section_, ...) IN_FILE_##section_(FIELD_ENTRY(section_, __VA_ARGS__))
 #define GROUP(section_, ...) IN_FILE_##section_(GROUP_ENTRY(section_, __VA_ARGS__))
 static const struct spec_field file_fields[] = {

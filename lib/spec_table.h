@@ -53,29 +53,30 @@ enum spec_kind {           // what the member is, in brackets
     SPEC_KIND_GROUP,       // map of section `sub`
 };
 
+// Small: an agent has some seventy of them.
 struct spec_field {
-    enum spec_section section;
-    const char *path; // the resource's, without "spec.", "[]" after a list: "mesh.probes[].interval"
-    enum spec_kind kind;
-    size_t offset;          // of the member in the section's struct
-    size_t size;            // of the member
-    size_t count;           // MAP, LIST, NUMBERS, TEXTS: offset of the size_t that counts
-    size_t item;            // MAP, LIST, NUMBERS, TEXTS: bytes of one
-    bool repeats;           // TEXTS: the same may be there again, and the order counts
-    bool unset;             // ENUM: 0 stands for not set, the names count from 1
-    bool heap;              // MAP, LIST, TEXTS: the member is a pointer to memory of its own
-    size_t present;         // 1 + offset of a bool that says whether the field was there; 0: none
-    enum spec_section sub;  // GROUP, LIST
+    const char *path;       // the resource's, without "spec.", "[]" after a list: "mesh.probes[].interval"
     const char *def;        // default as YAML; NULL: none, the member stays zero
-    bool required;          // where its map is there at all
-    uint64_t min, max;      // numbers: value (I64: as int64_t); strings: bytes (max 0: no limit of its own);
-                            // lists, maps: items
-    uint64_t item_max;      // NUMBERS: largest value; the smallest is 1. TEXTS: bytes of one
     const char *low, *high; // DURATION: bounds, as durations
     const char *const
         *names;          // ENUM, SET, HEAP_TEXT: values, NULL at the end; "": a number without a name here
     const char *pattern; // strings: POSIX extended regular expression, the CRD's own text
-    const char *doc;
+    const char *doc;     // NULL in spec_table_file
+    uint64_t min, max;   // numbers: value (I64: as int64_t); strings: bytes (max 0: no limit of its own);
+                         // lists, maps: items
+    uint64_t item_max;   // NUMBERS: largest value; the smallest is 1. TEXTS: bytes of one
+    uint16_t offset;     // of the member in the section's struct
+    uint16_t size;       // of the member
+    uint16_t count;      // MAP, LIST, NUMBERS, TEXTS: offset of the size_t that counts
+    uint16_t item;       // MAP, LIST, NUMBERS, TEXTS: bytes of one
+    uint16_t present;    // 1 + offset of a bool that says whether the field was there; 0: none
+    enum spec_section section : 8;
+    enum spec_section sub : 8; // GROUP, LIST
+    enum spec_kind kind : 8;
+    bool repeats : 1;  // TEXTS: the same may be there again, and the order counts
+    bool unset : 1;    // ENUM: 0 stands for not set, the names count from 1
+    bool heap : 1;     // MAP, LIST, TEXTS: the member is a pointer to memory of its own
+    bool required : 1; // where its map is there at all
 };
 
 extern const struct spec_field spec_fields[]; // all
