@@ -15,8 +15,9 @@
 // Text that is made at once: a pair's histogram with 40 bounds and names of 253 bytes that are all quotes is
 // 70 KiB; ordinary ones 5 KiB.
 #define PIECE_MAX (256u << 10)
-// Stop adding to the piece here: it is handed out before more is made.
-#define PIECE_FULL (8u << 10)
+// Stop adding to the piece here: it is handed out before more is made. With the next row it about fills a
+// block of the server.
+#define PIECE_FULL (26u << 10)
 
 struct export_scrape {
     enum metric_format format;

@@ -13,7 +13,7 @@
 
 #include "lib/limits.h"
 
-#define BATCH 8 // a batch of answers and one of errors lie on the stack at once: 8 KiB
+#define BATCH 8     // a batch of answers and one of errors lie on the stack at once: 8 KiB
 #define CONTROL 192 // a stamp (64) and an extended error with an IPv6 address (64), with room
 #define CLASS_CONTROL CMSG_SPACE(sizeof(int))
 #define RETRIES 4 // of a call that reported an error which the socket held for an earlier packet

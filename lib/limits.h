@@ -88,12 +88,13 @@
 
 // HTTP server. Connections: Prometheus (two replicas), kubelet (two probes), the operator, people; from one
 // address a few of those, and the rest is left to others when one client opens all it may. Memory of one
-// connection: half of it is the request's headers, half the answer's current piece, so a scrape holds 16 KiB
-// whatever its length. Idle: how long a client that says nothing may keep its place.
+// connection: a third of it is for the request's headers, the rest for the answer's current piece, so a
+// scrape holds 32 KiB whatever its length; with less it costs more system calls. Idle: how long a client that
+// says nothing may keep its place.
 #define LIMIT_SERVE_CONNECTIONS 32
 #define LIMIT_SERVE_PER_IP 16
-#define LIMIT_SERVE_MEMORY (32u << 10)
-#define LIMIT_SERVE_BLOCK (16u << 10)
+#define LIMIT_SERVE_MEMORY (48u << 10)
+#define LIMIT_SERVE_BLOCK (32u << 10)
 #define LIMIT_SERVE_IDLE_S 15
 
 // The listener of TCP probes: connections taken a wake-up (so that a flood does not hold up the tick), those
