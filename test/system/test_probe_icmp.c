@@ -119,7 +119,7 @@ static void expect(enum tun_answer answer, enum stats_result r, uint64_t duplica
     for (size_t i = 0; i < 2; i++) {
         for (unsigned k = 0; k < STATS_RESULTS; k++)
             if (k != r && s[i].results[k])
-                printf("    target %zu: %" PRIu64 " %s\n", i, s[i].results[k], stats_result_name(k));
+                printf("    target %zu: %" PRIu32 " %s\n", i, s[i].results[k], stats_result_name(k));
         CHECK_INT(s[i].sent, PROBES);
         CHECK_INT(s[i].results[r], PROBES);
         CHECK_INT(s[i].duplicates, duplicates);
