@@ -358,10 +358,13 @@ static bool on_answer(struct probe_stamp *p, const struct found *x, const void *
     struct stamp_path *path = engine_own(p->en, x->pair).bytes;
     struct engine_reply r = a->reply;
     r.corrupt = !is_whole(p, x, a->packet) || !stamp_path_error_is(path, x->token.seq, a->wire->sender.error);
+    uint32_t lost = engine_stats(p->en, x->pair)->results[STATS_LOST];
     if (!engine_reply(p->en, &x->token, &r))
         return false;
+    if (engine_stats(p->en, x->pair)->results[STATS_LOST] != lost)
+        return true; // we were asleep: its time was over, and it stays without an answer
     if (r.corrupt)
-        stamp_path_spoilt(path, x->token.seq, true);
+        stamp_path_corrupt(path, x->token.seq, a->wire->seq);
     else
         stamp_path_answered(path, x->token.seq, a->wire->seq);
     return true;
@@ -437,7 +440,7 @@ static bool on_refusal(struct probe_stamp *p, const struct found *x, const void 
     if (!engine_unreachable(p->en, &x->token, reason_icmp(p->family, k->type, k->code)))
         return false;
     if (s->in_flight < in_flight) // otherwise it had ended already: lost is lost
-        stamp_path_spoilt(engine_own(p->en, x->pair).bytes, x->token.seq, false);
+        stamp_path_refused(engine_own(p->en, x->pair).bytes, x->token.seq);
     return true;
 }
 

@@ -1,36 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
-// Probes leave the ring in the order in which they were sent. Losses collect in their session until an answer
-// closes the stretch: then all of the reflector's numbers since the last one that closed are either seen or
-// lost on the way back, and that must add up. Where it does not (yet), the stretch goes on.
+// Probes leave the ring in the order in which they were sent; by then it is known how they ended. A number of
+// the reflector's that no answer brought is a loss on the way back, whichever probe had it: what overtakes
+// what does not change how many there are. So nothing is told of single probes, only sums of which both terms
+// are certain, and both follow from one promise, that no packet reaches the reflector after one that was sent
+// a reach later. Every reach a mark is set: `mark` is the highest number that has left, `lost` the losses so
+// far. A reach later
+// - all probes with numbers up to the mark have left: those numbers that nobody brought were lost on the way
+//   back;
+// - the probes that leave from now on have higher numbers than all that were lost before the mark: as many of
+//   these as exceed the numbers missing below were lost on the way there.
+// What is still missing or lost then is told by one of the next marks, as soon as it is certain.
 #include "agent/stamp_path.h"
 
 #include <string.h>
 
-// Answers that a stretch may have before it is given up, uncounted: packets do not overtake each other that
-// far, so its numbers are not of one reflector.
-#define PATIENCE 32
-
 #define LONGEST (UINT32_C(1) << 31) // probes after which numbers begin at 1 again
 
-enum state { EMPTY, SENT, ANSWERED, SPOILT, SPOILT_ANSWERED };
+#define COPIES 13
+
+enum state { EMPTY, SENT, ANSWERED, REFUSED, CORRUPT };
 
 struct entry {
-    uint32_t number; // the reflector's, the highest of them
+    uint32_t number; // the reflector's, the lowest of them
     uint16_t error;
-    uint8_t state; // enum state
-    uint8_t again; // duplicates with numbers of their own, just before this one
+    uint16_t state : 3;     // enum state
+    uint16_t more : COPIES; // bit i: number + 1 + i was the probe's too, which was doubled on its way there
 };
 
+// Per flow, so small. Counts that are too large stay at their maximum.
 struct session {
-    uint32_t closed; // the reflector's highest number when the last stretch closed
-    uint32_t high;   // and now
-    uint32_t seen;   // numbers seen in this stretch
-    uint32_t lost;   // probes lost in this stretch
-    uint8_t answers; // that have not closed it
-    bool open;       // there was an answer
-    bool behind;     // the last answer's number was before `closed`
-    bool stateful;   // the reflector's numbers are its own
+    uint32_t mark;            // the reflector's highest number when the mark was set
+    uint32_t high;            // and now
+    uint32_t missing;         // numbers up to the mark that nobody brought so far
+    uint32_t lost : 29;       // probes before the mark that are lost and not told
+    uint32_t open : 1;        // there was an answer
+    uint32_t behind : 1;      // the last answer's number had been there before
+    uint32_t stateful : 1;    // the reflector's numbers are its own
+    uint32_t lost_after : 10; // as lost, of those since the mark
+    uint32_t seen_after : 12; // numbers above the mark that were brought
+    uint32_t wait : 10;       // probes until the next mark
 };
+#define LOST_MAX ((UINT32_C(1) << 29) - 1)
+#define SEEN_MAX ((1u << 12) - 1)
+#define REACH_MAX ((1u << 10) - 1)
 
 const char *stamp_path_way_name(enum stamp_path_way w)
 {
@@ -89,63 +101,125 @@ static void shape(struct stamp_path *p, unsigned flows, uint16_t slots, uint32_t
     memset(from, 0, (size_t)((uint8_t *)(entry_of(p, 0) + slots) - from));
 }
 
-static void close_at(struct session *s, uint32_t number)
+// In probes of one flow: as far as the ring reaches.
+static unsigned reach(const struct stamp_path *p)
 {
-    s->closed = s->high = number;
-    s->seen = s->lost = 0;
-    s->answers = 0;
-    s->behind = false;
-    s->open = true;
+    return MIN(MAX((unsigned)p->slots / p->flows, 1u), REACH_MAX);
 }
 
-// Whether a later probe of the flow was answered with a number up to high: then the losses so far cannot be
-// told from what it overtook.
-static bool overtaken(const struct stamp_path *p, uint32_t seq, uint32_t high)
+static uint32_t highest(const struct entry *e)
 {
-    for (uint32_t k = seq + p->flows; (int32_t)(p->next - k) > 0; k += p->flows) {
-        const struct entry *e = entry_of(p, k);
-        if (e->state == ANSWERED && (int32_t)(e->number - high) < 0)
-            return true;
+    return e->more ? e->number + 32 - (uint32_t)__builtin_clz(e->more) : e->number;
+}
+
+// The numbers of an entry up to `top`.
+static unsigned numbers_up_to(const struct entry *e, uint32_t top)
+{
+    unsigned n = (int32_t)(e->number - top) <= 0;
+    for (unsigned i = 0; i < COPIES; i++)
+        n += (e->more >> i & 1) && (int32_t)(e->number + 1 + i - top) <= 0;
+    return n;
+}
+
+// Begins anew at a number: what was lost before is told for neither way.
+static void open_at(const struct stamp_path *p, struct session *s, uint32_t number)
+{
+    *s = (struct session){
+        .mark = number, .high = number, .open = 1, .stateful = s->stateful, .wait = reach(p) & REACH_MAX};
+}
+
+static void see(struct session *s, uint32_t number)
+{
+    if ((int32_t)(number - s->mark) <= 0) {
+        s->missing -= s->missing > 0;
+        return;
     }
-    return false;
+    if (s->seen_after < SEEN_MAX)
+        s->seen_after++;
+    if ((int32_t)(number - s->high) > 0)
+        s->high = number;
 }
 
-// Of a stretch's losses so many were on the way back.
-static void tell(struct stamp_path *p, struct session *s, uint32_t back)
-{
-    p->lost[STAMP_PATH_BACKWARD] += back;
-    p->lost[STAMP_PATH_FORWARD] += s->lost - back;
-    close_at(s, s->high);
-}
-
-static void leave_answered(struct stamp_path *p, struct session *s, uint32_t seq, const struct entry *e)
+static void leave_answered(const struct stamp_path *p, struct session *s, uint32_t seq, const struct entry *e)
 {
     uint32_t ours = (seq - p->base) / p->flows + 1;
-    s->stateful = s->stateful || e->number != ours || e->again;
-    // One number from before the stretch was overtaken; two in a row are a reflector that began again.
-    bool behind = (int32_t)(e->number - s->closed) <= 0, again = behind && s->behind;
+    s->stateful |= e->number != ours || e->more;
+    // A number that was there already: one may be some copy that was long under way, two in a row are a
+    // reflector that began again.
+    bool behind = (int32_t)(e->number - s->mark) <= 0 && s->missing == 0, again = behind && s->behind;
     if (!s->open || !s->stateful || again) {
-        close_at(s, e->number);
+        open_at(p, s, highest(e));
         return;
     }
     s->behind = behind;
     if (behind)
         return;
-    s->seen += 1 + (uint32_t)e->again;
-    if ((int32_t)(e->number - s->high) > 0)
-        s->high = e->number;
-    int64_t back = (int64_t)(int32_t)(s->high - s->closed) - s->seen, lost = s->lost;
-    if (back >= 0 && back <= lost && (lost == 0 || !overtaken(p, seq, s->high))) {
-        tell(p, s, (uint32_t)back);
-    } else if (++s->answers >= PATIENCE) {
-        // A few too many or too few: an answer that was both overtaken and lost stands in another stretch.
-        // Otherwise the numbers are not of one reflector, which has to show again that they are its own.
-        if (back >= -(int64_t)p->slots && back <= lost + p->slots)
-            tell(p, s, (uint32_t)MIN(MAX(back, 0), lost));
-        else
-            s->stateful = false;
-        close_at(s, s->high);
+    see(s, e->number);
+    for (unsigned i = 0; i < COPIES; i++)
+        if (e->more >> i & 1)
+            see(s, e->number + 1 + i);
+}
+
+// An answer that was corrupt brought a number too: the one that it says, if that can be. Every number that it
+// skips must have been somebody's.
+static void leave_corrupt(const struct stamp_path *p, struct session *s, const struct entry *e)
+{
+    uint32_t lost = (uint32_t)s->lost + s->lost_after, ahead = e->number - s->high;
+    if (!s->open)
+        return;
+    if ((int32_t)(e->number - s->high) <= 0 || ahead <= lost + p->slots + 2 * reach(p))
+        see(s, e->number);
+}
+
+// At most so many numbers above the mark were lost on the way back by probes that do not come after the mark.
+// False: no answer says so.
+static bool missing_after(const struct stamp_path *p, const struct session *s, uint32_t seq, int64_t *ret)
+{
+    bool any = false;
+    uint32_t least = 0, brought = 0; // of what has not left; the one that leaves is in seen_after
+    for (uint32_t k = seq; (int32_t)(p->next - k) > 0; k += p->flows) {
+        const struct entry *e = entry_of(p, k);
+        if (e->state != ANSWERED)
+            continue;
+        least = !any || (int32_t)(e->number - least) < 0 ? e->number : least;
+        any = true;
+        brought += k != seq ? numbers_up_to(e, s->high) : 0;
     }
+    if (!any || (int32_t)(least - s->mark) <= 0)
+        return false;
+    uint32_t top = (int32_t)(least - 1 - s->high) > 0 ? least - 1 : s->high;
+    *ret = (int64_t)(top - s->mark) - s->seen_after - brought;
+    return true;
+}
+
+static void tell(struct stamp_path *p, enum stamp_path_way way, struct session *s, uint32_t n)
+{
+    uint32_t before = MIN(n, (uint32_t)s->lost);
+    p->lost[way] += n;
+    s->lost = (s->lost - before) & LOST_MAX;
+    s->lost_after = (s->lost_after - (n - before)) & REACH_MAX;
+}
+
+// The last mark is a reach ago, and seq leaves: says what is certain, and sets the next.
+static void mark(struct stamp_path *p, struct session *s, uint32_t seq)
+{
+    int64_t next = (int64_t)(s->high - s->mark) - s->seen_after, at_most = 0;
+    uint32_t lost = (uint32_t)s->lost + s->lost_after;
+    if (next < 0 || s->missing > lost + p->slots) { // numbers that are not of one reflector
+        s->stateful = s->stateful && next < 0;
+        open_at(p, s, s->high);
+        return;
+    }
+    // More of them than losses: one of two answers to a doubled probe was lost.
+    tell(p, STAMP_PATH_BACKWARD, s, MIN(s->missing, lost));
+    if (missing_after(p, s, seq, &at_most) && at_most < s->lost)
+        tell(p, STAMP_PATH_FORWARD, s, s->lost - (uint32_t)MAX(at_most, 0));
+    s->missing = (uint32_t)next;
+    s->mark = s->high;
+    s->lost = MIN((uint32_t)s->lost + s->lost_after, LOST_MAX) & LOST_MAX;
+    s->lost_after = 0;
+    s->seen_after = 0;
+    s->wait = reach(p) & REACH_MAX;
 }
 
 // The probe's place is needed: how it ended is known.
@@ -154,16 +228,19 @@ static void leave(struct stamp_path *p, uint32_t seq)
     unsigned flow = flow_of(p, seq);
     struct session *s = session_of(p, flow);
     struct entry *e = entry_of(p, seq);
+    bool due = s->open && --s->wait == 0;
     switch ((enum state)e->state) {
     case SENT:
         flow_lost(p)[flow]++;
-        s->lost++;
+        s->lost_after = (s->lost_after + s->open) & REACH_MAX;
         break;
     case ANSWERED: leave_answered(p, s, seq, e); break;
-    case SPOILT_ANSWERED: s->seen++; break; // one of its numbers, whichever
-    case SPOILT:
+    case CORRUPT: leave_corrupt(p, s, e); break;
+    case REFUSED:
     case EMPTY: break;
     }
+    if (due && s->wait == 0) // it did not begin anew
+        mark(p, s, seq);
     *e = (struct entry){0};
 }
 
@@ -199,36 +276,47 @@ bool stamp_path_error_is(const struct stamp_path *p, uint32_t seq, uint16_t erro
     return !e || e->error == error;
 }
 
-static void set_state(struct stamp_path *p, uint32_t seq, enum state state)
+static void set_state(struct stamp_path *p, uint32_t seq, enum state state, uint32_t number)
 {
     struct entry *e = find(p, seq);
-    if (e && e->state == SENT)
-        e->state = (uint8_t)state;
+    if (e && e->state == SENT) {
+        e->state = state & 7;
+        e->number = number;
+    }
 }
 
 void stamp_path_failed(struct stamp_path *p, uint32_t seq)
 {
-    set_state(p, seq, EMPTY);
+    set_state(p, seq, EMPTY, 0);
 }
 
-void stamp_path_spoilt(struct stamp_path *p, uint32_t seq, bool answered)
+void stamp_path_refused(struct stamp_path *p, uint32_t seq)
 {
-    set_state(p, seq, answered ? SPOILT_ANSWERED : SPOILT);
+    set_state(p, seq, REFUSED, 0);
+}
+
+void stamp_path_corrupt(struct stamp_path *p, uint32_t seq, uint32_t reflector)
+{
+    set_state(p, seq, CORRUPT, reflector);
 }
 
 void stamp_path_answered(struct stamp_path *p, uint32_t seq, uint32_t reflector)
 {
     struct entry *e = find(p, seq);
-    if (e && e->state == SENT) {
-        e->state = ANSWERED;
-        e->number = reflector;
-    } else if (e && e->state == ANSWERED && e->number - reflector > e->again && e->again < UINT8_MAX) {
-        // The probe was doubled on its way there, not the answer on its way back: it has several numbers, one
-        // after the other, and this one is new.
-        e->again++;
-        if ((int32_t)(reflector - e->number) > 0)
-            e->number = reflector;
+    if (!e || e->state != ANSWERED) {
+        set_state(p, seq, ANSWERED, reflector);
+        return;
     }
+    // The probe was doubled on its way there, not the answer on its way back, if the number is another one.
+    uint32_t above = reflector - e->number, below = e->number - reflector;
+    uint32_t more = e->more;
+    if (above > 0 && above <= COPIES) {
+        more |= UINT32_C(1) << (above - 1);
+    } else if (below > 0 && below <= COPIES && (more << below) >> COPIES == 0) {
+        more = more << below | UINT32_C(1) << (below - 1);
+        e->number = reflector;
+    }
+    e->more = more & ((1u << COPIES) - 1);
 }
 
 // Whether so many probes had that number in that flow among them: exactly that, not modulo 2^32.

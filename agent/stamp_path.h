@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // On which way a pair's STAMP probes were lost. Each source port (flow) of a pair is a session; the reflector
-// numbers what it answers in each (RFC 8762 4.3, stateful), so between two answered probes its numbers say
-// how many of the unanswered ones it had: those were lost on the way back, the others on the way there. Pure:
-// lives in the bytes that the engine keeps for a probe's type, is told what was sent and answered, and reads
-// no clock: a probe is taken for lost when the engine has ended it, that is when its place in the ring is
-// needed again.
+// numbers what it answers in each (RFC 8762 4.3, stateful). A number that no answer brings back was lost on
+// the way back; the other losses, on the way there. Pure: lives in the bytes that the engine keeps for a
+// probe's type, is told what was sent and answered, and reads no clock: a probe is taken for lost when the
+// engine has ended it, that is when its place in the ring is needed again.
+//
+// The sums are exact, and neither is ever too large, as long as
+// - no probe gets to the reflector after one of its session that was sent a reach later: as many as the ring
+//   holds of a flow, that is at least timeout and grace (1023 at most). Within that, probes and answers may
+//   overtake each other and be lost in any way;
+// - a session's first reach after its first answer was in order;
+// - of a probe that was doubled on its way there all answers come, or none, and at most 13 numbers apart. One
+//   that is missing looks like the loss of an answer: it is counted as one if another loss is there that it
+//   may have been, in whose place; forward + backward stays right.
+// A loss is told when that much is certain: once three times the ring, and four probes of its flow, have gone
+// by since it was sent, at the latest, if the flow is answered; some of it earlier.
 //
 // What cannot be told is counted for neither way: losses before the first answer of a session or after the
-// last one; those around a restart of the reflector, which begins at 0 again; all of a reflector that keeps
-// no state and sends our own number back. Our numbers begin at 1, one ahead of a reflector's, so that the two
-// kinds differ. Probes that overtake each other, on either way, are no loss. A reflector that restarts and
-// then gets past the old number unseen, or an answer that is both overtaken and lost, may put a loss on the
-// wrong way; their sum stays right.
+// last one; those around a restart of the reflector, which begins at 0 again (unless it gets past the old
+// number unseen); all of a reflector that keeps no state and sends our own number back. Our numbers begin at
+// 1, one ahead of a reflector's, so that the two kinds differ.
 #ifndef KUBECANARY_AGENT_STAMP_PATH_H
 #define KUBECANARY_AGENT_STAMP_PATH_H
 
@@ -49,8 +57,10 @@ bool stamp_path_error_is(const struct stamp_path *p, uint32_t seq,
                          uint16_t error); // true if seq is not known
 // It never left.
 void stamp_path_failed(struct stamp_path *p, uint32_t seq);
-// It came to an end that says nothing of the way: refused, or an answer that is corrupt.
-void stamp_path_spoilt(struct stamp_path *p, uint32_t seq, bool answered);
+// Somebody on the way refused it.
+void stamp_path_refused(struct stamp_path *p, uint32_t seq);
+// Its answer was corrupt, and says that number of the reflector's.
+void stamp_path_corrupt(struct stamp_path *p, uint32_t seq, uint32_t reflector);
 // It was answered, with that number of the reflector's; duplicates too.
 void stamp_path_answered(struct stamp_path *p, uint32_t seq, uint32_t reflector);
 

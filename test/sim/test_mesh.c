@@ -150,13 +150,13 @@ static void run_pruned(struct world *w, uint64_t ns)
         run(w, MIN(end - w->now_ns, MINUTE), false);
 }
 
-// STAMP pairs of which everything can be told; all of it is, once the network is well for as long as a turn
-// of all flows takes.
+// STAMP pairs of which everything can be told; all of it is, once the network is well for three turns of all
+// flows, and a loss has left the ring.
 static unsigned check_told(struct world *w)
 {
     unsigned n = 0;
     w->link = (struct link){.delay_ns = 100 * NS_PER_US};
-    run(w, 14 * MINUTE, false);
+    run(w, 18 * MINUTE, false);
     for (size_t i = 0; i < engine_plan(w->en)->n_pairs; i++) {
         const struct plan_probe *r = world_probe(w, i);
         if (r->type != SPEC_STAMP || engine_plan(w->en)->pairs[i].gone)
@@ -171,7 +171,7 @@ static void live(enum spec_topology_type type, uint32_t degree, uint64_t ns, siz
 {
     struct world *w = world_new();
     struct mesh *m = calloc(1, sizeof(*m));
-    w->tidy = true; // a minute apart: nothing overtakes
+    w->tidy = true;
     mesh_init(m, type, degree);
     mesh_apply(m, w);
     w->link = mesh_link;

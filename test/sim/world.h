@@ -191,7 +191,7 @@ static void deliver_error(struct world *w, const struct packet *k, struct row *r
     }
     if (k->kind == UNREACHABLE) {
         if (engine_unreachable(w->en, &k->t, k->reason) && flying && world_path(w, row))
-            stamp_path_spoilt(world_path(w, row), k->t.seq, false);
+            stamp_path_refused(world_path(w, row), k->t.seq);
     } else if (engine_unreachable_at(w->en, &k->to, (uint16_t)k->t.seq, k->reason) != flying)
         SIM_FAIL(w, "%s: a short error was not matched as it should be", row->key);
 }
@@ -210,7 +210,7 @@ static void deliver_reply(struct world *w, const struct packet *k, struct row *r
     bool taken = engine_reply(w->en, &k->t, &r);
     struct stamp_path *path = taken && q ? world_path(w, row) : NULL;
     if (path && k->corrupt)
-        stamp_path_spoilt(path, k->t.seq, true);
+        stamp_path_corrupt(path, k->t.seq, k->number);
     else if (path)
         stamp_path_answered(path, k->t.seq, k->number);
     if (taken != known)

@@ -91,7 +91,7 @@ struct world {
     struct row *by_pair[ROWS]; // of the plan in force
     struct row *active[ROWS];  // rows with a probe in flight, and some that had one
     size_t n_active;
-    bool tidy;              // STAMP: nothing overtakes, so losses are told exactly
+    bool tidy;              // STAMP: nothing gets to the reflector a reach later, so losses are told exactly
     uint8_t held[ROWS];     // by destination: families that are not to be probed
     struct sim_queue queue; // of packets
     uint64_t sends, failures;

@@ -3,6 +3,8 @@
 // a network namespace, with real stamps.
 #include "test/unit/check.h"
 
+#include <time.h>
+
 #include "agent/peer_wire.h"
 #include "agent/probe_stamp.h"
 #include "agent/prober.h"
@@ -298,18 +300,39 @@ static void test_directions(void)
     CHECK(start(1, "127.0.0.2", NULL));
     struct got g;
     uint32_t number = 0;
-    static const char what[] = "rrfrbbrffrbrrrrrrrrrrrrrrrrr";
-    for (const char *c = what; *c; c++) {
+    static const char what[] = "rrfrbbrffrbr";
+    unsigned more = 4 * engine_own(prober_engine(p), 0).slots; // until all of it is told
+    for (const char *c = what; more > 0; more -= !*c, c += *c != 0) {
         CHECK(take(&g));
         struct stamp_wire_answer a = answer_to(&g, number);
         number += *c != 'f';
-        if (*c == 'r')
+        if (*c == 'r' || !*c)
             give(&g, &a);
     }
     CHECK_INT(path(0)->lost[STAMP_PATH_FORWARD], 3);
     CHECK_INT(path(0)->lost[STAMP_PATH_BACKWARD], 3);
     CHECK_INT(stamp_path_flow_lost(path(0), 0), 6);
     CHECK_INT(st(0)->results[STATS_LOST], 6);
+}
+
+// An answer that is read when its probe's time is long over, as the agent was asleep: lost on the way back,
+// as in the results.
+static void test_asleep(void)
+{
+    CHECK(start(1, "127.0.0.2", NULL));
+    struct got g;
+    unsigned more = 4 * engine_own(prober_engine(p), 0).slots;
+    for (uint32_t number = 0; number < 4 + more; number++) {
+        CHECK(take(&g));
+        struct stamp_wire_answer a = answer_to(&g, number);
+        if (number == 4) // timeout and grace are 400 ms
+            (void)nanosleep(&(struct timespec){.tv_nsec = 600000000}, NULL);
+        give(&g, &a);
+    }
+    CHECK_INT(st(0)->results[STATS_LOST], 1);
+    CHECK_INT(stamp_path_flow_lost(path(0), 0), 1);
+    CHECK_INT(path(0)->lost[STAMP_PATH_BACKWARD], 1);
+    CHECK_INT(path(0)->lost[STAMP_PATH_FORWARD], 0);
 }
 
 // Nobody listens: refused, and that is neither way's loss.
@@ -470,6 +493,7 @@ static const struct check_case cases[] = {
     {"corrupt ones", test_corrupt},
     {"what the reflector held", test_held},
     {"directions", test_directions},
+    {"the agent is asleep", test_asleep},
     {"refused", test_refused},
     {"reloads", test_reload},
     {"our own reflector", test_ours},

@@ -37,7 +37,8 @@ static unsigned begin(uint32_t *ret_number)
 }
 
 // Probes by a letter each: r received, f lost forward, b lost backward, d doubled forward, D and both of its
-// answers backward, e the same with the second one first, s not sent, u refused, c corrupt, R the reflector
+// answers backward, e the same with the second one first, h doubled and one of
+// the answers lost, s not sent, u refused, c corrupt, R the reflector
 // begins again. "(xy" is x overtaken by y on the way there, with y's letter after it.
 static void run(const char *letters)
 {
@@ -64,14 +65,15 @@ static void run(const char *letters)
             stamp_path_answered(p, seq - 1, reflector[f]++);
             stamp_path_answered(p, seq - 1, reflector[f]++);
             break;
+        case 'h':
+            stamp_path_answered(p, seq - 1, reflector[f]);
+            reflector[f] += 2;
+            break;
         case 'D': doubled_twice(reflector[f], reflector[f] + 1); break;
         case 'e': doubled_twice(reflector[f] + 1, reflector[f]); break;
         case 's': stamp_path_failed(p, seq - 1); break;
-        case 'u': stamp_path_spoilt(p, seq - 1, false); break;
-        case 'c':
-            reflector[f]++;
-            stamp_path_spoilt(p, seq - 1, true);
-            break;
+        case 'u': stamp_path_refused(p, seq - 1); break;
+        case 'c': stamp_path_corrupt(p, seq - 1, reflector[f]++); break;
         case '=': stamp_path_answered(p, seq - 1, number); break; // stateless
         default: break;
         }
@@ -81,7 +83,7 @@ static void run(const char *letters)
 
 static void settle(void)
 {
-    for (unsigned i = 0; i < SLOTS + flows; i++)
+    for (unsigned i = 0; i < 3 * SLOTS + 4 * flows; i++)
         run("r");
 }
 
@@ -114,6 +116,8 @@ static void test_cases(void)
         {"rDfebDr", 1, 1},
         {"drbrrfr", 1, 1}, // doubled so that the reflector's numbers are ours
         {"rDbbDber", 0, 3},
+        {"rhrhr", 0, 0},
+        {"rhffr", 1, 1}, // the sum is right
         {"rrrrrrrrrrrrRrrrr", 0, 0},
         {"rrrrrrrrrrrrfffRfrrrr", 0, 0}, // around a restart nobody can tell
         {"rrrrrrrrrrrrRrrrfrbr", 1, 1},
@@ -286,11 +290,10 @@ static void test_random(void)
     }
 }
 
-// On both ways packets are lost and overtake each other by up to two places: the sum is exact, and hardly a
-// loss is put down to the wrong way.
+// On both ways packets are lost and overtake each other, by up to half of the ring: each way is exact.
 static void test_random_overtaken(void)
 {
-    uint64_t all = 0, wrong = 0;
+    uint64_t all = 0;
     for (unsigned round = 0; round < 200; round++) {
         unsigned ahead = chance(30), back = chance(30), places = 1 + chance(2);
         start(1);
@@ -322,15 +325,12 @@ static void test_random_overtaken(void)
                 road[k] = road[--n];
             }
         }
-        for (unsigned i = 0; i < 5; i++) // until a stretch that does not add up is given up
-            settle();
-        uint64_t there = p->lost[STAMP_PATH_FORWARD];
-        CHECK_INT(there + p->lost[STAMP_PATH_BACKWARD], forward + backward);
+        settle();
+        CHECK_INT(p->lost[STAMP_PATH_FORWARD], forward);
+        CHECK_INT(p->lost[STAMP_PATH_BACKWARD], backward);
         all += forward + backward;
-        wrong += there > forward ? there - forward : forward - there;
     }
-    printf("# %" PRIu64 " of %" PRIu64 " losses on the wrong way\n", wrong, all);
-    CHECK(all > 10000 && wrong * 50 < all);
+    CHECK(all > 10000);
 }
 
 // Numbers that mean nothing, from a reflector that lies: the sum is never more than what was lost.
