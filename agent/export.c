@@ -219,7 +219,8 @@ static const struct {
     {METRIC_COUNTER, "kubecanary_probe_duplicates", NULL, "Answers beyond the first to a probe.",
      write_duplicates, ALWAYS},
     {METRIC_COUNTER, "kubecanary_probe_reordered", NULL,
-     "Answers that came after the answer to a later probe of the same pair.", write_reordered, ALWAYS},
+     "Answers that came after the answer to a later probe of the same pair and flow.", write_reordered,
+     ALWAYS},
     {METRIC_COUNTER, "kubecanary_probe_path_lost", NULL,
      "STAMP probes lost, by the way they were lost on, as far as the reflector's numbers tell: forward (they did not "
      "reach it), backward (its answers were lost).",

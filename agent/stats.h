@@ -31,7 +31,7 @@ struct stats {
     uint32_t results[STATS_RESULTS];
     uint32_t
         duplicates; // answers beyond the first, while the probe is remembered (stats of the window: engine.h)
-    uint32_t reordered; // first answers that came after the answer to a later probe of the pair
+    uint32_t reordered; // first answers that came after the answer to a later probe of the pair and flow
     uint32_t in_flight;
     uint32_t n_buckets; // bounds; there is one bucket more, for what exceeds the last bound
     uint32_t buckets[]; // n_buckets + 1, each on its own (not cumulative); their sum = received since the
