@@ -32,13 +32,21 @@ static const char *const text_options[] = {
     "prof_time_res", "thp",  "stats_interval_opts", "stats_print_opts", "zero_realloc",
 };
 
-static bool is_text(const char *name)
+// Options of jemalloc 5.3 that mallctl has no name for.
+static const char *const untold_options[] = {"bin_shards", "slab_sizes"};
+
+static bool is_among(const char *name, const char *const *list, size_t n)
 {
-    for (size_t i = 0; i < ARRAY_LEN(text_options); i++) {
-        if (strcmp(name, text_options[i]) == 0)
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(name, list[i]) == 0)
             return true;
     }
     return false;
+}
+
+static bool is_text(const char *name)
+{
+    return is_among(name, text_options, ARRAY_LEN(text_options));
 }
 
 // What stands in a report and in a label is printable ASCII, so that no cut falls into a character.
@@ -129,6 +137,8 @@ static void read_back(struct allocator_setting *s, const char *wanted, size_t le
         s->effective = strlen(v.text) == len && memcmp(v.text, wanted, len) == 0;
     else if (v.kind == KIND_NUMBER)
         s->effective = parse_number(wanted, len, &number) && number == v.number;
+    else
+        s->untold = mallctl && is_among(s->name, untold_options, ARRAY_LEN(untold_options));
 }
 
 // The setting of that name, empty again, or a new one; NULL if there is no room.
@@ -230,13 +240,23 @@ static void read_environment(struct allocator *a)
     end_settings(a, room);
 }
 
-bool allocator_effective(const struct allocator *a)
+enum allocator_verdict allocator_setting_verdict(const struct allocator_setting *s)
 {
+    if (s->untold)
+        return ALLOCATOR_UNKNOWN;
+    return s->effective ? ALLOCATOR_EFFECTIVE : ALLOCATOR_NOT_EFFECTIVE;
+}
+
+enum allocator_verdict allocator_effective(const struct allocator *a)
+{
+    enum allocator_verdict all = ALLOCATOR_EFFECTIVE;
     for (size_t i = 0; i < a->n_settings; i++) {
-        if (!a->settings[i].effective)
-            return false;
+        enum allocator_verdict v = allocator_setting_verdict(&a->settings[i]);
+        if (v == ALLOCATOR_NOT_EFFECTIVE)
+            return v;
+        all = v == ALLOCATOR_UNKNOWN ? v : all;
     }
-    return true;
+    return all;
 }
 
 const char *allocator_size_name(enum allocator_size s)

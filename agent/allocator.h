@@ -20,6 +20,7 @@ struct allocator_setting {
     char wanted[ALLOCATOR_TEXT]; // "" if it has none
     char actual[ALLOCATOR_TEXT]; // "" if the allocator does not know it, or does not tell
     bool effective;              // never for a value that cannot be one of this setting
+    bool untold;                 // the allocator knows it and never tells: nobody knows whether it took
 };
 
 // An option of jemalloc's as it is in effect, whoever set it.
@@ -59,8 +60,10 @@ struct allocator {
     unsigned sizes_known; // bits 1 << enum allocator_size
     uint64_t sizes[ALLOCATOR_SIZES];
 };
-// All settings took (true without any).
-bool allocator_effective(const struct allocator *a);
+enum allocator_verdict { ALLOCATOR_NOT_EFFECTIVE, ALLOCATOR_EFFECTIVE, ALLOCATOR_UNKNOWN };
+enum allocator_verdict allocator_setting_verdict(const struct allocator_setting *s);
+// All settings took (without any, too); one that did not outweighs one of which that is unknown.
+enum allocator_verdict allocator_effective(const struct allocator *a);
 void allocator_read(struct allocator *ret);
 // The settings of a MALLOC_CONF text ("narenas:1,tcache:false") read back, and no others; for tests too. conf
 // NULL: none.

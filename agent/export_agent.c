@@ -287,8 +287,9 @@ static void write_allocator(const struct writer *w, const struct allocator *a)
         w->out, w->format, METRIC_GAUGE, "kubecanary_allocator_effective", NULL,
         "1: this setting of the environment, read back from the allocator, is in effect; 0: it is not.");
     for (size_t i = 0; i < a->n_settings; i++)
-        sample(w, "kubecanary_allocator_effective", "", "setting", a->settings[i].name,
-               a->settings[i].effective);
+        if (!a->settings[i].untold)
+            sample(w, "kubecanary_allocator_effective", "", "setting", a->settings[i].name,
+                   a->settings[i].effective);
     write_allocator_sizes(w, a);
 }
 

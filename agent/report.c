@@ -50,6 +50,15 @@ static void flag(struct buf *out, const char *key, bool value)
     buf_fmt(out, "\"%s\":%s,", key, value ? "true" : "false");
 }
 
+// null: nobody knows.
+static void verdict(struct buf *out, const char *key, enum allocator_verdict v)
+{
+    if (v == ALLOCATOR_UNKNOWN)
+        buf_fmt(out, "\"%s\":null,", key);
+    else
+        flag(out, key, v == ALLOCATOR_EFFECTIVE);
+}
+
 // Takes the comma after the last member off and closes.
 static void close_with(struct buf *out, const char *bracket)
 {
@@ -86,7 +95,7 @@ static void write_allocator(const struct allocator *a, struct buf *out)
     text(out, "version", a->version);
     number(out, "arenas", a->arenas);
     flag(out, "tunable", a->tunable);
-    flag(out, "effective", allocator_effective(a));
+    verdict(out, "effective", allocator_effective(a));
     for (enum allocator_size i = 0; i < ALLOCATOR_SIZES; i++) {
         char name[32];
         snprintf(name, sizeof(name), "%sBytes", allocator_size_name(i));
@@ -103,7 +112,7 @@ static void write_allocator(const struct allocator *a, struct buf *out)
         text(out, "name", a->settings[i].name);
         text(out, "wanted", a->settings[i].wanted);
         text(out, "actual", a->settings[i].actual);
-        flag(out, "effective", a->settings[i].effective);
+        verdict(out, "effective", allocator_setting_verdict(&a->settings[i]));
         close_with(out, "},");
     }
     close_with(out, "]},");

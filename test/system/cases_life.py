@@ -184,6 +184,12 @@ def case_allocator_is_read_back(binary):
             m = a.metrics()
             expect(m.one("kubecanary_allocator_arenas") == 2)
             expect({l["setting"]: v for l, v in m.all("kubecanary_allocator_effective")} == {"narenas": 1, "tcache": 0, "no_such": 0}, m.samples["kubecanary_allocator_effective"])
+        with Net("n1") as net, Agent(binary, net["n1"], env={"MALLOC_CONF": "narenas:1,bin_shards:1-128:4"}) as a:  # which it takes and never tells
+            a.files.agent().peers([net["n1"]]).write()
+            a.start()
+            m, report = a.metrics(), a.report()["allocator"]
+            expect({l["setting"]: v for l, v in m.all("kubecanary_allocator_effective")} == {"narenas": 1}, m.samples["kubecanary_allocator_effective"])
+            expect(report["effective"] is None and [s["effective"] for s in report["settings"]] == [True, None], report)
         # Variables that this program's jemalloc does not read.
         with Net("n1") as net, Agent(binary, net["n1"], env={"JE_MALLOC_CONF": "narenas:1", "MALLOC_ARENA_MAX": "1"}) as a:
             a.files.agent().peers([net["n1"]]).write()

@@ -76,7 +76,7 @@ static void settings(void)
     check_setting(&a.settings[1], "tcache", "false", true);
     check_setting(&a.settings[2], "dirty_decay_ms", "-1", true);
     check_setting(&a.settings[3], "percpu_arena", "disabled", true);
-    CHECK(allocator_effective(&a));
+    CHECK_INT(allocator_effective(&a), ALLOCATOR_EFFECTIVE);
     // Not taken, not known, not a setting.
     allocator_settings("narenas:4,tcache:true,nonsense:1,word,,dirty_decay_ms:0", &a);
     CHECK_INT(a.n_settings, 5);
@@ -85,10 +85,25 @@ static void settings(void)
     check_setting(&a.settings[2], "nonsense", "", false);
     check_setting(&a.settings[3], "word", "", false);
     check_setting(&a.settings[4], "dirty_decay_ms", "-1", false);
-    CHECK(!allocator_effective(&a));
+    CHECK_INT(allocator_effective(&a), ALLOCATOR_NOT_EFFECTIVE);
     allocator_settings(NULL, &a);
     CHECK_INT(a.n_settings, 0);
-    CHECK(allocator_effective(&a));
+    CHECK_INT(allocator_effective(&a), ALLOCATOR_EFFECTIVE);
+}
+
+// Of what jemalloc takes and never tells nobody knows whether it took; one that did not take outweighs it.
+static void untold(void)
+{
+    struct allocator a = {0};
+    allocator_settings("bin_shards:1-128:4,narenas:1,slab_sizes:1-4096:17", &a);
+    CHECK_INT(a.n_settings, 3);
+    CHECK_STR(a.settings[0].wanted, "1-128:4");
+    CHECK_INT(allocator_setting_verdict(&a.settings[0]), ALLOCATOR_UNKNOWN);
+    CHECK_INT(allocator_setting_verdict(&a.settings[1]), ALLOCATOR_EFFECTIVE);
+    CHECK_INT(allocator_setting_verdict(&a.settings[2]), ALLOCATOR_UNKNOWN);
+    CHECK_INT(allocator_effective(&a), ALLOCATOR_UNKNOWN);
+    allocator_settings("bin_shards:1-128:4,narenas:2", &a);
+    CHECK_INT(allocator_effective(&a), ALLOCATOR_NOT_EFFECTIVE);
 }
 
 // One setting with what came of it.
@@ -167,7 +182,7 @@ static void no_name(void)
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         allocator_settings(texts[i], &a);
         CHECK_INT(a.n_settings, 0);
-        CHECK(allocator_effective(&a));
+        CHECK_INT(allocator_effective(&a), ALLOCATOR_EFFECTIVE);
     }
     CHECK_ONE(":1,,narenas:1,:", "narenas", "1", true);
 }
@@ -197,7 +212,7 @@ static void no_room(void)
     // All that have room are in effect, and still it is not said that all are.
     for (size_t i = 0; i < ALLOCATOR_SETTINGS; i++)
         a.settings[i].effective = true;
-    CHECK(!allocator_effective(&a));
+    CHECK_INT(allocator_effective(&a), ALLOCATOR_NOT_EFFECTIVE);
     // A name that has its place needs no other.
     fill(text, sizeof(text), ALLOCATOR_SETTINGS);
     snprintf(text + strlen(text), sizeof(text) - strlen(text), ",narenas:2,,:");
@@ -292,12 +307,19 @@ static void environment(void)
     check_setting(&a.settings[3], "glibc.malloc.", "", false);
     check_setting(&a.settings[4], "MALLOC_ARENA_MAX", "", false);
     CHECK_STR(a.settings[4].wanted, "2");
-    CHECK(!allocator_effective(&a));
+    CHECK_INT(allocator_effective(&a), ALLOCATOR_NOT_EFFECTIVE);
 }
 
 static const struct check_case cases[] = {
-    {"settings", settings},   {"types", types},     {"same name", same_name},
-    {"no name", no_name},     {"no room", no_room}, {"hostile settings", hostile_settings},
-    {"allocator", allocator}, {"options", options}, {"environment", environment},
+    {"settings", settings},
+    {"what is never told", untold},
+    {"types", types},
+    {"same name", same_name},
+    {"no name", no_name},
+    {"no room", no_room},
+    {"hostile settings", hostile_settings},
+    {"allocator", allocator},
+    {"options", options},
+    {"environment", environment},
 };
 CHECK_MAIN(cases)

@@ -27,7 +27,7 @@ static void settings(void)
     CHECK_INT(a.n_settings, 1);
     CHECK_STR(a.settings[0].name, "narenas");
     CHECK_STR(a.settings[0].actual, "");
-    CHECK(!allocator_effective(&a));
+    CHECK_INT(allocator_effective(&a), ALLOCATOR_NOT_EFFECTIVE);
 }
 
 static const struct check_case cases[] = {{"sizes", sizes}, {"settings", settings}};
