@@ -19,6 +19,9 @@ WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual -Wstrict-prototypes -
 BASE := -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -DKUBECANARY_VERSION='"$(VERSION)"'
 
 include tools/deps/flags.mk
+# Without them the linker takes this host's libraries, and the program crashes.
+needed_prefixes := $(if $(filter musl,$(V)),MUSL_PREFIX)$(if $(filter glibc,$(V)),GLIBC_PREFIX JEMALLOC_PREFIX)
+$(foreach p,$(needed_prefixes),$(if $($(p)),,$(error V=$(V) needs $(p), the folder of its libraries: tools/deps/with make V=$(V) ...)))
 ifeq ($(V),musl)
 CC := $(MUSL_CC)
 CFLAGS = $(BASE) $(MUSL_CFLAGS)
@@ -206,7 +209,7 @@ e2e: packages-test packages-cluster $(if $(filter command line,$(origin KUBECONF
 
 .PHONY: bench
 bench: release packages-bench ## the agent beside fping and smokeping_prober: memory, processor time, errors against the truth
-	@$(MAKE) --no-print-directory V=glibc build/glibc/test/bench/hold
+	@tools/deps/with $(MAKE) --no-print-directory V=glibc build/glibc/test/bench/hold
 	@test/bench/run
 
 .PHONY: bench-allocator
