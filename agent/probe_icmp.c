@@ -10,11 +10,15 @@
 
 #include "agent/padding.h"
 #include "agent/wire.h"
+#include "lib/log.h"
 
 #define HEADER 8 // of an ICMP echo, both families: type, code, checksum, id, sequence
 #define CHUNK 32
 // Errors that quote too little of our packet to name it are looked up through all pairs: so many in one tick.
 #define SEARCHES 64
+
+// A socket that is missing and wanted is tried again so often: somebody may have let our group in since.
+#define AGAIN_NS (5 * NS_PER_S)
 
 // Two kinds of sockets: those whose packets may be fragmented, and those whose may not.
 #define KINDS 2
@@ -24,8 +28,10 @@ struct probe_icmp {
     struct sock_opts opts;
     int fd[KINDS][FAMILIES]; // [may not be fragmented]; -1: not open
     bool tx_stamps[KINDS][FAMILIES];
-    struct err err[FAMILIES]; // of what was opened last
-    bool needed;              // the second kind
+    struct err err[FAMILIES];           // of what was opened last
+    bool needed;                        // the second kind
+    bool missed[KINDS][FAMILIES];       // it was wanted and not there, and the log knows
+    uint64_t again_ns[KINDS][FAMILIES]; // when it may be tried again
     struct padding padding;
     // of the drain under way
     const struct sock_clock *clock;
@@ -35,17 +41,39 @@ struct probe_icmp {
     unsigned searches;
 };
 
-static void open_kind(struct probe_icmp *p, unsigned kind)
+static void open_one(struct probe_icmp *p, unsigned kind, enum family f)
 {
     p->opts.dont_fragment = kind;
-    for (unsigned f = 0; f < FAMILIES; f++) {
-        struct err *e = &p->err[f];
-        if (p->fd[kind][f] >= 0)
-            continue;
-        p->fd[kind][f] = sock_ping((enum family)f, &p->opts, &p->tx_stamps[kind][f], e);
-        if (p->fd[kind][f] < 0)
-            err_at(e, "ICMP %s", addr_family_name((enum family)f));
+    if (p->fd[kind][f] >= 0)
+        return;
+    p->fd[kind][f] = sock_ping(f, &p->opts, &p->tx_stamps[kind][f], &p->err[f]);
+    if (p->fd[kind][f] < 0)
+        err_at(&p->err[f], "ICMP %s", addr_family_name(f));
+}
+
+static void open_kind(struct probe_icmp *p, unsigned kind)
+{
+    for (unsigned f = 0; f < FAMILIES; f++)
+        open_one(p, kind, (enum family)f);
+}
+
+// Probes want to be sent. False: there is no socket for them, now either.
+static bool open_again(struct probe_icmp *p, unsigned kind, enum family f)
+{
+    if (p->fd[kind][f] < 0 && sock_now() >= p->again_ns[kind][f]) {
+        p->again_ns[kind][f] = sock_now() + AGAIN_NS;
+        open_one(p, kind, f);
     }
+    bool missing = p->fd[kind][f] < 0;
+    if (missing != p->missed[kind][f]) {
+        p->missed[kind][f] = missing;
+        const char *size = kind ? "whole only" : "any";
+        if (missing)
+            log_warn("no ICMP socket", LOG_STR("packets", size), LOG_STR("error", p->err[f].msg));
+        else
+            log_info("ICMP socket open", LOG_STR("packets", size), LOG_STR("family", addr_family_name(f)));
+    }
+    return !missing;
 }
 
 struct probe_icmp *probe_icmp_new(struct engine *en, const struct sock_opts *o, struct err *e)
@@ -135,7 +163,7 @@ static void chunk_add(const struct probe_icmp *p, struct chunk *c, enum family f
 
 static void chunk_flush(struct probe_icmp *p, unsigned kind, enum family f, struct chunk *c)
 {
-    bool open = p->fd[kind][f] >= 0;
+    bool open = open_again(p, kind, f);
     if (open)
         sock_send(p->fd[kind][f], c->out, c->n, !p->tx_stamps[kind][f]);
     for (size_t i = 0; i < c->n; i++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ICMP echo: one ping socket a family for all destinations, and another one for probes that must not be
-// fragmented. Probes come from the engine, what came back goes
-// to it. Reads only when told to: an answer wakes nobody, since the kernel has stamped it.
+// fragmented. Probes come from the engine, what came back goes to it. Reads only when told to: an answer
+// wakes nobody, since the kernel has stamped it.
 #ifndef KUBECANARY_AGENT_PROBE_ICMP_H
 #define KUBECANARY_AGENT_PROBE_ICMP_H
 
@@ -21,7 +21,8 @@ void probe_icmp_apply(struct probe_icmp *p);
 // Whether the family's sockets are open; *ret (may be NULL): why not.
 bool probe_icmp_ready(const struct probe_icmp *p, enum family f, const struct err **ret);
 
-// Sends those of s[n] that are ICMP.
+// Sends those of s[n] that are ICMP. Tries again to open a socket that they want and that is missing, every
+// few seconds; the log says when it is missed and when it is there.
 void probe_icmp_send(struct probe_icmp *p, const struct engine_send *s, size_t n);
 void probe_icmp_drain(struct probe_icmp *p, const struct sock_clock *c, uint64_t now_ns);
 

@@ -117,6 +117,11 @@ def case_ping_group_refused(binary):
         expect(status == 503 and "ping_group_range" in body, status, body)
         m = wait("send errors", lambda: a.metrics() if a.metrics().sum("kubecanary_probe_results_total", probe="icmp", result="send_error") > 5 else None)
         expect(m.sum("kubecanary_probe_results_total", probe="icmp", result="lost") == 0)
+        # Somebody mends it: the agent finds out by itself, and says both once.
+        net["n1"].run("sysctl", "-qw", "net.ipv4.ping_group_range=65532 65532")
+        wait("it is ready", lambda: a.try_get("/readyz")[0] == 200)
+        wait("it probes", lambda: a.report()["totals"]["received"] > 0)
+        expect([len(a.logged(m)) for m in ("no ICMP socket", "ICMP socket open")] == [2, 2], a.log())  # a family each
 
 
 def resident(a):
