@@ -12,15 +12,22 @@ from testbed.shell import Failure, say
 class Step:
     title: str
     work: object
-    vital: bool       # nothing after it makes sense when it fails
-    nodes: bool       # changes nodes themselves: only on a cluster of our own
-    prometheus: bool  # asks Prometheus
+    vital: bool   # nothing after it makes sense when it fails
+    needs: tuple  # of NEEDS
 
 
-def step(steps: list, title: str, *, vital=False, nodes=False, prometheus=False):
-    """Decorator: appends the function to steps."""
+# What a step can need that not every cluster has: whether this one does, and what to say where it does not.
+NEEDS = {
+    "nodes": (lambda context: context.owns_nodes, "the nodes of this cluster are not ours to change"),
+    "prometheus": (lambda context: context.prometheus, "no Prometheus given (--prometheus NAMESPACE/POD:PORT)"),
+}
+
+
+def step(steps: list, title: str, *, vital=False, **needs):
+    """Decorator: appends the function to steps. needs: names of NEEDS, each with True."""
     def register(work):
-        steps.append(Step(title, work, vital, nodes, prometheus))
+        steps.append(Step(title, work, vital, tuple(name for name in NEEDS if needs.pop(name, False))))
+        expect(not needs, f"{title}: nothing is known of {list(needs)}")
         return work
     return register
 
@@ -35,10 +42,10 @@ def same(what: str, got, wanted) -> None:
 
 
 def _why_not(one: Step, context) -> str:
-    if one.nodes and not context.owns_nodes:
-        return "the nodes of this cluster are not ours to change"
-    if one.prometheus and not context.prometheus:
-        return "no Prometheus given (--prometheus NAMESPACE/POD:PORT)"
+    for name in one.needs:
+        has, reason = NEEDS[name]
+        if not has(context):
+            return reason
     return ""
 
 
