@@ -38,13 +38,13 @@ class Api:
     def __init__(self, socket_path):
         self.socket_path = socket_path
 
-    def call(self, method: str, path: str, body=None, content_type="application/json") -> str:
+    def _exchange(self, method: str, path: str, data, headers: dict) -> tuple:
+        """(Content-Encoding, bytes) of a good answer."""
         connection = _Connection(self.socket_path)
         try:
-            data = None if body is None else json.dumps(body)
-            connection.request(method, path, body=data, headers={"Content-Type": content_type} if data else {})
+            connection.request(method, path, body=data, headers=headers)
             answer = connection.getresponse()
-            text = answer.read().decode("utf-8", "replace")
+            body = answer.read()
         except (OSError, http.client.HTTPException) as e:
             raise Failure(f"{method} {path}: {e!r}") from e
         finally:
@@ -52,8 +52,12 @@ class Api:
         if answer.status == 404:
             raise Missing(f"{method} {path}: 404")
         if answer.status >= 300:
-            raise Failure(f"{method} {path}: {answer.status} {text[:1000]}")
-        return text
+            raise Failure(f"{method} {path}: {answer.status} {body.decode('utf-8', 'replace')[:1000]}")
+        return answer.headers.get("Content-Encoding", ""), body
+
+    def call(self, method: str, path: str, body=None, content_type="application/json") -> str:
+        data = None if body is None else json.dumps(body)
+        return self._exchange(method, path, data, {"Content-Type": content_type} if data else {})[1].decode("utf-8", "replace")
 
     @staticmethod
     def path(kind: str, namespace: str = "", name: str = "") -> str:
@@ -86,4 +90,12 @@ class Api:
 
     def ask_pod(self, namespace: str, pod: str, port: int, path: str, **query) -> str:
         """HTTP GET to a pod, through the API server."""
-        return self.call("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}?{urlencode(query)}")
+        return self.call("GET", f"{self._in_pod(namespace, pod, port, path)}?{urlencode(query)}")
+
+    def ask_pod_encoded(self, namespace: str, pod: str, port: int, path: str, encoding: str) -> tuple:
+        """The same with Accept-Encoding: (Content-Encoding, bytes) of the answer as it is."""
+        return self._exchange("GET", self._in_pod(namespace, pod, port, path), None, {"Accept-Encoding": encoding})
+
+    @staticmethod
+    def _in_pod(namespace: str, pod: str, port: int, path: str) -> str:
+        return f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"

@@ -40,6 +40,11 @@ class Context:
     def helm(self, *words, check=True):
         return run([*self.helm_argv, *words], check=check, env=self.environment, cwd=paths.TREE)
 
+    def dns(self) -> str:
+        """The address of the cluster's DNS, where its Service has the usual name; else ""."""
+        service = self.api.find("services", "kube-dns", "kube-system")
+        return service["spec"]["clusterIP"] if service else ""
+
     # The fleet.
 
     def fleet(self) -> dict:

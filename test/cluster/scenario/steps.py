@@ -20,6 +20,7 @@ class Step:
 NEEDS = {
     "nodes": (lambda context: context.owns_nodes, "the nodes of this cluster are not ours to change"),
     "prometheus": (lambda context: context.prometheus, "no Prometheus given (--prometheus NAMESPACE/POD:PORT)"),
+    "dns": (lambda context: context.dns(), "there is no Service kube-dns in kube-system"),
 }
 
 

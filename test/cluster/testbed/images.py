@@ -13,6 +13,7 @@ from .shell import run
 PAUSE = "localhost/pause:1"
 PROMETHEUS = "localhost/prometheus:1"
 RELOADER = "localhost/prometheus-config-reloader:1"
+COREDNS = "localhost/coredns:1"
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> None:
@@ -66,6 +67,10 @@ def monitoring() -> list:
     """The images of Prometheus and of the config reloader that prometheus-operator puts beside it."""
     return [_of_tool("prometheus", "prometheus", PROMETHEUS),
             _of_tool("prometheus-operator", "prometheus-config-reloader", RELOADER)]
+
+
+def coredns() -> Path:
+    return _of_tool("coredns", "coredns", COREDNS)
 
 
 def own() -> list:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from . import images, netns, paths, tools
 from .host import Host
-from .plan import CONTROL4, CONTROL6, PODS, Node, Plan
+from .plan import CONTROL4, CONTROL6, DNS, PODS, Node, Plan
 from .procs import Processes
 from .shell import Failure, run, wait_for
 
@@ -58,7 +58,7 @@ failSwapOn: false
 enforceNodeAllocatable: []
 authentication: {{anonymous: {{enabled: true}}, webhook: {{enabled: false}}}}
 authorization: {{mode: AlwaysAllow}}
-clusterDNS: [10.96.0.10]
+clusterDNS: [{DNS}]
 clusterDomain: cluster.local
 resolvConf: {node.folder}/resolv.conf
 volumePluginDir: {node.folder}/volume-plugins

@@ -9,6 +9,7 @@ from .shell import Failure
 
 PODS = "198.19.0.0/16,fd00:19::/48"
 SERVICES = "10.96.0.0/16,fd00:96::/112"
+DNS = "10.96.0.10"
 CONTROL4, CONTROL6 = "198.18.0.1", "fd00:18::1"
 SERVER = f"https://{CONTROL4}:6443"
 CERTIFIED = ["127.0.0.1", CONTROL4, CONTROL6, "10.96.0.1", "fd00:96::1"]

@@ -67,6 +67,10 @@ def _prometheus() -> Tool:
                 ldflags=f"-X {VERSION_PACKAGE}.Version=3.16.0", tags="remove_all_sd,enable_kubernetes_sd")
 
 
+def _coredns() -> Tool:
+    return Tool("coredns", "1.15.0", "github.com/coredns/coredns", {"coredns": "."})
+
+
 def _single(name: str, version: str, module: str) -> Tool:
     return Tool(name, version, module, {name: f"{module}/cmd/{name}"})
 
@@ -80,6 +84,7 @@ ALL = [
     _containerd(),
     _prometheus(),
     _prometheus_operator(),
+    _coredns(),
 ]
 
 
