@@ -187,38 +187,6 @@ def node_selector(ctx):
     ctx.wait_condition("Ready", "True")
 
 
-def _allocator(ctx, metric: str) -> list:
-    return ctx.prometheus.query(f'{metric}{{fleet="{FLEET}",namespace="{NAMESPACE}"}}')
-
-
-def _wait_arenas(ctx, arenas: int) -> None:
-    def reported():
-        pods = {p["metadata"]["name"] for p in ctx.agents()}
-        have = {labels["pod"]: value for labels, value in _allocator(ctx, "kubecanary_allocator_arenas") if labels["pod"] in pods}
-        effective = {(labels["pod"], labels["setting"]): value for labels, value in _allocator(ctx, "kubecanary_allocator_effective")
-                     if labels["pod"] in pods}
-        narenas = {value for (_, setting), value in effective.items() if setting == "narenas"}
-        if set(have) != pods or set(have.values()) != {arenas} or narenas != {1} or 0 in effective.values():
-            raise Failure(f"arenas {have}, effective {effective}")
-        return True
-    wait_for(f"narenas {arenas} in effect in every agent, by Prometheus", reported, seconds=90, every=0.5)
-
-
-@step(STEPS, "Jemalloc with narenas 1, then 2: the agents report through Prometheus what is in effect", prometheus=True)
-def allocator(ctx):
-    for arenas in (1, 2):
-        generation = ctx.change({"agent": {"allocator": {"type": "Jemalloc", "narenas": arenas}}})
-        ctx.wait_rollout(generation, len(ctx.nodes()))
-        _wait_arenas(ctx, arenas)
-        told = ctx.wait_condition("AllocatorEffective", "True")
-        expect(told["reason"] == "SettingsEffective" and "jemalloc" in told["message"], f"{told}")
-    names = {labels["allocator"] for labels, _ in _allocator(ctx, "kubecanary_allocator_info")}
-    expect("jemalloc" in names, f"allocators: {names}")
-    resident = sorted(s["process_resident_memory_bytes"][0][1] / 2**20 for s in ctx.scrape_all().values())
-    ctx.wait_rollout(ctx.change({"agent": {"allocator": {"type": "System", "narenas": None}}}), len(ctx.nodes()))
-    return f"resident {resident[0]:.2f} to {resident[-1]:.2f} MiB with jemalloc"
-
-
 def _refused(ctx, spec: dict, *words: str) -> str:
     fleet = {"apiVersion": "kubecanary.io/v1alpha1", "kind": "ProbeFleet", "metadata": {"name": "refused", "namespace": NAMESPACE},
              "spec": spec}

@@ -29,6 +29,7 @@ class Context:
     testbed: object = None
     helm_options: list = field(default_factory=list)
     poke_prometheus: object = lambda: None  # makes a Prometheus of ours read its configuration at once
+    foreign_image: str = ""  # test/cluster/foreign, where the nodes have it
 
     @property
     def owns_nodes(self) -> bool:
@@ -54,19 +55,20 @@ class Context:
         """Merges into the fleet's spec; returns the new generation."""
         return self.api.merge("probefleets", FLEET, {"spec": spec}, NAMESPACE)["metadata"]["generation"]
 
-    def condition(self, kind: str) -> dict:
-        """A condition of the fleet that the operator gave to its newest generation; {} if there is none yet."""
-        fleet = self.fleet()
+    def condition(self, kind: str, name: str = FLEET) -> dict:
+        """A condition of a fleet that the operator gave to its newest generation; {} if there is none yet."""
+        fleet = self.api.get("probefleets", name, NAMESPACE)
         for condition in fleet.get("status", {}).get("conditions", []):
             if condition["type"] == kind and condition.get("observedGeneration") == fleet["metadata"]["generation"]:
                 return condition
         return {}
 
-    def wait_condition(self, kind: str, status: str, seconds: float = ROLLOUT_SECONDS) -> dict:
+    def wait_condition(self, kind: str, status: str, seconds: float = ROLLOUT_SECONDS, name: str = FLEET) -> dict:
         last = {}
 
         def reached():
-            last.update(self.condition(kind))
+            last.clear()
+            last.update(self.condition(kind, name))
             if last.get("status") != status:
                 raise Failure(f"it is {last}")
             return dict(last)
@@ -80,9 +82,9 @@ class Context:
                 found[f"{kind}/{one['metadata']['name']}"] = one
         return found
 
-    def agents(self) -> list:
+    def agents(self, fleet: str = FLEET) -> list:
         """The agents' pods that are not on their way out."""
-        pods = self.api.list("pods", NAMESPACE, labelSelector=f"kubecanary.io/fleet={FLEET}")
+        pods = self.api.list("pods", NAMESPACE, labelSelector=f"kubecanary.io/fleet={fleet}")
         return sorted((p for p in pods if "deletionTimestamp" not in p["metadata"]), key=lambda p: p["spec"].get("nodeName", ""))
 
     def identities(self) -> dict:
@@ -95,18 +97,24 @@ class Context:
 
     def wait_agents(self, count: int, seconds: float = ROLLOUT_SECONDS) -> None:
         """Waits until the newest state of the DaemonSet is carried out on exactly count nodes."""
-        wanted = dict.fromkeys(["desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled"], count)
+        self.wait_sets({f"{FLEET}-pod": count}, seconds)
+
+    def wait_sets(self, sets: dict, seconds: float = ROLLOUT_SECONDS, fleet: str = FLEET) -> None:
+        """Waits until the newest state of each DaemonSet of a fleet is carried out on exactly so many nodes, and it has no other agents."""
+        keys = ["desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled"]
 
         def rolled_out():
-            daemonset = self.daemonset()
-            status = daemonset["status"]
-            got = {key: status.get(key, 0) for key in wanted}
-            if status.get("observedGeneration") != daemonset["metadata"]["generation"] or got != wanted:
-                raise Failure(f"it is {got}")
-            if len(self.agents()) != count:
-                raise Failure(f"{len(self.agents())} pods")
+            for name, count in sets.items():
+                daemonset = self.api.get("daemonsets", name, NAMESPACE)
+                status = daemonset["status"]
+                got = {key: status.get(key, 0) for key in keys}
+                if status.get("observedGeneration") != daemonset["metadata"]["generation"] or got != dict.fromkeys(keys, count):
+                    raise Failure(f"{name} is {got}")
+            agents = len(self.agents(fleet))
+            if agents != sum(sets.values()):
+                raise Failure(f"{agents} pods")
             return True
-        wait_for(f"{count} agents ready in the DaemonSet's newest state", rolled_out, seconds=seconds, every=0.3)
+        wait_for(f"agents ready in their DaemonSets' newest state, {sets}", rolled_out, seconds=seconds, every=0.3)
 
     def wait_rollout(self, generation: int, count: int) -> None:
         """Waits until the operator has carried out this generation of the fleet, and the cluster what it wrote."""

@@ -21,6 +21,7 @@ NEEDS = {
     "nodes": (lambda context: context.owns_nodes, "the nodes of this cluster are not ours to change"),
     "prometheus": (lambda context: context.prometheus, "no Prometheus given (--prometheus NAMESPACE/POD:PORT)"),
     "dns": (lambda context: context.dns(), "there is no Service kube-dns in kube-system"),
+    "foreign": (lambda context: context.foreign_image, "the image of another program is only on the nodes of a cluster of our own"),
 }
 
 

@@ -14,6 +14,7 @@ PAUSE = "localhost/pause:1"
 PROMETHEUS = "localhost/prometheus:1"
 RELOADER = "localhost/prometheus-config-reloader:1"
 COREDNS = "localhost/coredns:1"
+FOREIGN = "localhost/foreign:1"
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> None:
@@ -71,6 +72,18 @@ def monitoring() -> list:
 
 def coredns() -> Path:
     return _of_tool("coredns", "coredns", COREDNS)
+
+
+def foreign() -> Path:
+    """A program that is not ours, with a jemalloc of its own (test/cluster/foreign)."""
+    folder_of_it = paths.CLUSTER / "foreign"
+
+    def compiled(folder: Path) -> Path:
+        jemalloc = Path(run([folder_of_it / "build"], timeout=900).stdout.strip())
+        run(["gcc", "-std=gnu17", "-Os", "-Wall", "-Wextra", "-Werror", "-static", "-s", "-isystem", jemalloc / "include",
+             "-o", folder / "foreign", folder_of_it / "foreign.c", jemalloc / "lib" / "libjemalloc.a", "-lm", "-pthread"])
+        return folder / "foreign"
+    return _cached("foreign", cache.digest(folder_of_it, Path(__file__), FOREIGN), FOREIGN, compiled)
 
 
 def own() -> list:
