@@ -2,6 +2,9 @@
 // /metrics and /report from an engine that was never run: the same bytes whatever the reader's pace, hostile
 // names, limits, and what is there before the first configuration.
 #include "agent/export.h"
+
+#include <netinet/in.h>
+
 #include "lib/log.h"
 
 #include "agent/report.h"
@@ -479,6 +482,59 @@ static void report(void)
     tear_down(&f);
 }
 
+// One query is on its way and nothing else was ever begun: it is in flight, no result, and there is no ratio.
+static void check_in_flight(struct fixture *f)
+{
+    const char *labels =
+        "{probe=\"dns\",source_node=\"n1\",source_zone=\"\",network=\"Pod\",target=\"resolver\","
+        "family=\"IPv4\"";
+    CLEANUP_BUF struct buf text = {0}, out = {0}, want = {0};
+    CLEANUP_DOC struct doc *d = NULL;
+    struct err e = {0};
+    while (engine_stats(prober_engine(f->prober), 0)->sent == 0)
+        CHECK_INT(loop_once(f->loop, NS_PER_S, &e), 0);
+    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &text));
+    buf_init(&want, 1000);
+    buf_fmt(&want, "kubecanary_probe_sent_total%s} 1\n", labels);
+    CHECK_CONTAINS(buf_text(&text), buf_text(&want));
+    want.len = 0;
+    buf_fmt(&want, "kubecanary_probes_in_flight%s} 1\n", labels);
+    CHECK_CONTAINS(buf_text(&text), buf_text(&want));
+    for (enum stats_result r = 0; r < STATS_UNRESOLVED; r++) {
+        want.len = 0;
+        buf_fmt(&want, "kubecanary_probe_results_total%s,result=\"%s\"} 0\n", labels, stats_result_name(r));
+        CHECK_CONTAINS(buf_text(&text), buf_text(&want));
+    }
+    struct report_health h = {.node = "n1", .network = "Pod", .reason = ""};
+    struct export_sources from = {.prober = f->prober, .inputs = &f->inputs};
+    buf_init(&out, REPORT_MAX);
+    report_write(&from, &h, &out);
+    CHECK_INT(doc_parse(buf_text(&out), out.len, &d, &e), 0);
+    CHECK_STR(member(d, "lossRatio"), "null");
+    CHECK_STR(doc_get(doc_get(doc_root(d), "totals"), "inFlight")->text, "1");
+}
+
+static void in_flight(void)
+{
+    struct fixture f;
+    int silent = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(sa);
+    CHECK(bind(silent, (struct sockaddr *)&sa, len) == 0 &&
+          getsockname(silent, (struct sockaddr *)&sa, &len) == 0);
+    CHECK(set_up(&f));
+    files_target(&f.files, "resolver", SPEC_DNS, "127.0.0.1", ntohs(sa.sin_port));
+    f.files.targets[0].server = f.files.targets[0].address;
+    f.files.targets[0].interval_ns = NS_PER_S;
+    f.files.targets[0].timeout_ns = 60 * NS_PER_S;
+    snprintf(f.files.targets[0].query, sizeof(f.files.targets[0].query), "a");
+    f.files.file.spec.targets = f.files.targets;
+    CHECK(put_in_force(&f));
+    check_in_flight(&f);
+    tear_down(&f);
+    close(silent);
+}
+
 // Of the sanitizers' allocator: what the program holds now.
 size_t __sanitizer_get_current_allocated_bytes(void);
 
@@ -528,6 +584,7 @@ static const struct check_case cases[] = {
     {"empty", empty},
     {"gone do not count", gone_do_not_count},
     {"report", report},
+    {"in flight", in_flight},
     {"STAMP", stamp},
     {"DNS", dns},
     {"HTTP", http},
