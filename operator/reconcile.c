@@ -25,7 +25,7 @@ void reconcile_marks_release(struct reconcile_marks *m)
     *m = (struct reconcile_marks){0};
 }
 
-static struct action *append(struct action_list *l)
+struct action *action_list_add(struct action_list *l)
 {
     if (l->n == l->cap) {
         size_t cap = MAX(l->cap * 2, (size_t)16);
@@ -79,7 +79,7 @@ static bool may_apply(const struct reconcile_input *in, const struct render_obje
 static int add_apply(const struct reconcile_input *in, const struct render_object *o, bool fresh,
                      struct action_list *ret, struct err *e)
 {
-    struct action *a = append(ret);
+    struct action *a = action_list_add(ret);
     if (!a)
         return err_set(e, ENOMEM, "no memory for the actions");
     a->verb = ACTION_APPLY;
@@ -126,7 +126,7 @@ static int prune_child(const void *object, void *arg)
                 strcmp(child->meta.namespace, fleet->namespace) == 0;
     if (!ours || child->meta.deleting || is_wanted(p->in->wanted, child))
         return 0;
-    struct action *a = append(p->ret);
+    struct action *a = action_list_add(p->ret);
     if (!a)
         return -ENOMEM;
     a->verb = ACTION_DELETE;
@@ -244,7 +244,7 @@ struct poke {
 
 static int add_poke(const struct store_pod *pod, const char *published, struct action_list *ret)
 {
-    struct action *a = append(ret);
+    struct action *a = action_list_add(ret);
     if (!a)
         return -ENOMEM;
     a->verb = ACTION_POKE;

@@ -52,6 +52,8 @@ struct action_list {
     struct action *list;
 };
 
+// One more, all zero; NULL: no memory.
+struct action *action_list_add(struct action_list *l);
 void action_list_release(struct action_list *l);
 void reconcile_marks_release(struct reconcile_marks *m);
 
