@@ -191,7 +191,10 @@ static int carry_out(struct local *l, const struct action *a, struct err *e)
     switch (a->verb) {
     case ACTION_APPLY: return apply(l, a, e);
     case ACTION_STATUS: return set_status(l, a, e);
-    case ACTION_DELETE: return delete_object(l, a, e);
+    case ACTION_DELETE:
+        if (a->kind == STORE_POD)
+            return local_sets_delete(l->sets, a->namespace, a->name, a->uid, e);
+        return delete_object(l, a, e);
     case ACTION_POKE: return local_sets_poke(l->sets, a->namespace, a->name, a->uid, a->value, e);
     case ACTION_EVENT: return 0; // the operator's log says the same
     }

@@ -25,7 +25,9 @@ static json_t *container_status(const struct local_pod *p)
 
 static json_t *metadata(const struct local_pod *p)
 {
-    json_t *labels = json_object_get(json_object_get(p->template, "metadata"), "labels");
+    const json_t *template = json_object_get(p->template, "metadata");
+    json_t *labels = json_object_get(template, "labels");
+    json_t *annotations = json_deep_copy(json_object_get(template, "annotations"));
     json_t *meta =
         json_pack("{s:s, s:s, s:s, s:[{s:s, s:s, s:s, s:s, s:b, s:b}]}", "namespace", p->namespace, "name",
                   p->name, "uid", p->uid, "ownerReferences", "apiVersion", "apps/v1", "kind", "DaemonSet",
@@ -33,7 +35,9 @@ static json_t *metadata(const struct local_pod *p)
     if (labels)
         json_object_set(meta, "labels", labels);
     if (p->published[0])
-        json_object_set_new(meta, "annotations", json_pack("{s:s}", "kubecanary.io/published", p->published));
+        json_object_set_new(annotations, "kubecanary.io/published", json_string(p->published));
+    if (annotations)
+        json_object_set_new(meta, "annotations", annotations);
     if (p->leaving)
         json_object_set_new(meta, "deletionTimestamp", json_string("1970-01-01T00:00:00Z"));
     return meta;

@@ -123,10 +123,19 @@ static void place(struct local_sets *s, struct set *set, const struct local_node
     set->away += !p->ready;
 }
 
+static bool is_on_delete(const json_t *set)
+{
+    const json_t *update = json_object_get(json_object_get(set, "spec"), "updateStrategy");
+    const char *type = json_string_value(json_object_get(update, "type"));
+    return type && strcmp(type, "OnDelete") == 0;
+}
+
 // Old Pods make room for new ones: those that are not ready at once, the others as far as maxUnavailable
-// allows.
+// allows; with OnDelete none does.
 static void roll(struct local_sets *s, struct set *set)
 {
+    if (is_on_delete(set->object))
+        return;
     unsigned most = local_sets_max_unavailable(set->object, set->desired);
     struct local_pod *p;
     LIST_FOREACH (p, &s->pods, link) {
@@ -235,6 +244,20 @@ int local_sets_poke(struct local_sets *s, const char *namespace, const char *nam
     LIST_FOREACH (p, &s->pods, link) {
         if (strcmp(p->name, name) == 0 && strcmp(p->namespace, namespace) == 0 && strcmp(p->uid, uid) == 0)
             return local_pod_poke(p, value, e);
+    }
+    return err_set(e, ENOENT, "Pod %s is gone", name);
+}
+
+int local_sets_delete(struct local_sets *s, const char *namespace, const char *name, const char *uid,
+                      struct err *e)
+{
+    struct local_pod *p;
+    LIST_FOREACH (p, &s->pods, link) {
+        if (strcmp(p->name, name) != 0 || strcmp(p->namespace, namespace) != 0 || strcmp(p->uid, uid) != 0)
+            continue;
+        if (!p->leaving)
+            local_pod_leave(p);
+        return 0;
     }
     return err_set(e, ENOENT, "Pod %s is gone", name);
 }

@@ -29,6 +29,9 @@ void local_sets_touch(struct local_sets *s, bool configmaps);
 // -ENOENT: no Pod with this uid.
 MUST_USE int local_sets_poke(struct local_sets *s, const char *namespace, const char *name, const char *uid,
                              const char *value, struct err *e);
+// Ends one Pod in order; its set makes another. -ENOENT: as above.
+MUST_USE int local_sets_delete(struct local_sets *s, const char *namespace, const char *name, const char *uid,
+                               struct err *e);
 // Ends all agents; blocks for LOCAL_SETS_STOP_NS at most.
 void local_sets_stop(struct local_sets *s);
 // Calls fn for each Pod.

@@ -13,6 +13,7 @@
 #define LABEL_OVERRIDE "kubecanary.io/override"
 #define LABEL_ZONE "topology.kubernetes.io/zone"
 #define ANNOTATION_PUBLISHED "kubecanary.io/published"
+#define ANNOTATION_ALLOCATOR "kubecanary.io/allocator"
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -244,6 +245,23 @@ static void read_waiting(const json_t *status, struct store_pod *p)
     }
 }
 
+// Of the containers' last ends, or of one that has not begun again.
+static bool was_killed(const json_t *status)
+{
+    static const char *const states[] = {"state", "lastState"};
+    size_t i;
+    const json_t *c;
+    json_array_foreach(json_object_get(status, "containerStatuses"), i, c)
+    {
+        for (size_t k = 0; k < ARRAY_LEN(states); k++) {
+            const json_t *end = json_object_get(json_object_get(c, states[k]), "terminated");
+            if (strcmp(text_of(end, "reason"), "OOMKilled") == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 // What the scheduler says of a Pod that it found no place for.
 static void read_unscheduled(const json_t *status, struct store_pod *p)
 {
@@ -268,6 +286,8 @@ static void read_pod(const json_t *object, struct store_pod *p)
     optional(p->node, sizeof(p->node), text_of(json_object_get(object, "spec"), "nodeName"));
     optional(p->published, sizeof(p->published),
              text_of(json_object_get(meta, "annotations"), ANNOTATION_PUBLISHED));
+    optional(p->allocator, sizeof(p->allocator),
+             text_of(json_object_get(meta, "annotations"), ANNOTATION_ALLOCATOR));
     json_array_foreach(json_object_get(status, "podIPs"), i, ip)
     {
         add_address(p->ip, text_of(ip, "ip"));
@@ -277,10 +297,11 @@ static void read_pod(const json_t *object, struct store_pod *p)
     read_waiting(status, p);
     if (!p->node[0])
         read_unscheduled(status, p);
-    const bool flags[] = {p->ready, p->running, p->meta.deleting};
+    p->killed = was_killed(status);
+    const bool flags[] = {p->ready, p->running, p->killed, p->meta.deleting};
     uint64_t hash = base_hash(BASE_HASH_INIT, flags, sizeof(flags));
-    const char *const texts[] = {p->meta.uid, p->meta.fleet, p->network,        p->override,
-                                 p->node,     p->published,  p->waiting_reason, p->waiting_message};
+    const char *const texts[] = {p->meta.uid,  p->meta.fleet,     p->network,         p->override, p->node,
+                                 p->published, p->waiting_reason, p->waiting_message, p->allocator};
     for (i = 0; i < ARRAY_LEN(texts); i++)
         hash = hash_text(hash, texts[i]);
     p->meta.digest = hash_addresses(hash, p->ip);

@@ -30,6 +30,8 @@ struct render_input {
     unsigned slices;           // of the peers
     bool pod_monitor;          // this cluster has the API PodMonitor
     bool prometheus_rule;      // this cluster has the API PrometheusRule
+    unsigned held; // of which overrides the DaemonSets' controller replaces no Pods (OnDelete): bits 1 <<
+                   // agent_sets_index
 };
 
 struct render_object {

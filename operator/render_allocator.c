@@ -2,7 +2,13 @@
 // Joins pairs.
 #include "operator/render_allocator.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+// Options, conf or tunables, and the variables' names.
+#define SETTINGS_TEXT 8192
 
 struct form { // of a list of pairs
     char link;
@@ -45,4 +51,23 @@ void render_allocator(const struct spec_allocator *a, struct buf *out)
         add_options(a, SPEC_OPTION_GLIBC, SPEC_OPTIONS, &glibc, out);
         add_rest(a->tunables, &glibc, out);
     }
+}
+
+int render_allocator_settings(const struct spec_agent *a, char out[static RENDER_ALLOCATOR_SETTINGS])
+{
+    CLEANUP_BUF struct buf told;
+    const char *variable = spec_allocator_variable(&a->allocator);
+    buf_init(&told, SETTINGS_TEXT);
+    render_allocator(&a->allocator, &told);
+    if (told.len == 0)
+        variable = NULL;
+    buf_fmt(&told, "\n%u\n%s\n", a->allocator.type, variable ? variable : "");
+    if (a->threads.present)
+        buf_fmt(&told, "%u %s", a->threads.count, a->threads.variable);
+    buf_fmt(&told, "\n%s", a->resources.memory_limit);
+    if (told.failed)
+        return -ENOMEM;
+    snprintf(out, RENDER_ALLOCATOR_SETTINGS, "%016" PRIx64,
+             base_hash(BASE_HASH_INIT, buf_text(&told), told.len));
+    return 0;
 }

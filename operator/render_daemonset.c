@@ -197,13 +197,18 @@ static json_t *pod_spec(const struct render_input *in, const struct agent_set *s
         pod_security(set->network), "containers", container(in, set->network), "volumes", volume(in));
 }
 
+// allocator: who was told what can be told by the Pod alone, also while it does not answer.
 // enable-ds-eviction: an autoscaler that removes the node lets the agent say that it leaves.
 static json_t *pod_template(const struct render_input *in, const struct agent_set *set)
 {
-    return json_pack("{s:{s:o, s:{s:s, s:s}}, s:o}", "metadata", "labels", render_part_labels(in, set, false),
-                     "annotations", "kubectl.kubernetes.io/default-container", "agent",
-                     "cluster-autoscaler.kubernetes.io/enable-ds-eviction", "true", "spec",
-                     pod_spec(in, set));
+    char settings[RENDER_ALLOCATOR_SETTINGS];
+    if (render_allocator_settings(&in->spec->agent, settings) < 0)
+        return NULL;
+    return json_pack("{s:{s:o, s:{s:s, s:s, s:s}}, s:o}", "metadata", "labels",
+                     render_part_labels(in, set, false), "annotations",
+                     "kubectl.kubernetes.io/default-container", "agent",
+                     "cluster-autoscaler.kubernetes.io/enable-ds-eviction", "true",
+                     RENDER_ANNOTATION_ALLOCATOR, settings, "spec", pod_spec(in, set));
 }
 
 static json_t *max_unavailable(const struct spec_placement *p)
@@ -214,18 +219,26 @@ static json_t *max_unavailable(const struct spec_placement *p)
     return json_string(p->max_unavailable);
 }
 
+static json_t *update_strategy(const struct render_input *in, size_t index)
+{
+    if (in->held & (1u << index))
+        return json_pack("{s:s}", "type", "OnDelete");
+    return json_pack("{s:s, s:{s:o}}", "type", "RollingUpdate", "rollingUpdate", "maxUnavailable",
+                     max_unavailable(&in->spec->placement));
+}
+
 json_t *render_daemonset(const struct render_input *in, const struct agent_set *set)
 {
     char name[LIMIT_NAME + 1];
     struct spec spec = *in->spec; // borrowed, but for what is this set's own
     struct render_input own = *in;
-    spec.agent = spec_override_agent(in->spec, agent_sets_index(set, &in->spec->placement));
+    const size_t index = agent_sets_index(set, &in->spec->placement);
+    spec.agent = spec_override_agent(in->spec, index);
     own.spec = &spec;
     agent_sets_name(set, in->fleet, name);
-    return json_pack("{s:s, s:s, s:o, s:{s:i, s:o, s:{s:s, s:{s:o}}, s:o}}", "apiVersion",
+    return json_pack("{s:s, s:s, s:o, s:{s:i, s:o, s:o, s:o}}", "apiVersion",
                      store_kinds[STORE_DAEMONSET].api_version, "kind", store_kinds[STORE_DAEMONSET].kind,
                      "metadata", render_part_metadata(in, name, set), "spec", "revisionHistoryLimit", 3,
-                     "selector", render_part_selector(in, set), "updateStrategy", "type", "RollingUpdate",
-                     "rollingUpdate", "maxUnavailable", max_unavailable(&in->spec->placement), "template",
-                     pod_template(&own, set));
+                     "selector", render_part_selector(in, set), "updateStrategy", update_strategy(in, index),
+                     "template", pod_template(&own, set));
 }

@@ -11,6 +11,7 @@
 #define RENDER_LABEL_FLEET "kubecanary.io/fleet"
 #define RENDER_LABEL_NETWORK "kubecanary.io/network"
 #define RENDER_LABEL_OVERRIDE "kubecanary.io/override"
+#define RENDER_ANNOTATION_ALLOCATOR "kubecanary.io/allocator" // render_allocator_settings
 
 // A child's name: "<fleet><suffix>".
 const char *render_part_name(const struct render_input *in, const char *suffix,

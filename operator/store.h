@@ -73,9 +73,11 @@ struct store_pod {
     struct addr ip[FAMILIES];               // status.podIPs
     bool ready;                             // condition Ready = True
     bool running;                           // phase Running
+    bool killed;                            // a container ended last because it took too much memory
     char waiting_reason[64];   // of the container that waits, e.g. ErrImagePull, or Unschedulable; "" if none
     char waiting_message[256]; // CrashLoopBackOff: what the container said last, if it is known
     char published[32];        // annotation kubecanary.io/published
+    char allocator[17];        // annotation kubecanary.io/allocator: what it was told; "": it does not say
 };
 
 struct store_child { // DaemonSet, ConfigMap, ServiceAccount, PodMonitor, PrometheusRule; and PriorityClass

@@ -193,6 +193,24 @@ static void pod_waiting_for_what(void)
     store_free(s);
 }
 
+// Whether the agent of a Pod with this status was killed for its memory.
+static bool was_killed(struct store *s, const char *status)
+{
+    const struct store_pod *p = NULL;
+    return *waits_for(s, "n1", status) == '\0' && store_each(s, STORE_POD, first_pod, &p) == 1 && p->killed;
+}
+
+static void pod_killed_for_its_memory(void)
+{
+    struct store *s = fresh();
+    CHECK(!was_killed(s, "'containerStatuses': [{'state': {'running': {}}}]"));
+    CHECK(!was_killed(s, "'containerStatuses': [{'lastState': {'terminated': {'reason': 'Error'}}}]"));
+    CHECK(was_killed(s, "'containerStatuses': [{'lastState': {'terminated': {'reason': 'OOMKilled'}}}]"));
+    CHECK(was_killed(s, "'containerStatuses': [{}, {'state': {'terminated': {'reason': 'OOMKilled'}}}]"));
+    CHECK(!was_killed(s, "'containerStatuses': [7, {'state': []}]"));
+    store_free(s);
+}
+
 static void fleet_and_child_fields(void)
 {
     struct store *s = fresh();
@@ -384,6 +402,7 @@ static const struct check_case cases[] = {
     {"pod_fields_and_changes", pod_fields_and_changes},
     {"pod_waiting", pod_waiting},
     {"pod_waiting_for_what", pod_waiting_for_what},
+    {"a pod killed for its memory", pod_killed_for_its_memory},
     {"fleet_and_child_fields", fleet_and_child_fields},
     {"digest_sees_edits_only", digest_sees_edits_only},
     {"bad_objects_change_nothing", bad_objects_change_nothing},
