@@ -27,24 +27,26 @@ static int compare(const void *a, const void *b)
 }
 
 // All resident sizes side by side, each class in a place of its own; then sorted class by class.
-static int sum_memory(const struct report_sum_agent *list, size_t n, struct report_sum *ret, struct err *e)
+int report_sum_memory_of(const struct report_sum_agent *list, size_t n,
+                         struct report_sum_memory ret[static REPORT_SUM_CLASSES], struct err *e)
 {
     size_t at[REPORT_SUM_CLASSES] = {0}, begin = 0;
     CLEANUP_FREE uint64_t *bytes = calloc(n + 1, sizeof(*bytes));
     if (!bytes)
         return err_set(e, ENOMEM, "no memory for the agents' memory");
+    memset(ret, 0, REPORT_SUM_CLASSES * sizeof(*ret));
     for (size_t i = 0; i < n; i++) {
         if (list[i].report && list[i].report->resident_bytes)
-            ret->memory[class_of(list[i].report->cpus)].agents++;
+            ret[class_of(list[i].report->cpus)].agents++;
     }
-    for (size_t c = 0; c < REPORT_SUM_CLASSES; begin += ret->memory[c].agents, c++)
+    for (size_t c = 0; c < REPORT_SUM_CLASSES; begin += ret[c].agents, c++)
         at[c] = begin;
     for (size_t i = 0; i < n; i++) {
         if (list[i].report && list[i].report->resident_bytes)
             bytes[at[class_of(list[i].report->cpus)]++] = list[i].report->resident_bytes;
     }
     for (size_t c = 0; c < REPORT_SUM_CLASSES; c++) {
-        struct report_sum_memory *m = &ret->memory[c];
+        struct report_sum_memory *m = &ret[c];
         uint64_t *of_class = bytes + at[c] - m->agents;
         if (m->agents == 0)
             continue;
@@ -182,7 +184,7 @@ int report_sum_of(const struct report_sum_agent *list, size_t n, uint64_t genera
     count_nodes(list, n, &sum);
     find_failing(list, n, &sum);
     find_example(list, n, &sum);
-    int r = sum_memory(list, n, &sum, e);
+    int r = report_sum_memory_of(list, n, sum.memory, e);
     if (r == 0)
         *ret = sum;
     return r;

@@ -49,4 +49,8 @@ struct report_sum {
 MUST_USE int report_sum_of(const struct report_sum_agent *list, size_t n, uint64_t generation,
                            struct report_sum *ret, struct err *e);
 
+// Of the resident sizes alone: the entries of a list that have no report are left out. ENOMEM.
+MUST_USE int report_sum_memory_of(const struct report_sum_agent *list, size_t n,
+                                  struct report_sum_memory ret[static REPORT_SUM_CLASSES], struct err *e);
+
 #endif

@@ -194,6 +194,7 @@ static int sync_pod(const void *object, void *arg)
         return -ENOMEM;
     a->seen = true;
     memcpy(a->ip, pod->ip, sizeof(a->ip));
+    memcpy(a->allocator, pod->allocator, sizeof(a->allocator));
     return 0;
 }
 
@@ -404,5 +405,44 @@ int report_table_sum(const struct report_table *t, const char *namespace, const 
     int r = report_sum_of(list, n, (uint64_t)f->generation, ret, e);
     if (r == 0)
         sum_loss(f, now_ns, &ret->loss);
+    return r;
+}
+
+// The memory of one side; the agents of one side beside each other in list, which has room for all.
+static int split_side(const struct report_fleet *f, const char *override, const char *settings, bool now,
+                      struct report_sum_agent *list, struct report_split *ret, struct err *e)
+{
+    const struct report_agent *a;
+    size_t n = 0;
+    LIST_FOREACH (a, &f->agents, of_fleet) {
+        if (!a->known || strcmp(a->override, override) != 0 || (strcmp(a->allocator, settings) == 0) != now ||
+            a->report.resident_bytes == 0)
+            continue;
+        list[n++] = (struct report_sum_agent){.node = a->node, .report = &a->report};
+        if (now && a->report.resident_bytes > ret->max) {
+            ret->max = a->report.resident_bytes;
+            snprintf(ret->max_node, sizeof(ret->max_node), "%s", a->node);
+        }
+    }
+    ret->told = now ? n : ret->told;
+    return report_sum_memory_of(list, n, now ? ret->now : ret->old, e);
+}
+
+int report_table_split(const struct report_table *t, const char *namespace, const char *name,
+                       const char *override, const char *settings, struct report_split *ret, struct err *e)
+{
+    const struct report_fleet *f = find_fleet(t, namespace, name);
+    struct report_split split = {0};
+    *ret = split;
+    if (!f)
+        return 0;
+    CLEANUP_FREE struct report_sum_agent *list = calloc(t->n + 1, sizeof(*list));
+    if (!list)
+        return err_set(e, ENOMEM, "no memory for the reports of fleet %s", name);
+    int r = split_side(f, override, settings, false, list, &split, e);
+    if (r == 0)
+        r = split_side(f, override, settings, true, list, &split, e);
+    if (r == 0)
+        *ret = split;
     return r;
 }

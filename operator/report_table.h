@@ -32,6 +32,7 @@ struct report_agent { // read by the owner of the table; changed by the function
     char *node;
     char network[16];
     char override[LIMIT_OVERRIDE_NAME + 1]; // of the placement; "": none
+    char allocator[17];                     // as its Pod says what it was told (store_pod)
     struct addr ip[FAMILIES];
     enum report_table_queue queue; // REPORT_TABLE_QUEUES: being asked
     uint64_t due_ns;
@@ -66,6 +67,13 @@ struct report_fleet {
     } minutes[REPORT_TABLE_MINUTES];
 };
 
+struct report_split { // of the agents that told
+    struct report_sum_memory old[REPORT_SUM_CLASSES], now[REPORT_SUM_CLASSES];
+    size_t told;                   // in `now`
+    uint64_t max;                  // the most resident memory of one of them, bytes; 0: nobody told
+    char max_node[LIMIT_NAME + 1]; // and where that is
+};
+
 struct report_table;
 // gone: an agent that is being asked (asking is set) is about to be freed.
 struct report_table *report_table_new(void (*gone)(struct report_agent *a, void *arg), void *arg); // or NULL
@@ -95,5 +103,10 @@ bool report_table_failure(struct report_table *t, struct report_agent *a, const 
 // *ret is all zero for a fleet that is not known. ENOMEM.
 MUST_USE int report_table_sum(const struct report_table *t, const char *namespace, const char *name,
                               uint64_t now_ns, struct report_sum *ret, struct err *e);
+// The memory of an override's agents ("": those of none) that were told `settings` of their allocator, and of
+// the others. All zero for a fleet that is not known. ENOMEM.
+MUST_USE int report_table_split(const struct report_table *t, const char *namespace, const char *name,
+                                const char *override, const char *settings, struct report_split *ret,
+                                struct err *e);
 
 #endif

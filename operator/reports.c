@@ -369,6 +369,12 @@ int reports_sum(const struct reports *r, const char *namespace, const char *flee
     return report_table_sum(r->table, namespace, fleet, loop_now(r->loop), ret, e);
 }
 
+int reports_split(const struct reports *r, const char *namespace, const char *fleet, const char *override,
+                  const char *settings, struct report_split *ret, struct err *e)
+{
+    return report_table_split(r->table, namespace, fleet, override, settings, ret, e);
+}
+
 struct reports_stats reports_stats(const struct reports *r)
 {
     struct reports_stats s = r->stats;

@@ -42,6 +42,11 @@ void reports_touch(struct reports *r);
 void reports_configure(struct reports *r, const char *namespace, const char *fleet, const struct spec *spec);
 MUST_USE int reports_sum(const struct reports *r, const char *namespace, const char *fleet,
                          struct report_sum *ret, struct err *e);
+// As report_table_split.
+struct report_split;
+MUST_USE int reports_split(const struct reports *r, const char *namespace, const char *fleet,
+                           const char *override, const char *settings, struct report_split *ret,
+                           struct err *e);
 struct reports_stats reports_stats(const struct reports *r);
 
 #endif
