@@ -45,6 +45,12 @@ struct spec_option_value {
     int64_t number; // bytes, milliseconds or a count, as the field's name says
 };
 
+struct spec_rollout { // of other settings, by first having a part of the agents try them
+    bool present;
+    uint32_t canary_percent;    // of the nodes; 1..100
+    int64_t max_resident_bytes; // that an agent may come to; 0: whatever it is
+};
+
 struct spec_allocator {
     enum spec_allocator_type type;
     struct spec_option_value options[SPEC_OPTIONS];
@@ -52,6 +58,7 @@ struct spec_allocator {
     bool glibc;                              // the map of glibc's options was there
     char tunables[LIMIT_ALLOCATOR_CONF + 1]; // more of glibc's: "name=value:name=value"
     char variable[LIMIT_LABEL + 1];          // the environment variable that the image's allocator reads
+    struct spec_rollout rollout;
 };
 
 // Its field below spec.agent.allocator: "narenas", "glibc.arenaMax".

@@ -59,6 +59,7 @@ const struct spec_table spec_table_all = {spec_fields, ARRAY_LEN(spec_fields)};
 #define IN_FILE_AGENT(...)
 #define IN_FILE_ALLOCATOR(...)
 #define IN_FILE_GLIBC(...)
+#define IN_FILE_ROLLOUT(...)
 #define IN_FILE_THREADS(...)
 #define IN_FILE_RESOURCES(...)
 #define IN_FILE_REQUESTS(...)

@@ -285,6 +285,16 @@ void control_each_reports(const struct control *c, control_reports_fn *fn, void 
     }
 }
 
+void control_each_fleet(const struct control *c, control_fleet_fn *fn, void *arg)
+{
+    const struct fleet_entry *at;
+    LIST_FOREACH (at, &c->fleets, link) {
+        const struct store_fleet *fleet = store_fleet(c->store, at->record.namespace, at->record.name);
+        if (fleet)
+            fn(fleet, arg);
+    }
+}
+
 void control_stop(struct control *c)
 {
     if (c->stopped)

@@ -40,6 +40,9 @@ struct control_stats control_stats(const struct control *c);
 typedef void control_reports_fn(const char *namespace, const char *fleet, const struct report_sum *s,
                                 void *arg);
 void control_each_reports(const struct control *c, control_reports_fn *fn, void *arg);
+// Each fleet that is known, as the store has it.
+typedef void control_fleet_fn(const struct store_fleet *fleet, void *arg);
+void control_each_fleet(const struct control *c, control_fleet_fn *fn, void *arg);
 // Ends the backend: no write is begun any more, those under way are cut off. Reading goes on to be possible;
 // then control_free.
 void control_stop(struct control *c);

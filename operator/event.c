@@ -59,10 +59,18 @@ static bool became(const json_t *old_status, const json_t *new_status, const cha
     return after && strcmp(after, value) == 0 && (!before || strcmp(before, value) != 0);
 }
 
+static bool stopped_rolling(const json_t *status)
+{
+    const char *reason = json_string_value(json_object_get(status_find(status, "Degraded"), "reason"));
+    return reason && strcmp(reason, "AllocatorRolloutStopped") == 0;
+}
+
 json_t *event_of_change(const struct store_fleet *fleet, const json_t *old_status, const json_t *new_status,
                         uint64_t now_ns)
 {
     if (became(old_status, new_status, "Degraded", "True"))
+        return event_body(fleet, "Warning", status_find(new_status, "Degraded"), now_ns);
+    if (stopped_rolling(new_status) && !stopped_rolling(old_status)) // what was degraded by crashes before
         return event_body(fleet, "Warning", status_find(new_status, "Degraded"), now_ns);
     if (became(old_status, new_status, "Ready", "True"))
         return event_body(fleet, "Normal", status_find(new_status, "Ready"), now_ns);

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "operator/rollouts.h"
+
 static void write_requests(struct buf *b, enum metric_format f, const struct reports_stats *s)
 {
     const struct {
@@ -44,6 +46,23 @@ static void write_fleet(const char *namespace, const char *fleet, const struct r
     metric_u64(b, "kubecanary_fleet_allocator_ineffective_agents", "", buf_text(&labels), s->ineffective);
 }
 
+static void write_rollouts(const struct store_fleet *fleet, void *arg)
+{
+    struct rollouts r;
+    rollouts_keep(fleet, &r);
+    for (size_t i = 0; i < r.n; i++) {
+        CLEANUP_BUF struct buf labels = {0};
+        if (r.list[i].phase != ROLLOUT_STOPPED)
+            continue;
+        buf_init(&labels, 1024);
+        metric_label(&labels, "fleet_namespace", fleet->meta.namespace);
+        metric_label(&labels, "fleet", fleet->meta.name);
+        metric_label(&labels, "override", r.list[i].override);
+        metric_label(&labels, "reason", rollout_reason_names[r.list[i].reason]);
+        metric_u64(arg, "kubecanary_fleet_allocator_rollout_stopped", "", buf_text(&labels), 1);
+    }
+}
+
 void page_reports_write(const struct control *c, struct buf *b, enum metric_format f)
 {
     struct control_stats s = control_stats(c);
@@ -52,4 +71,8 @@ void page_reports_write(const struct control *c, struct buf *b, enum metric_form
     metric_family(b, f, METRIC_GAUGE, "kubecanary_fleet_allocator_ineffective_agents", NULL,
                   "Agents of an image without a report whose metrics tell that a setting has no effect.");
     control_each_reports(c, write_fleet, b);
+    metric_family(b, f, METRIC_GAUGE, "kubecanary_fleet_allocator_rollout_stopped", NULL,
+                  "1 where other settings of the allocator came to some agents and to no more, by why.");
+    if (s.leading)
+        control_each_fleet(c, write_rollouts, b);
 }

@@ -69,6 +69,28 @@ static bool outdated(const struct status_input *in)
     return in->reports && in->reports->outdated > 0;
 }
 
+// The first rollout in that phase; NULL: none is.
+static const struct rollout *find_rollout(const struct status_input *in, enum rollout_phase phase)
+{
+    for (size_t i = 0; in->rollouts && i < in->rollouts->n; i++) {
+        if (in->rollouts->list[i].phase == phase)
+            return &in->rollouts->list[i];
+    }
+    return NULL;
+}
+
+static void describe_stopped(const struct rollout *r, char *text, size_t size)
+{
+    char field[LIMIT_OVERRIDE_NAME + 64] = "spec.agent.allocator";
+    if (r->override[0])
+        snprintf(field, sizeof(field), "spec.placement.overrides[%s].allocator", r->override);
+    snprintf(
+        text, size,
+        "%s: %s; the other agents keep the settings that they have until other ones, or another rollout, "
+        "are asked for",
+        field, r->message);
+}
+
 static bool progressing(const struct status_input *in)
 {
     return !in->problem->reason && (!in->settled || !all_rolled_out(in));
@@ -140,10 +162,14 @@ static struct condition degraded(const struct status_input *in, char *text, size
 {
     struct condition c = {"Degraded", "False", "AsExpected", ""};
     const struct trouble *t = in->trouble;
+    const struct rollout *stopped = find_rollout(in, ROLLOUT_STOPPED);
     if (in->problem->reason) {
         c.status = "True";
         c.reason = in->problem->reason;
         c.message = in->problem->message;
+    } else if (stopped) {
+        c = (struct condition){"Degraded", "True", "AllocatorRolloutStopped", text};
+        describe_stopped(stopped, text, size);
     } else if (t->pods > 0) {
         describe_trouble(in, &c, text, size);
     }
@@ -180,6 +206,11 @@ static struct condition ready(const struct status_input *in, char *text, size_t 
 {
     if (in->problem->reason)
         return (struct condition){"Ready", "False", in->problem->reason, in->problem->message};
+    const struct rollout *stopped = find_rollout(in, ROLLOUT_STOPPED);
+    if (stopped) {
+        describe_stopped(stopped, text, size);
+        return (struct condition){"Ready", "False", "AllocatorRolloutStopped", text};
+    }
     if (!in->settled || !all_rolled_out(in)) {
         describe_rollout(in, text, size);
         return (struct condition){"Ready", "False", "RolloutInProgress", text};
@@ -193,8 +224,16 @@ static struct condition ready(const struct status_input *in, char *text, size_t 
     return (struct condition){"Ready", "True", "AgentsReady", "every agent is ready"};
 }
 
-static struct condition progress(const struct status_input *in)
+static struct condition progress(const struct status_input *in, char *text, size_t size)
 {
+    const struct rollout *stopped = find_rollout(in, ROLLOUT_STOPPED);
+    if (!in->problem->reason && stopped) {
+        describe_stopped(stopped, text, size);
+        return (struct condition){"Progressing", "False", "AllocatorRolloutStopped", text};
+    }
+    if (!in->problem->reason && find_rollout(in, ROLLOUT_CANARY))
+        return (struct condition){"Progressing", "True", "AllocatorUnderObservation",
+                                  "some agents try the wanted settings of the allocator first"};
     if (progressing(in))
         return (struct condition){"Progressing", "True", "RolloutInProgress",
                                   "the wanted version is being rolled out"};
@@ -217,6 +256,8 @@ static int add_numbers(const struct status_input *in, json_t *status)
     struct nodes n = count_nodes(in);
     json_t *nodes = json_pack("{s:i, s:i}", "desired", n.desired, "ready", n.ready);
     int r = in->reports ? status_agents_numbers(in->reports, status, nodes) : 0;
+    if (in->rollouts && in->rollouts->n > 0)
+        r |= json_object_set_new(status, "allocatorRollouts", rollout_json_list(in->rollouts));
     r |= json_object_set_new(status, "nodes", nodes);
     if (!in->load)
         return r;
@@ -255,8 +296,8 @@ static int add_reported(const struct status_input *in, json_t *conditions)
 
 json_t *status_build(const struct status_input *in)
 {
-    char trouble[768], rollout[1024];
-    struct condition list[] = {ready(in, rollout, sizeof(rollout)), progress(in),
+    char trouble[768], rollout[1024], stopped[768];
+    struct condition list[] = {ready(in, rollout, sizeof(rollout)), progress(in, stopped, sizeof(stopped)),
                                degraded(in, trouble, sizeof(trouble))};
     json_t *status = json_object(), *conditions = json_array();
     int r = json_object_set_new(status, "observedGeneration", json_integer(in->fleet->meta.generation));
@@ -296,7 +337,7 @@ static bool has_other_conditions(const json_t *a, const json_t *b)
 bool status_differs_in_conditions(const json_t *a, const json_t *b)
 {
     return !same_member(a, b, "observedGeneration") || has_other_conditions(a, b) ||
-           has_other_conditions(b, a);
+           has_other_conditions(b, a) || rollout_json_differs(a, b);
 }
 
 json_t *status_apply_body(const struct store_fleet *fleet, json_t *status)

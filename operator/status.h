@@ -10,6 +10,7 @@
 #include "lib/spec_check.h"
 #include "operator/agent_sets.h"
 #include "operator/report_sum.h"
+#include "operator/rollout_json.h"
 #include "operator/store.h"
 #include "operator/trouble.h"
 
@@ -37,14 +38,15 @@ struct status_input {
     size_t load_nodes;                // how many nodes that is a forecast for
     bool settled;                     // all children are as wanted
     const struct report_sum *reports; // what the agents say; NULL: they are not asked
+    const struct rollouts *rollouts;  // of the allocator's settings; NULL: not known
     const char *now;                  // RFC 3339, for transitions
 };
 
 // The new status (new reference), NULL when memory is out. lastTransitionTime is taken from the fleet's
 // present status unless a condition's status changes.
 json_t *status_build(const struct status_input *in);
-// Whether two statuses differ in a condition's status, reason or message, or in the observed generation:
-// worth writing at once. Numbers alone can wait.
+// Whether two statuses differ in a condition's status, reason or message, in the observed generation, or in
+// where a rollout is: worth writing at once. Numbers alone can wait.
 bool status_differs_in_conditions(const json_t *a, const json_t *b);
 // One condition of a status; borrowed, NULL if there is none.
 const json_t *status_find(const json_t *status, const char *type);

@@ -12,9 +12,10 @@
 #include "operator/admit.h"
 #include "operator/event.h"
 #include "operator/queue.h"
+#include "operator/rollouts.h"
 #include "operator/slices.h"
 
-enum stage { STAGE_CHILDREN, STAGE_STATUS, STAGE_POKES, STAGE_DONE };
+enum stage { STAGE_CHILDREN, STAGE_STATUS, STAGE_CANARIES, STAGE_POKES, STAGE_DONE };
 
 struct work_job {
     const struct work_env *env;
@@ -28,6 +29,7 @@ struct work_job {
     struct admit admit;
     struct agent_sets sets;            // the fleet's; while its spec is not carried out, those that there are
     const struct members_known *known; // over budget: whom the agents may probe; NULL: everybody
+    struct rollouts rollouts;          // of the allocator's settings
     bool applied_all;                  // every wanted child was applied or needed nothing
     struct work_outcome outcome;
 };
@@ -79,6 +81,7 @@ static int render_and_compare(struct work_job *j, const struct store_fleet *flee
         .slices = whole ? peers_slices_for(peers->n, now) : now,
         .pod_monitor = !store_absent(s, STORE_PODMONITOR),
         .prometheus_rule = !store_absent(s, STORE_PROMETHEUSRULE),
+        .held = whole ? rollouts_held(fleet, &j->admit.spec, &j->rollouts) : 0,
     };
     struct render_set set = {0};
     if (in.slices == 0)
@@ -115,6 +118,26 @@ static int admit(struct work_job *j, const struct store_fleet *fleet, struct pee
     return 0;
 }
 
+static struct rollouts_input rollouts_input(const struct work_job *j, const struct store_fleet *fleet)
+{
+    return (struct rollouts_input){.store = j->env->store,
+                                   .fleet = fleet,
+                                   .spec = &j->admit.spec,
+                                   .marks = &j->record->marks,
+                                   .reports = j->env->reports,
+                                   .now_s = (int64_t)time(NULL)};
+}
+
+// While the spec is not carried out, nothing moves.
+static int step_rollouts(struct work_job *j, const struct store_fleet *fleet, struct err *e)
+{
+    const struct rollouts_input in = rollouts_input(j, fleet);
+    if (!j->problem.reason)
+        return rollouts_step(&in, &j->rollouts, e);
+    rollouts_keep(fleet, &j->rollouts);
+    return 0;
+}
+
 // Fills the actions of the first stage. Returns 0 also when the fleet has a problem that is its own: then
 // what there is goes on, and with a budget that is exceeded nobody is added to it.
 static int plan_children(struct work_job *j, const struct store_fleet *fleet, struct err *e)
@@ -130,7 +153,21 @@ static int plan_children(struct work_job *j, const struct store_fleet *fleet, st
         j->known = bad.code == EDQUOT ? &j->record->known : NULL;
         r = members_collect(j->env->store, namespace, name, &j->sets, j->known, &peers, e);
     }
+    if (r == 0)
+        r = step_rollouts(j, fleet, e);
     return r < 0 ? r : render_and_compare(j, fleet, &peers, e);
+}
+
+// Whoever goes for the sake of a canary goes after the status that knows of it.
+static void plan_canaries(struct work_job *j, const struct store_fleet *fleet)
+{
+    const struct rollouts_input in = rollouts_input(j, fleet);
+    if (j->problem.reason || !j->applied_all)
+        return;
+    if (rollouts_wait(&j->rollouts))
+        come_again(j, WORK_ROLLOUT_PAUSE_NS);
+    if (rollouts_replace(&in, &j->rollouts, &j->actions) < 0)
+        j->outcome.failed = true;
 }
 
 static void plan_pokes(struct work_job *j, const struct store_fleet *fleet)
@@ -225,6 +262,7 @@ static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
         .load_nodes = j->admit.scale.size.nodes,
         .settled = j->applied_all && shown,
         .reports = read_reports(j, fleet, &reports) ? &reports : NULL,
+        .rollouts = &j->rollouts,
         .now = now,
     };
     return status_build(&in);
@@ -278,6 +316,8 @@ static void plan_status(struct work_job *j, const struct store_fleet *fleet)
                (!json_equal(status, fleet->status) && now >= again)) {
         j->outcome.failed |= write_status(j, fleet, status) < 0;
         j->record->status_written_ns = now;
+        if (rollout_json_differs(status, fleet->status)) // what was decided is acted upon once it is written
+            come_again(j, WORK_DECIDED_PAUSE_NS);
     } else if (!json_equal(status, fleet->status)) {
         come_again(j, again - now);
     }
@@ -386,6 +426,8 @@ static void next_stage(struct work_job *j)
         j->stage = STAGE_DONE; // deleted meanwhile
     else if (j->stage == STAGE_STATUS)
         plan_status(j, fleet);
+    else if (j->stage == STAGE_CANARIES)
+        plan_canaries(j, fleet);
     else if (j->stage == STAGE_POKES)
         plan_pokes(j, fleet);
 }

@@ -14,6 +14,10 @@
 
 // A status of which only numbers changed is written at most so often; a changed condition at once.
 #define WORK_STATUS_PAUSE_NS (5 * NS_PER_S)
+// A change of settings that is observed is looked at so often; once its status says what was decided, it is
+// acted upon so soon.
+#define WORK_ROLLOUT_PAUSE_NS (10 * NS_PER_S)
+#define WORK_DECIDED_PAUSE_NS (1 * NS_PER_S)
 // Children of a fleet that was deleted and made again go with the garbage collector, within seconds. Until
 // then they are looked for each second; after so long they are a collision.
 #define WORK_LEFTOVERS_PAUSE_NS (1 * NS_PER_S)

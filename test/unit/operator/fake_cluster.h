@@ -26,10 +26,11 @@ struct fake {
     int refused_status, retry_after_s;
     const char *why; // the refusal's text, which has a number in it each time
     bool pokes_refused;
-    bool status_denied;      // writes of the status
-    bool lags;               // the watch shows nothing any more
-    const char *pod_address; // of every Pod; NULL: 198.19.0.x
-    int applies;             // of DaemonSets: their generation
+    bool status_denied;                                        // writes of the status
+    bool lags;                                                 // the watch shows nothing any more
+    void (*show_poke)(struct fake *f, const struct action *a); // NULL: the Pod is one of put_pod_of
+    const char *pod_address;                                   // of every Pod; NULL: 198.19.0.x
+    int applies;                                               // of DaemonSets: their generation
     int fleet_writes;
 };
 
@@ -108,8 +109,12 @@ static inline void show(struct fake *f, const struct action *a, json_t *object)
         return;
     if (a->verb == ACTION_STATUS)
         show_status(f, a);
+    else if (a->verb == ACTION_POKE && f->show_poke)
+        f->show_poke(f, a);
     else if (a->verb == ACTION_POKE)
         show_poke(f, a);
+    else if (a->verb == ACTION_DELETE)
+        store_delete(f->store, a->kind, a->namespace, a->name);
     else if (object)
         put(f, a->kind, json_incref(object));
 }
