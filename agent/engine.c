@@ -192,11 +192,11 @@ size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, s
         struct flight *f = en->heap[0].f;
         flight_settle(f, now_ns, engine_heap_wait(engine_heap_probe(en, f)));
         bool due = engine_heap_sending(en, f) && f->next_ns <= now_ns;
-        if (due && n < max)
+        if (due && n == max)
+            break;
+        if (due)
             n += begin(en, f, now_ns, &out[n]);
-        uint64_t at = engine_heap_event(en, f);
-        engine_heap_update_first(
-            en, MAX(at, now_ns + 1)); // what finds no room is due again, the first of all, at the next tick
+        engine_heap_update_first(en, MAX(engine_heap_event(en, f), now_ns + 1));
     }
     return n;
 }

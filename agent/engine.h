@@ -102,12 +102,12 @@ void engine_hold(struct engine *en, const uint8_t *held, uint64_t now_ns);
 // longer than half the shortest interval, but at least 5 ms. 1 s with nothing to do.
 uint64_t engine_tick_ns(const struct engine *en);
 
-// Ends what waited too long, then begins what is due: at most max probes (a tick's share with room to catch
-// up; what is left over comes next time). A moment that was missed by more than an interval is skipped and
-// counted, never made up for in a burst. Returns how many it put into out; each is counted as sent and is to
-// be sent now.
+// Ends what waited too long, and begins what is due: at most max probes. Fewer: nothing is left that was due.
+// As many: what is left comes first at the next call, of the same tick or a later one. A moment that was
+// missed by more than an interval is skipped and counted, never made up for in a burst. Returns how many it
+// put into out; each is counted as sent and is to be sent now.
 size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, size_t max);
-// How many engine_due may give at most in one tick under this plan.
+// How many are to be begun at most in one tick under this plan: its share, with room to catch up.
 size_t engine_burst(const struct engine *en);
 
 // The probe is known by another cookie from now on, which t takes: for packets that have no room for the

@@ -209,6 +209,16 @@ static bool is_padding(const struct probe_icmp *p, const struct sock_packet *k)
            (have - head <= p->padding.n && memcmp(k->data + head, p->padding.bytes, have - head) == 0);
 }
 
+// Whether it comes from where the probe went: whoever else answers, however well, is not the one that was
+// asked.
+static bool is_from(const struct probe_icmp *p, const struct sock_packet *k, const struct engine_token *t)
+{
+    const struct plan *plan = engine_plan(p->en);
+    size_t i;
+    return engine_find(p->en, t, &i) &&
+           addr_equal(&plan->dests[plan->pairs[i].dest].addr[p->family], &k->from);
+}
+
 static void on_packet(const struct sock_packet *k, void *arg)
 {
     struct probe_icmp *p = arg;
@@ -222,7 +232,7 @@ static void on_packet(const struct sock_packet *k, void *arg)
                              .rx_ns = sock_clock_convert(p->clock, k->real_ns),
                              .corrupt = !intact || !is_padding(p, k)};
     for (unsigned i = 0; i < n; i++)
-        if (engine_reply(p->en, &t[i], &r))
+        if (is_from(p, k, &t[i]) && engine_reply(p->en, &t[i], &r))
             return;
     engine_agent(p->en)->unmatched++;
 }

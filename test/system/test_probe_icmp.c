@@ -185,6 +185,11 @@ static void test_stranger(void)
     expect(TUN_STRANGER, STATS_LOST, 0, 2 * PROBES);
 }
 
+static void test_elsewhere(void)
+{
+    expect(TUN_ELSEWHERE, STATS_LOST, 0, 2 * PROBES);
+}
+
 static void test_unreachable(void)
 {
     expect(TUN_UNREACHABLE, STATS_UNREACHABLE, 0, 0);
@@ -226,6 +231,7 @@ static const struct check_case cases[] = {
     {"a broken byte is corrupt", test_corrupt},
     {"half an answer is corrupt", test_short},
     {"a stranger's answer is nobody's", test_stranger},
+    {"from another address", test_elsewhere},
     {"an ICMP error", test_unreachable},
     {"an ICMP error that quotes 8 bytes", test_quote_8},
     {"an error is not the next probe's", test_error_then_send},

@@ -23,6 +23,7 @@ enum tun_answer {
     TUN_CORRUPT,     // a byte of the payload broken, checksum right
     TUN_SHORT,       // half of the payload
     TUN_STRANGER,    // an answer with a cookie that is not ours
+    TUN_ELSEWHERE,   // the answer that it should be, from another address
     TUN_UNREACHABLE, // an ICMP error that quotes everything
     TUN_QUOTE_8,     // one that quotes our first 8 bytes
 };
@@ -86,6 +87,7 @@ static void tun_reply(struct tun *t, uint8_t *p, const uint8_t *q, size_t len)
     if (v4) {
         memcpy(p + 12, q + 16, 4);
         memcpy(p + 16, q + 12, 4);
+        p[15] ^= t->answer == TUN_ELSEWHERE ? 0x40 : 0;
         tun_put16(p + 2, (uint16_t)(header + len));
         p[8] = 64;
         tun_put16(p + 10, 0);
@@ -95,6 +97,7 @@ static void tun_reply(struct tun *t, uint8_t *p, const uint8_t *q, size_t len)
     } else {
         memcpy(p + 8, q + 24, 16);
         memcpy(p + 24, q + 8, 16);
+        p[23] ^= t->answer == TUN_ELSEWHERE ? 0x40 : 0;
         tun_put16(p + 4, (uint16_t)len);
         p[7] = 64;
         tun_put16(icmp + 2, 0);

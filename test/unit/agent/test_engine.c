@@ -543,7 +543,28 @@ static void test_spread_after_reload(void)
     stop();
 }
 
+// A tick's share is handed out in pieces, as the prober asks for it; nobody is skipped for the sake of a piece.
+static void test_pieces(void)
+{
+    start();
+    for (unsigned k = 0; k < 600; k++) {
+        char node[16], address[16];
+        snprintf(node, sizeof(node), "p%04u", k);
+        snprintf(address, sizeof(address), "198.18.%u.%u", k / 256, k % 256);
+        files_peer(&f, node, "", address, NULL, PEER_READY);
+    }
+    CHECK_INT(apply(), 0);
+    now += 1 * S; // everybody is due
+    size_t begun = 0, piece = 7;
+    for (size_t n = piece; n == piece; begun += n)
+        n = engine_due(en, now, out, piece);
+    CHECK_INT(begun, engine_plan(en)->n_pairs);
+    CHECK_INT(engine_agent_stats(en)->skipped, 0);
+    stop();
+}
+
 static const struct check_case cases[] = {
+    {"a share in pieces", test_pieces},
     {"spread after a reload", test_spread_after_reload},
     {"each outcome", test_outcomes},
     {"unresolved", test_unresolved},
