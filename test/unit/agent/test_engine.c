@@ -543,7 +543,8 @@ static void test_spread_after_reload(void)
     stop();
 }
 
-// A tick's share is handed out in pieces, as the prober asks for it; nobody is skipped for the sake of a piece.
+// A tick's share is handed out in pieces, as the prober asks for it; nobody is skipped for the sake of a
+// piece.
 static void test_pieces(void)
 {
     start();
