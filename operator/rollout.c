@@ -99,14 +99,23 @@ static bool stop_for_one(struct rollout *r, const struct rollout_wish *wish, con
     return r->phase == ROLLOUT_STOPPED;
 }
 
-// The class of cores in which the canaries take more than agents did before; REPORT_SUM_CLASSES: none.
-static size_t find_worse(const struct rollout *r, const struct report_sum_memory *now)
+// What the canaries of a class of cores are compared with: those that have kept the old settings, at the same
+// time and under the same load. Only where there are none, with what all had when the change began.
+static const struct report_sum_memory *control_of(const struct rollout *r, const struct rollout_seen *seen,
+                                                  size_t class)
+{
+    return seen->old[class].agents > 0 ? &seen->old[class] : &r->was[class];
+}
+
+// The class of cores in which the canaries take more; REPORT_SUM_CLASSES: none.
+static size_t find_worse(const struct rollout *r, const struct rollout_seen *seen)
 {
     size_t i = 0;
     for (; i < REPORT_SUM_CLASSES; i++) {
-        const uint64_t was = r->was[i].median;
-        if (r->was[i].agents > 0 && now[i].agents > 0 &&
-            now[i].median > was + was * ROLLOUT_WORSE_PERCENT / 100 + ROLLOUT_NOISE_BYTES)
+        const struct report_sum_memory *control = control_of(r, seen, i);
+        if (control->agents > 0 && seen->now[i].agents > 0 &&
+            seen->now[i].median >
+                control->median + control->median * ROLLOUT_WORSE_PERCENT / 100 + ROLLOUT_NOISE_BYTES)
             break;
     }
     return i;
@@ -115,14 +124,15 @@ static size_t find_worse(const struct rollout *r, const struct report_sum_memory
 static void decide(struct rollout *r, const struct rollout_seen *seen, int64_t now_s)
 {
     char text[sizeof(r->message)];
-    const size_t worse = find_worse(r, seen->now);
+    const size_t worse = find_worse(r, seen);
     if (worse == REPORT_SUM_CLASSES) {
         enter(r, ROLLOUT_ROLLING, now_s);
         return;
     }
     snprintf(text, sizeof(text),
-             "agents on nodes of %s cores take %" PRIu64 " bytes (median), %" PRIu64 " before",
-             report_sum_class_names[worse], seen->now[worse].median, r->was[worse].median);
+             "agents on nodes of %s cores take %" PRIu64
+             " bytes (median), with the settings of before %" PRIu64,
+             report_sum_class_names[worse], seen->now[worse].median, control_of(r, seen, worse)->median);
     stop(r, ROLLOUT_MEMORY_GREW, text);
 }
 

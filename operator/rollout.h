@@ -13,8 +13,8 @@
 #define ROLLOUT_OBSERVE_S 180
 // Without progress for so long, be it of canaries that are to be ready or of reports, it stops.
 #define ROLLOUT_PATIENCE_S 600
-// Worse: the median of a class of cores is above that of before by more than both together (what tables and
-// buffers of the same agent differ by from one start to the next).
+// Worse: the median of a class of cores is above that of the agents that keep the old settings by more than
+// both together (what tables and buffers of the same agent differ by from one start to the next).
 #define ROLLOUT_WORSE_PERCENT 10
 #define ROLLOUT_NOISE_BYTES (UINT64_C(128) << 10)
 
@@ -31,7 +31,7 @@ enum rollout_reason { // why it stopped; stable API
     ROLLOUT_NO_REASON,
     ROLLOUT_OUT_OF_MEMORY, // an agent was killed for its memory
     ROLLOUT_ABOVE_MAX,     // an agent takes more than spec.agent.allocator.rollout.maxResidentBytes
-    ROLLOUT_MEMORY_GREW,   // the canaries take more than agents did before
+    ROLLOUT_MEMORY_GREW,   // the canaries take more than the others
     ROLLOUT_NOT_READY,     // the canaries did not become ready
     ROLLOUT_NOT_TOLD,      // they do not say how much they take
     ROLLOUT_REASONS
