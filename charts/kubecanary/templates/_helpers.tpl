@@ -99,11 +99,11 @@ imagePullSecrets:
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors, prometheusrules]
   verbs: [get, list, watch, create, patch, delete]
-# The agents' addresses; patch: the annotation that makes the kubelet fetch new peers at once; delete: agents that are to try other
-# settings of the allocator first (agent.allocator.rollout).
+# The agents' addresses; patch: the annotation that makes the kubelet fetch new peers at once; delete, if asked for: agents that are to
+# try other settings of the allocator first (agent.allocator.rollout).
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, patch, delete]
+  verbs: [get, list, watch, patch{{ if .Values.rbac.replaceAgents }}, delete{{ end }}]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
