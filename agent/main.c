@@ -259,6 +259,8 @@ static int check(const struct cli *c)
     if (plan->n_hosts)
         printf("note: %zu targets have names, which are not resolved here: their pairs are not among these\n",
                plan->n_hosts);
+    if (files.agent.spec.mesh.present && !(files.agent.spec.mesh.networks & (1u << c->network)))
+        printf("note: the fleet has no network %s: nobody is probed\n", spec_network_name(c->network));
     if (!peers_find(&files.peers, c->node) && files.agent.spec.mesh.present)
         printf("note: no peer is named %s\n", c->node);
     plan_free(plan);

@@ -15,6 +15,18 @@ void spec_agent_file_release(struct spec_agent_file *f)
     *f = (struct spec_agent_file){0};
 }
 
+// An agent listens on all of them.
+static int check_ports(const struct spec_ports *p, struct err *e)
+{
+    if (p->tcp == p->http)
+        err_set(e, EINVAL, "must not be that of http, %u", p->http);
+    else if (p->stamp == p->peer)
+        err_set(e, EINVAL, "must not be that of peer, %u", p->peer);
+    else
+        return 0;
+    return err_at(e, p->tcp == p->http ? "ports.tcp" : "ports.stamp");
+}
+
 int spec_agent_file_parse(const struct doc_node *root, struct spec_agent_file *ret, struct err *e)
 {
     CLEANUP_SPEC_AGENT_FILE struct spec_agent_file f = {0};
@@ -22,6 +34,8 @@ int spec_agent_file_parse(const struct doc_node *root, struct spec_agent_file *r
         return err_set(e, EINVAL, "must be a map");
     int r = spec_read(&spec_table_file, SPEC_SECTION_FILE, root, &f, e);
     if (r < 0)
+        return r;
+    if ((r = check_ports(&f.ports, e)) < 0)
         return r;
     f.spec.mesh.present = f.spec.mesh.n_probes > 0;
     f.spec.paused = f.paused;

@@ -122,6 +122,8 @@ static void test_refused(void)
         {"ports: {peer: 65536}", "ports.peer"},
         {"ports: {https: 1}", "ports.https"},
         {"ports: {stamp: 862}", "ports.stamp"},
+        {"ports: {tcp: 9961}", "ports.tcp"},
+        {"ports: {peer: 9964}", "ports.stamp"},
         {"probes: [{name: a, type: ICMP}, {name: b, type: TCP, flows: 2}]", "probes[1].flows"},
         {"probes: [{name: a, type: ICMP, payloadBytes: 55}]", "probes[0].payloadBytes"},
         {"probes: [{name: a, type: STAMP, payloadBytes: 43}]", "probes[0].payloadBytes"},
