@@ -73,6 +73,12 @@ struct report_agent *report_table_next(const struct report_table *t)
     return next;
 }
 
+const struct addr *report_table_address(const struct report_agent *a)
+{
+    const struct addr *first = &a->ip[a->family];
+    return first->set ? first : &a->ip[!a->family];
+}
+
 void report_table_ask(struct report_table *t, struct report_agent *a, void *asking)
 {
     leave_queue(t, a);
@@ -370,6 +376,7 @@ bool report_table_failure(struct report_table *t, struct report_agent *a, const 
     bool was_known = a->known;
     a->asking = NULL;
     a->misses = MIN(a->misses + 1, REPORT_TABLE_EAGER);
+    a->family = !a->family;
     if (a->misses >= REPORT_TABLE_MISSES)
         a->known = false;
     bool news = !a->known && (was_known || strcmp(a->trouble, why) != 0);

@@ -34,6 +34,7 @@ struct report_agent { // read by the owner of the table; changed by the function
     char override[LIMIT_OVERRIDE_NAME + 1]; // of the placement; "": none
     char allocator[17];                     // as its Pod says what it was told (store_pod)
     struct addr ip[FAMILIES];
+    enum family family;            // to ask it by, where it has both
     enum report_table_queue queue; // REPORT_TABLE_QUEUES: being asked
     uint64_t due_ns;
     unsigned misses, eager; // in a row
@@ -92,6 +93,8 @@ const struct report_told *report_table_told(const struct report_agent *a);
 
 // The one that is due first; NULL: there is none.
 struct report_agent *report_table_next(const struct report_table *t);
+// Where it is to be asked: of two addresses where it last answered, and after each failure at the other one.
+const struct addr *report_table_address(const struct report_agent *a);
 // It is being asked now, and not due before one of the next two.
 void report_table_ask(struct report_table *t, struct report_agent *a, void *asking);
 // It said that. True: the fleet's status is worth to be looked at.

@@ -145,11 +145,10 @@ static int send_request(struct ask *q, const char *path, fetch_data_fn *on_data,
     static const char *const headers[] = {"Connection: close", NULL};
     const struct reports *r = q->reports;
     const struct report_agent *a = q->agent;
-    bool second = a->ip[FAMILY_IPV6].set && (a->misses % 2 == 1 || !a->ip[FAMILY_IPV4].set);
+    const struct addr *to = report_table_address(a);
     char ip[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + LIMIT_HTTP_PATH + 32];
-    snprintf(url, sizeof(url), second ? "http://[%s]:%u%s" : "http://%s:%u%s",
-             addr_text(&a->ip[second ? FAMILY_IPV6 : FAMILY_IPV4], ip),
-             a->fleet->port ? a->fleet->port : r->opts.port, path);
+    snprintf(url, sizeof(url), to->family == FAMILY_IPV6 ? "http://[%s]:%u%s" : "http://%s:%u%s",
+             addr_text(to, ip), a->fleet->port ? a->fleet->port : r->opts.port, path);
     const struct fetch_opts o = {.method = "GET",
                                  .url = url,
                                  .headers = headers,

@@ -105,6 +105,30 @@ static void one_miss_is_forgiven(void)
     close_table(&x);
 }
 
+// However long it was away; and it stays with the family that answered.
+static void both_families_have_their_turn(void)
+{
+    struct table x;
+    struct addr v6;
+    CHECK(open_table(&x) && addr_parse("::1", &v6) == 0);
+    CHECK_INT(report_table_address(x.a)->family, FAMILY_IPV4);
+    report_table_failure(x.t, x.a, "refused", 0);
+    CHECK_INT(report_table_address(x.a)->family, FAMILY_IPV4); // it has no other
+    x.a->ip[FAMILY_IPV6] = v6;
+    for (int i = 0; i < 2 * REPORT_TABLE_EAGER; i++) {
+        unsigned before = report_table_address(x.a)->family;
+        report_table_failure(x.t, x.a, "refused", 1);
+        CHECK_INT(report_table_address(x.a)->family, !before);
+    }
+    if (report_table_address(x.a)->family == FAMILY_IPV4)
+        report_table_failure(x.t, x.a, "refused", 2);
+    report_table_answer(x.t, x.a, &x.r, 3);
+    CHECK_INT(report_table_address(x.a)->family, FAMILY_IPV6);
+    x.a->ip[FAMILY_IPV6].set = 0;
+    CHECK_INT(report_table_address(x.a)->family, FAMILY_IPV4);
+    close_table(&x);
+}
+
 static void numbers_alone_are_told_once_a_period(void)
 {
     struct table x;
@@ -128,6 +152,7 @@ static void five_thousand_agents_are_small(void)
 static const struct check_case cases[] = {
     {"loss of the last minutes", loss_of_the_last_minutes},
     {"one miss is forgiven", one_miss_is_forgiven},
+    {"both families have their turn", both_families_have_their_turn},
     {"five thousand agents are small", five_thousand_agents_are_small},
     {"numbers alone are told once a period", numbers_alone_are_told_once_a_period},
 };
