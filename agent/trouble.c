@@ -15,8 +15,8 @@ static bool may_speak(struct trouble *t, uint64_t now_ns)
     return true;
 }
 
-static bool speak(struct trouble *t, const struct plan *p, const struct trouble_pair *x, const char *why,
-                  bool ended, uint64_t now_ns)
+static bool speak(struct trouble *t, const struct plan *p, const struct trouble_pair *x, enum stats_result r,
+                  const char *why, bool ended, uint64_t now_ns)
 {
     const struct plan_pair *pair = &p->pairs[x->pair];
     const struct plan_dest *d = &p->dests[pair->dest];
@@ -27,7 +27,7 @@ static bool speak(struct trouble *t, const struct plan *p, const struct trouble_
         LOG_STR(d->target ? "target" : "destination", d->name),
         LOG_STR("network", plan_network(p, (enum spec_network)d->network)),
         LOG_STR("family", addr_family_name((enum family)pair->family)),
-        LOG_STR("result", stats_result_name(x->result)),
+        LOG_STR("result", stats_result_name(r)),
         LOG_STR("reason", why),
         LOG_INT("failed", x->failed),
         LOG_INT("seconds", (now_ns - x->begun_ns) / NS_PER_S),
@@ -56,14 +56,12 @@ void trouble_failed(struct trouble *t, const struct plan *p, size_t i, enum stat
     struct trouble_pair *x = place_of(t, i, now_ns);
     if (!x)
         return;
-    x->result = r;
-    x->why = why;
     x->last_ns = now_ns;
     x->failed++;
-    bool news = !x->told || (x->told_why != why && now_ns - x->told_ns >= TROUBLE_QUIET_NS);
-    if (!news || !speak(t, p, x, why, false, now_ns))
+    bool news = !x->told_why || (x->told_why != why && now_ns - x->told_ns >= TROUBLE_QUIET_NS);
+    if (!news || !speak(t, p, x, r, why, false, now_ns))
         return;
-    x->told = true;
+    x->told_result = r;
     x->told_why = why;
     x->told_ns = now_ns;
 }
@@ -75,7 +73,7 @@ void trouble_settle(struct trouble *t, const struct plan *p, uint64_t now_ns)
         uint64_t interval_ns = p->probes[p->pairs[x->pair].probe].interval_ns;
         bool ended = now_ns - x->last_ns >= MAX(TROUBLE_QUIET_NS, 3 * interval_ns);
         // Without room for its line it stays, unless nothing was told of it.
-        if (ended && (!x->told || speak(t, p, x, x->told_why, true, now_ns)))
+        if (ended && (!x->told_why || speak(t, p, x, x->told_result, x->told_why, true, now_ns)))
             *x = t->list[--t->n];
         else
             k++;

@@ -15,10 +15,9 @@
 #define TROUBLE_QUIET_NS (10 * NS_PER_S) // without a failure, or three intervals: it has ended
 
 struct trouble_pair {
-    uint32_t pair; // of the plan in force
-    bool told;
-    enum stats_result result;
-    const char *why, *told_why; // a constant; compared as a pointer
+    uint32_t pair;                 // of the plan in force
+    enum stats_result told_result; // together with told_why: of one failure
+    const char *told_why;          // a constant, compared as a pointer; NULL: nothing was told
     uint64_t begun_ns, last_ns, told_ns;
     uint64_t failed;
 };

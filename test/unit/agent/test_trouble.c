@@ -115,6 +115,23 @@ static void test_reason_changes(void)
     stop();
 }
 
+// The end that is told is that of the failure that was told, though another one came after it in silence.
+static void test_end_of_what_was_told(void)
+{
+    start(1);
+    fail(0, REASON_REFUSED);
+    CHECK_INT(lines(), 1);
+    now += NS_PER_S;
+    trouble_failed(&t, plan, 0, STATS_SEND_ERROR, reason_error_name(0), now);
+    CHECK_INT(lines(), 0);
+    now += TROUBLE_QUIET_NS;
+    trouble_settle(&t, plan, now);
+    CHECK_INT(lines(), 1);
+    CHECK_CONTAINS(text, "no longer");
+    CHECK_CONTAINS(text, "\"result\":\"unreachable\",\"reason\":\"refused\",\"failed\":2,");
+    stop();
+}
+
 // A slow probe is not taken for well between two of its failures.
 static void test_slow_probe(void)
 {
@@ -182,6 +199,7 @@ static void test_reload(void)
 static const struct check_case cases[] = {
     {"a line when it begins, and one when it has ended", test_begins_and_ends},
     {"another reason is news", test_reason_changes},
+    {"the end of what was told", test_end_of_what_was_told},
     {"a slow probe", test_slow_probe},
     {"many at once are some lines", test_bounded},
     {"over a reload", test_reload},
