@@ -16,6 +16,8 @@
 
 struct under_way {
     struct engine_token token;
+    struct plan *plan; // held, so that a reload leaves the probe as it was asked
+    uint32_t pair;     // of that plan
     uint64_t give_up_ns;
     bool unsent; // the socket had no room
 };
@@ -43,6 +45,11 @@ const struct http_counts *probe_http_counts(const struct engine *en, size_t i)
 struct helper_stats probe_http_helper(const struct probe_http *p)
 {
     return p->helper ? helper_stats(p->helper) : (struct helper_stats){0};
+}
+
+static const struct plan_http *http_of(const struct under_way *u)
+{
+    return u->plan->probes[u->plan->pairs[u->pair].probe].http;
 }
 
 // --- what became of it ---------------------------------------------------------------------------
@@ -101,18 +108,16 @@ static bool end_probe(struct engine *en, const struct engine_token *t, const str
     return engine_reply(en, t, &reply);
 }
 
-static void finish(struct probe_http *p, const struct engine_token *t, const struct http_wire_result *r,
+static void finish(struct probe_http *p, const struct under_way *u, const struct http_wire_result *r,
                    uint64_t now_ns)
 {
     size_t i;
-    if (!engine_find(p->en, t, &i))
+    if (!engine_find(p->en, &u->token, &i))
         return; // its pair has left the plan
-    const struct plan *plan = engine_plan(p->en);
-    const struct plan_pair *pair = &plan->pairs[i];
-    const struct plan_http *h = plan->probes[pair->probe].http;
     struct http_counts *c = counts_of(p->en, i);
-    bool answered = r->outcome == HTTP_WIRE_ANSWERED, expected = answered && is_expected(h, r->status);
-    if (!end_probe(p->en, t, r, expected, now_ns))
+    bool answered = r->outcome == HTTP_WIRE_ANSWERED,
+         expected = answered && is_expected(http_of(u), r->status);
+    if (!end_probe(p->en, &u->token, r, expected, now_ns))
         return;
     if (answered)
         count_answer(c, r);
@@ -122,19 +127,20 @@ static void finish(struct probe_http *p, const struct engine_token *t, const str
         c->leaf_end_s = r->leaf_end_s;
         c->chain_end_s = r->chain_end_s;
     }
-    tell(c, &plan->dests[pair->dest], r, expected ? 0 : 1 + (uint64_t)r->outcome, now_ns);
+    tell(c, &u->plan->dests[u->plan->pairs[u->pair].dest], r, expected ? 0 : 1 + (uint64_t)r->outcome,
+         now_ns);
 }
 
-static void finish_locally(struct probe_http *p, const struct engine_token *t, const char *why,
-                           uint64_t now_ns)
+static void finish_locally(struct probe_http *p, const struct under_way *u, const char *why, uint64_t now_ns)
 {
     struct http_wire_result r = {.outcome = HTTP_WIRE_LOCAL};
     if (base_copy(r.text, sizeof(r.text), why) == 0)
-        finish(p, t, &r, now_ns);
+        finish(p, u, &r, now_ns);
 }
 
 static void drop(struct probe_http *p, size_t i)
 {
+    plan_free(p->list[i].plan);
     p->list[i] = p->list[--p->n];
 }
 
@@ -148,14 +154,13 @@ static bool hand_over(struct probe_http *p, const struct under_way *u, uint64_t 
     uint8_t head[HTTP_WIRE_PROBE_HEAD];
     if (!engine_find(p->en, &u->token, &i))
         return true;
-    const struct plan *plan = engine_plan(p->en);
-    const struct plan_http *h = plan->probes[plan->pairs[i].probe].http;
+    const struct plan_http *h = http_of(u);
     const struct http_wire_probe probe = {
         .id = u->token.cookie,
         .timeout_ns = u->give_up_ns > now_ns ? u->give_up_ns - now_ns : 1,
-        .family = h->any_family                          ? HTTP_WIRE_ANY
-                  : plan->pairs[i].family == FAMILY_IPV6 ? HTTP_WIRE_IPV6
-                                                         : HTTP_WIRE_IPV4,
+        .family = h->any_family                                   ? HTTP_WIRE_ANY
+                  : u->plan->pairs[u->pair].family == FAMILY_IPV6 ? HTTP_WIRE_IPV6
+                                                                  : HTTP_WIRE_IPV4,
         .head = h->head,
         .follow = h->follow,
         .insecure = h->insecure,
@@ -173,15 +178,19 @@ static bool hand_over(struct probe_http *p, const struct under_way *u, uint64_t 
 
 static void send_one(struct probe_http *p, const struct engine_send *s, uint64_t now_ns)
 {
+    struct under_way u = {.token = s->token,
+                          .plan = engine_plan(p->en),
+                          .pair = (uint32_t)s->pair,
+                          .give_up_ns = s->give_up_ns};
     engine_sent(p->en, &s->token, now_ns);
     if (!p->helper || helper_fd(p->helper) < 0) {
-        finish_locally(p, &s->token, "the helper is not running", now_ns);
+        finish_locally(p, &u, "the helper is not running", now_ns);
     } else if (p->n == LIMIT_HTTP_IN_FLIGHT) {
-        finish_locally(p, &s->token, "too many HTTP probes at once", now_ns);
+        finish_locally(p, &u, "too many HTTP probes at once", now_ns);
     } else {
-        struct under_way *u = &p->list[p->n++];
-        *u = (struct under_way){.token = s->token, .give_up_ns = s->give_up_ns};
-        u->unsent = !hand_over(p, u, now_ns);
+        u.unsent = !hand_over(p, &u, now_ns);
+        plan_hold(u.plan);
+        p->list[p->n++] = u;
     }
 }
 
@@ -199,9 +208,8 @@ static void take(struct probe_http *p, const struct http_wire_result *r, uint64_
     for (size_t i = 0; i < p->n; i++) {
         if (p->list[i].token.cookie != r->id)
             continue;
-        const struct engine_token t = p->list[i].token;
+        finish(p, &p->list[i], r, now_ns);
         drop(p, i);
-        finish(p, &t, r, now_ns);
         return;
     }
     engine_agent(p->en)->unmatched++;
@@ -230,8 +238,8 @@ static void on_gone(void *arg)
     if (!p->condemned)
         p->condemned = !read_results(p, now);
     while (p->n > 0) {
-        const struct engine_token t = p->list[--p->n].token;
-        finish_locally(p, &t, "the helper ended", now);
+        finish_locally(p, &p->list[p->n - 1], "the helper ended", now);
+        drop(p, p->n - 1);
     }
     p->condemned = false; // the next one is another
 }
@@ -252,7 +260,7 @@ void probe_http_drain(struct probe_http *p, uint64_t now_ns)
         if (u->unsent && u->give_up_ns > now_ns)
             u->unsent = !hand_over(p, u, now_ns);
         if (u->unsent && u->give_up_ns <= now_ns) {
-            finish_locally(p, &u->token, "the helper does not listen", now_ns);
+            finish_locally(p, u, "the helper does not listen", now_ns);
             drop(p, i);
         } else if (u->give_up_ns + FORGET_NS <= now_ns) {
             drop(p, i);
@@ -302,5 +310,7 @@ void probe_http_free(struct probe_http *p)
     if (!p)
         return;
     helper_free(p->helper);
+    while (p->n > 0)
+        drop(p, p->n - 1);
     free(p);
 }

@@ -313,6 +313,38 @@ def case_helper_that_does_not_listen(binary):
         expect(m.one("kubecanary_agent_skipped_probes_total") == 0, "the agent was held up")
 
 
+def case_helper_reload_leaves_what_was_asked(binary):
+    """A probe under way is asked, and its answer judged, by the plan that it was made by: those that the helper has, and those that its socket has
+    had no room for."""
+    with tempfile.TemporaryDirectory() as scratch:
+        gate = pathlib.Path(scratch) / "open"
+        os.chmod(scratch, 0o755)  # the helper runs as nobody
+        script = SCRIPT + f"""
+import os
+while not os.path.exists({str(gate)!r}):
+    time.sleep(0.02)
+while True:
+    data = agent.recv(65536)
+    if not data:
+        break
+    agent.send(result(struct.unpack(">Q", data[8:16])[0], status=201 if b"/old" in data else 202))
+"""
+        ca = "-----BEGIN CERTIFICATE-----" + "x" * 16000
+        with agent_in(binary, helper=script) as a:
+            configure(a, target("web", "https://127.0.0.1:9/old", timeout="60s", caBundle=ca, expect={"status": [201]}))
+            a.start()
+            wait("more are under way than its socket holds", lambda: a.metrics().one("kubecanary_probes_in_flight", target="web") >= 30)
+            configure(a, target("web", "https://127.0.0.1:9/new", interval="1s", timeout="60s", expect={"status": [202]}), generation=2)
+            wait("it is in force", lambda: a.metrics().one("kubecanary_config_generation") == 2)
+            before = a.metrics()
+            expect(before.one("kubecanary_probes_in_flight", target="web") >= 30, "they were forgotten")
+            gate.touch()
+            m = wait("all have ended, new ones too", lambda: (lambda m: m if m.one("kubecanary_probes_in_flight", target="web") == 0
+                     and m.one("kubecanary_probe_sent_total", target="web") > before.one("kubecanary_probe_sent_total", target="web") else None)(a.metrics()))
+            check_counts(m)
+            expect(m.one("kubecanary_probe_results_total", target="web", result="received") == ended(m, "web"), m.all("kubecanary_probe_results_total", target="web"))
+
+
 def case_helper_that_answers_late(binary):
     """The time is what the helper says; more than the timeout is late, whatever the clock says here."""
     with agent_in(binary, helper=SCRIPT + "for ident in probes():\n    agent.send(result(ident, total=6 * 10 ** 9))\n") as a:
