@@ -87,10 +87,13 @@ int plan_build(const struct spec_agent_file *file, const struct peers *peers, co
     if (r < 0)
         return r;
     size_t n_pairs = mesh.n_probed * FAMILIES * n_probes + n_targets;
-    CLEANUP_PLAN struct plan *p = plan_parts_new(
-        n_pairs + (old ? old->n_pairs : 0), mesh.n_probed + n_targets + (old ? old->n_dests : 0),
-        n_probes + n_targets + (old ? old->n_probes : 0), n_answers + (old ? old->n_answers : 0),
-        n_https + (old ? old->n_https : 0), n_targets);
+    const struct plan_room room = {.pairs = n_pairs + (old ? old->n_pairs : 0),
+                                   .dests = mesh.n_probed + n_targets + (old ? old->n_dests : 0),
+                                   .probes = n_probes + n_targets + (old ? old->n_probes : 0),
+                                   .answers = n_answers + (old ? old->n_answers : 0),
+                                   .https = n_https + (old ? old->n_https : 0),
+                                   .hosts = n_targets};
+    CLEANUP_PLAN struct plan *p = plan_parts_new(&room);
     if (!p)
         return plan_parts_no_memory(e);
     p->network = network;

@@ -81,6 +81,11 @@ struct plan_zone {
 
 struct plan_text;
 
+// For how many of each there is room.
+struct plan_room {
+    size_t pairs, dests, probes, answers, https, hosts;
+};
+
 // A target that has a name instead of an address.
 struct plan_host {
     const char *target; // its name as a target
@@ -129,6 +134,7 @@ struct plan {
     uint64_t min_interval_ns; // the shortest of the live pairs; 0 without any
 
     struct plan_text *text; // the memory of the names
+    struct plan_room room;  // of the lists; of use while it is built
 };
 
 // Builds a plan. old (may be NULL): pairs in it that the new one has not stay as gone from now_ns until what

@@ -46,8 +46,7 @@ static int carry_pair(struct plan *p, struct carry *c, const struct plan *old, s
         plan_parts_pair(p, dest, probe, (enum family)o->family);
         return 0;
     }
-    p->pairs[p->n_pairs++] = (struct plan_pair){until_ns, (uint32_t)dest, (uint16_t)probe, o->family, true};
-    p->gone_until_ns = MIN(p->gone_until_ns, until_ns);
+    plan_parts_gone(p, dest, probe, (enum family)o->family, until_ns);
     return 0;
 }
 
@@ -114,8 +113,14 @@ static int copy_head(struct plan *p, const struct plan *old)
 
 struct plan *plan_carry_like(const struct plan *old, size_t pairs)
 {
-    CLEANUP_PLAN struct plan *p =
-        plan_parts_new(old->n_pairs + pairs, old->n_dests + pairs, old->n_probes + old->n_hosts,
-                       old->n_answers, old->n_https, old->n_hosts);
+    const struct plan_room room = {.pairs = old->n_pairs + pairs,
+                                   .dests = old->n_dests + pairs,
+                                   // A name's probe may come twice: with it, and with a pair that is gone.
+                                   // None has answers or a URL.
+                                   .probes = old->n_probes + old->n_hosts,
+                                   .answers = old->n_answers,
+                                   .https = old->n_https,
+                                   .hosts = old->n_hosts};
+    CLEANUP_PLAN struct plan *p = plan_parts_new(&room);
     return p && copy_head(p, old) == 0 ? TAKE_PTR(p) : NULL;
 }

@@ -2,6 +2,7 @@
 // One list for each kind of part, with room for all that the builder said it would add.
 #include "agent/plan_parts.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -21,20 +22,20 @@ void plan_parts_cleanup(struct plan **p)
     plan_free(*p);
 }
 
-struct plan *plan_parts_new(size_t pairs, size_t dests, size_t probes, size_t answers, size_t https,
-                            size_t hosts)
+struct plan *plan_parts_new(const struct plan_room *room)
 {
     struct plan *p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
     p->refs = 1;
+    p->room = *room;
     p->gone_until_ns = UINT64_MAX;
-    p->pairs = calloc(pairs + 1, sizeof(*p->pairs));
-    p->dests = calloc(dests + 1, sizeof(*p->dests));
-    p->probes = calloc(probes + 1, sizeof(*p->probes));
-    p->answers = calloc(answers + 1, sizeof(*p->answers));
-    p->https = calloc(https + 1, sizeof(*p->https));
-    p->hosts = calloc(hosts + 1, sizeof(*p->hosts));
+    p->pairs = calloc(room->pairs + 1, sizeof(*p->pairs));
+    p->dests = calloc(room->dests + 1, sizeof(*p->dests));
+    p->probes = calloc(room->probes + 1, sizeof(*p->probes));
+    p->answers = calloc(room->answers + 1, sizeof(*p->answers));
+    p->https = calloc(room->https + 1, sizeof(*p->https));
+    p->hosts = calloc(room->hosts + 1, sizeof(*p->hosts));
     if (!p->pairs || !p->dests || !p->probes || !p->answers || !p->https || !p->hosts) {
         plan_free(p);
         return NULL;
@@ -60,6 +61,7 @@ static const char *ca_add(struct plan *p, const char *ca)
 static const struct plan_http *http_add(struct plan *p, const struct plan_http *as)
 {
     struct plan_http h = *as;
+    assert(p->n_https < p->room.https);
     h.url = plan_text_add(p, as->url);
     h.ca = ca_add(p, as->ca);
     if (!h.url || !h.ca)
@@ -83,6 +85,7 @@ static size_t own_fixed(const struct plan_probe *r)
 int plan_parts_probe(struct plan *p, const char *name, const struct plan_probe *as)
 {
     struct plan_probe *r = &p->probes[p->n_probes];
+    assert(p->n_probes < p->room.probes && p->n_answers + as->n_answers <= p->room.answers);
     *r = *as;
     r->payload = MAX(r->payload, (uint16_t)spec_probe_payload_min(r->type));
     r->grace_ns = MIN(r->timeout_ns, LIMIT_GRACE_NS);
@@ -120,15 +123,31 @@ struct plan_dest *plan_parts_dest(struct plan *p, const char *name, const char *
                           .network = (uint8_t)network};
     if (!d.name || !d.zone)
         return NULL;
+    assert(p->n_dests < p->room.dests);
     p->dests[p->n_dests] = d;
     return &p->dests[p->n_dests++];
+}
+
+static struct plan_pair *pair_add(struct plan *p, size_t dest, size_t probe, enum family f)
+{
+    assert(p->n_pairs < p->room.pairs);
+    p->pairs[p->n_pairs] =
+        (struct plan_pair){.dest = (uint32_t)dest, .probe = (uint16_t)probe, .family = (uint8_t)f};
+    return &p->pairs[p->n_pairs++];
+}
+
+void plan_parts_gone(struct plan *p, size_t dest, size_t probe, enum family f, uint64_t until_ns)
+{
+    struct plan_pair *pair = pair_add(p, dest, probe, f);
+    pair->gone = true;
+    pair->gone_until_ns = until_ns;
+    p->gone_until_ns = MIN(p->gone_until_ns, until_ns);
 }
 
 void plan_parts_pair(struct plan *p, size_t dest, size_t probe, enum family f)
 {
     const struct plan_probe *r = &p->probes[probe];
-    p->pairs[p->n_pairs++] =
-        (struct plan_pair){.dest = (uint32_t)dest, .probe = (uint16_t)probe, .family = (uint8_t)f};
+    (void)pair_add(p, dest, probe, f);
     p->n_live++;
     p->packets_per_ks += 1000 * NS_PER_S *
                          spec_probe_packets(r->type, r->tcp ? SPEC_TRANSPORT_TCP : SPEC_TRANSPORT_UDP) /
@@ -142,6 +161,7 @@ int plan_parts_host(struct plan *p, const char *target, const char *host, size_t
     struct plan_host h = {plan_text_add(p, target), plan_text_add(p, host), (uint16_t)probe, all};
     if (!h.target || !h.host)
         return -ENOMEM;
+    assert(p->n_hosts < p->room.hosts);
     p->hosts[p->n_hosts++] = h;
     return 0;
 }
@@ -183,5 +203,8 @@ int plan_parts_finish(struct plan *p)
     p->pairs = pairs ? pairs : p->pairs;
     p->dests = dests ? dests : p->dests;
     p->probes = probes ? probes : p->probes;
+    p->room.pairs = p->n_pairs;
+    p->room.dests = p->n_dests;
+    p->room.probes = p->n_probes;
     return plan_zone_fill(p);
 }

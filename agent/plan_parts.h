@@ -12,9 +12,8 @@ void plan_parts_cleanup(struct plan **p);
 // ENOMEM, said as it is to be said of a plan.
 int plan_parts_no_memory(struct err *e);
 
-// An empty plan with room for so much: whoever adds more writes beyond it.
-struct plan *plan_parts_new(size_t pairs, size_t dests, size_t probes, size_t answers, size_t https,
-                            size_t hosts);
+// An empty plan with room for so much: to add more is a bug, and ends the program.
+struct plan *plan_parts_new(const struct plan_room *room);
 MUST_USE int plan_parts_names(struct plan *p, const char *fleet, const char *node, const char *zone);
 // A probe of its own name; what follows from the type and the times is filled in here.
 MUST_USE int plan_parts_probe(struct plan *p, const char *name, const struct plan_probe *as);
@@ -23,6 +22,8 @@ struct plan_dest *plan_parts_dest(struct plan *p, const char *name, const char *
                                   enum spec_network network, bool target);
 // A live pair, with what it adds to the plan's sums.
 void plan_parts_pair(struct plan *p, size_t dest, size_t probe, enum family f);
+// A pair that is not probed any more, and stays until then.
+void plan_parts_gone(struct plan *p, size_t dest, size_t probe, enum family f, uint64_t until_ns);
 MUST_USE int plan_parts_host(struct plan *p, const char *target, const char *host, size_t probe, bool all);
 
 // The order of two pairs, each of its plan: see plan_compare.
