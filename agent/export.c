@@ -11,6 +11,7 @@
 #include "agent/probe_http.h"
 #include "agent/probe_stamp.h"
 #include "lib/limits.h"
+#include "lib/series.h"
 
 // Text that is made at once: a pair's histogram with 40 bounds and names of 253 bytes that are all quotes is
 // 70 KiB; ordinary ones 5 KiB.
@@ -249,36 +250,33 @@ static const struct {
      "Round-trip time of the probes received, from the kernel's timestamps of sending and receipt where it gives them.",
      write_rtt, HISTOGRAM},
 };
-#define SERIES_OTHERS 4 // sent, in flight, duplicates, reordered
+_Static_assert(SERIES_WAYS == STAMP_PATH_WAYS, "lib/series.h");
+_Static_assert(SERIES_DNS == DNS_COUNTS_WORDS, "lib/series.h");
+_Static_assert(SERIES_HTTP == EXPORT_HTTP_SERIES, "lib/series.h");
+_Static_assert(SERIES_ERRNOS == REASON_ERRORS, "lib/series.h");
 
-static uint64_t series_of(const struct plan *p, bool detail, bool gone_too)
+static uint64_t series_of(const struct plan *p, const struct failures *f, bool detail, bool gone_too)
 {
-    uint64_t n = detail ? 0 : p->n_zones * (p->n_bounds + 3);
+    const uint64_t histogram = series_histogram(p->n_bounds);
+    uint64_t n = failures_series(f) + (detail ? 0 : p->n_zones * histogram);
     for (size_t i = 0; i < p->n_pairs; i++) {
         const struct plan_probe *r = &p->probes[p->pairs[i].probe];
         if (p->pairs[i].gone && !gone_too)
             continue;
-        n += SERIES_OTHERS + (detail ? p->n_bounds + 3 : 0);
-        for (enum stats_result k = 0; k < STATS_RESULTS; k++)
-            n += is_possible(r, k);
-        n += r->type == SPEC_STAMP  ? STAMP_PATH_WAYS
-             : r->type == SPEC_DNS  ? DNS_COUNTS_WORDS
-             : r->type == SPEC_HTTP ? EXPORT_HTTP_SERIES
-                                    : 0;
-        n += detail && r->flows > 1 ? r->flows : 0;
+        n += series_counters(r->type, r->named) + (detail ? histogram + series_flows(r->flows) : 0);
     }
     return n;
 }
 
-uint64_t export_series(const struct plan *p, bool detail)
+uint64_t export_series(const struct plan *p, const struct failures *f, bool detail)
 {
-    return series_of(p, detail, true);
+    return series_of(p, f, detail, true);
 }
 
 // By what is probed: nodes that are replaced must not make histograms come and go.
-bool export_limited(const struct plan *p)
+bool export_limited(const struct plan *p, const struct failures *f)
 {
-    return series_of(p, true, false) > p->series_limit;
+    return SERIES_FIXED + series_of(p, f, true, false) > p->series_limit;
 }
 
 static void begin_labels(struct export_scrape *x, const char *probe, unsigned network)
@@ -469,7 +467,7 @@ static int copy_counters(struct export_scrape *x, const struct prober *p)
             memcpy(to + size, http, sizeof(*http));
     }
     x->plan = plan_hold(plan);
-    x->limited = export_limited(plan);
+    x->limited = export_limited(plan, engine_failures(prober_engine(p)));
     if (x->limited && sum_zones(x, prober_engine(p)) < 0)
         return -ENOMEM;
     metric_bounds(x->bounds, plan->bounds_ns, plan->n_bounds);

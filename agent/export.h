@@ -5,6 +5,7 @@
 #ifndef KUBECANARY_AGENT_EXPORT_H
 #define KUBECANARY_AGENT_EXPORT_H
 
+#include "agent/failures.h"
 #include "agent/inputs.h"
 #include "agent/peer_link.h"
 #include "agent/prober.h"
@@ -29,11 +30,13 @@ void export_free(void *scrape); // takes NULL; void for serve_response.done
 // serve_response.read.
 ssize_t export_read(void *scrape, char *out, size_t max);
 
-// Sample lines of a scrape that go with the pairs of a plan. detail: with histograms of each pair and loss by
-// flow; otherwise with histograms by zone, and none of targets.
-uint64_t export_series(const struct plan *p, bool detail);
-// Whether the series of what is probed would exceed the plan's series_limit with that detail: it is given up
-// then. Pairs that are gone are shown for two scrapes more, in the same detail.
-bool export_limited(const struct plan *p);
+// Sample lines of a scrape that go with the pairs of a plan and with f, the rows of why its probes fail.
+// detail: with histograms of each pair and loss by flow; otherwise with histograms by zone, and none of
+// targets. To these come the agent's own, at most about SERIES_FIXED.
+uint64_t export_series(const struct plan *p, const struct failures *f, bool detail);
+// Whether the series of what is probed, and the agent's own (SERIES_FIXED), would exceed the plan's
+// series_limit with that detail: it is given up then. Pairs that are gone are shown for two scrapes more, in
+// the same detail.
+bool export_limited(const struct plan *p, const struct failures *f);
 
 #endif

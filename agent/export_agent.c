@@ -40,8 +40,9 @@ void export_agent_read(const struct export_sources *from, struct export_agent *r
     if (p) {
         ret->has_plan = true;
         ret->paused = p->paused;
-        ret->limited = export_limited(p);
-        ret->series = export_series(p, !ret->limited);
+        const struct failures *f = engine_failures(prober_engine(from->prober));
+        ret->limited = export_limited(p, f);
+        ret->series = export_series(p, f, !ret->limited);
         ret->networks = p->networks;
         ret->pairs = p->n_live;
         for (unsigned i = 0; i < SPEC_NETWORKS; i++) {
@@ -156,7 +157,8 @@ static void write_fleet(const struct writer *w, const struct export_agent *a)
               "What this agent probes now: peers and targets, times probes, times address families.",
               a->pairs);
         gauge(w, "kubecanary_paused", NULL, "1: the fleet is paused and nothing is sent.", a->paused);
-        gauge(w, "kubecanary_series", NULL, "Series of pairs in this scrape.", a->series);
+        gauge(w, "kubecanary_series", NULL, "Series in this scrape of pairs, and of why their probes fail.",
+              a->series);
         gauge(w, "kubecanary_series_limited", NULL,
               "1: with RTT histograms of each pair and loss by flow seriesLimit would be exceeded; there are "
               "histograms by zone instead.",

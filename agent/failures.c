@@ -92,6 +92,14 @@ size_t failures_bytes(const struct plan *p)
     return failures_init(&f, p, &none) == 0 ? f.n * sizeof(*f.rows) : 0;
 }
 
+uint64_t failures_series(const struct failures *f)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < f->n; i++)
+        n += (uint64_t)__builtin_popcount(f->rows[i].reasons) + REASON_ERRORS;
+    return n;
+}
+
 void failures_carry(struct failures *f, const struct failures *old)
 {
     for (size_t i = 0; i < f->n; i++) {

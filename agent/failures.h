@@ -32,7 +32,8 @@ MUST_USE int failures_init(struct failures *f, const struct plan *p, const struc
 void failures_carry(struct failures *f, const struct failures *old);
 MUST_USE int failures_copy(struct failures *f, const struct failures *from); // -ENOMEM
 void failures_release(struct failures *f);
-size_t failures_bytes(const struct plan *p); // of the heap
+size_t failures_bytes(const struct plan *p);        // of the heap
+uint64_t failures_series(const struct failures *f); // sample lines of a scrape
 
 // The row of a pair of the plan that f was made for.
 struct failures_row *failures_of(const struct failures *f, const struct plan *p, size_t pair);

@@ -237,6 +237,19 @@ static void check_networks(const struct plan *p)
         printf("%zu pairs of the mesh in the network %s\n", n[i], plan_network(p, (enum spec_network)i));
 }
 
+// -1: no memory.
+static int check_series(const struct plan *plan)
+{
+    static const struct failures none;
+    CLEANUP(failures_release) struct failures f = {0};
+    if (failures_init(&f, plan, &none) < 0)
+        return -1;
+    bool limited = export_limited(plan, &f);
+    printf("%llu series%s\n", (unsigned long long)export_series(plan, &f, !limited),
+           limited ? " (seriesLimit: histograms by zone, no flows)" : "");
+    return 0;
+}
+
 // Prints what these files would make this agent do.
 static int check(const struct cli *c)
 {
@@ -253,8 +266,11 @@ static int check(const struct cli *c)
            plan->paused ? ", paused" : "");
     printf("%zu pairs, %.3f packets a second\n", plan->n_live, (double)plan->packets_per_ks / 1000);
     check_networks(plan);
-    printf("%llu series%s\n", (unsigned long long)export_series(plan, !export_limited(plan)),
-           export_limited(plan) ? " (seriesLimit: histograms by zone, no flows)" : "");
+    if (check_series(plan) < 0) {
+        fprintf(stderr, "no memory\n");
+        plan_free(plan);
+        return 1;
+    }
     printf("%zu bytes for the plan and its counters\n", engine_memory(plan) + presence_memory(plan));
     if (plan->n_hosts)
         printf("note: %zu targets have names, which are not resolved here: their pairs are not among these\n",

@@ -15,6 +15,7 @@
 #include "lib/spec_allocator.h"
 
 enum spec_probe_type { SPEC_ICMP, SPEC_TCP, SPEC_STAMP, SPEC_DNS, SPEC_HTTP }; // DNS, HTTP: of targets only
+#define SPEC_PROBE_TYPES 5
 enum spec_compression { SPEC_COMPRESSION_NONE, SPEC_COMPRESSION_GZIP };
 enum spec_addresses { SPEC_ADDRESSES_UNSET, SPEC_ADDRESSES_FIRST, SPEC_ADDRESSES_ALL };
 enum spec_transport { SPEC_TRANSPORT_UNSET, SPEC_TRANSPORT_UDP, SPEC_TRANSPORT_TCP };

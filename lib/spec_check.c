@@ -9,22 +9,9 @@
 
 #include "lib/duration.h"
 #include "lib/label.h"
+#include "lib/series.h"
 #include "lib/spec_http.h"
 
-// A pair's series: sent, six results, duplicates, reordered, in flight; a histogram has its buckets, +Inf,
-// sum and count.
-#define SERIES_COUNTERS 10
-#define SERIES_HISTOGRAM 3
-// Of a STAMP pair: what was lost on each way. With several flows, the loss of each.
-#define SERIES_WAYS 2
-// Of a DNS target: answers by response code (and others), other records than were expected, cut ones;
-// and the result that others do not have.
-#define SERIES_DNS (DNS_RCODES + 1 + 2 + 1)
-// Of an HTTP target: sum and count of five phases, answers by class, errors by class, two certificate dates;
-// and that result.
-#define SERIES_HTTP (10 + 6 + 10 + 2 + 1)
-// The agent's own: runtime, allocator and its settings, configuration, delays (two histograms), peers, build.
-#define SERIES_FIXED 140
 // rate() wants at least two samples in the range even when one scrape is late; four is what the Prometheus
 // project advises.
 #define WINDOW_SCRAPES 4
@@ -469,28 +456,54 @@ static uint64_t pairs_of(const struct spec *s, uint64_t agents, uint64_t peers)
     return peers * s->mesh.n_probes + agents * targets;
 }
 
-// The series that are not given up for the limit.
-static uint64_t counters_of(const struct spec *s, uint64_t agents, uint64_t peers)
+// Ways (family and network) in which an agent probes its peers.
+static uint64_t ways_of(const struct spec *s, const struct spec_scale *scale)
 {
-    uint64_t ways = 0;
-    for (size_t i = 0; i < s->mesh.n_probes; i++)
-        ways += s->mesh.probes[i].type == SPEC_STAMP ? peers * SERIES_WAYS : 0;
-    uint64_t own = 0;
-    for (size_t i = 0; i < s->n_targets; i++)
-        own += s->targets[i].type == SPEC_DNS    ? agents * SERIES_DNS
-               : s->targets[i].type == SPEC_HTTP ? agents * SERIES_HTTP
-               : s->targets[i].host[0]           ? agents * target_pairs(&s->targets[i]) // unresolved
-                                                 : 0;
-    return agents * SERIES_FIXED + pairs_of(s, agents, peers) * SERIES_COUNTERS + ways + own;
+    return families_of(s, scale) * networks_of(s);
 }
 
-// The load of so many agents that have so many peers (by family) between them.
-static struct spec_load load_of(const struct spec *s, uint64_t agents, uint64_t peers)
+// Families of a target's probes as bits; a third stands for an HTTP target that takes either.
+static unsigned target_ways(const struct spec_target *t)
+{
+    const unsigned both = FAMILY_BIT(FAMILY_IPV4) | FAMILY_BIT(FAMILY_IPV6);
+    if (t->type == SPEC_HTTP)
+        return spec_http_families(t) == both ? 1u << FAMILIES : spec_http_families(t);
+    return t->host[0] ? both : FAMILY_BIT(spec_target_address(t)->family);
+}
+
+// Rows of why probes fail, of so many agents: of each mesh probe by way, of all targets of a type by family.
+static uint64_t failures_of(const struct spec *s, uint64_t agents, uint64_t ways)
+{
+    unsigned seen[SPEC_PROBE_TYPES] = {0};
+    uint64_t mesh = 0, targets = 0;
+    for (size_t i = 0; i < s->mesh.n_probes; i++)
+        mesh += series_failures(s->mesh.probes[i].type);
+    for (size_t i = 0; i < s->n_targets; i++)
+        seen[s->targets[i].type] |= target_ways(&s->targets[i]);
+    for (unsigned t = 0; t < SPEC_PROBE_TYPES; t++)
+        targets += (uint64_t)__builtin_popcount(seen[t]) * series_failures((enum spec_probe_type)t);
+    return mesh * ways + agents * targets;
+}
+
+// The series that are not given up for the limit. ways: of all agents.
+static uint64_t counters_of(const struct spec *s, uint64_t agents, uint64_t peers, uint64_t ways)
+{
+    uint64_t n = agents * SERIES_FIXED + failures_of(s, agents, MIN(ways, peers));
+    for (size_t i = 0; i < s->mesh.n_probes; i++)
+        n += peers * series_counters(s->mesh.probes[i].type, false);
+    for (size_t i = 0; i < s->n_targets; i++)
+        n += agents * target_pairs(&s->targets[i]) *
+             series_counters(s->targets[i].type, s->targets[i].host[0]);
+    return n;
+}
+
+// The load of so many agents that have so many peers (by family) between them, each in so many ways.
+static struct spec_load load_of(const struct spec *s, uint64_t agents, uint64_t peers, uint64_t ways)
 {
     struct spec_load load = {.pairs = pairs_of(s, agents, peers)};
     uint64_t flows = 0;
     for (size_t i = 0; i < s->mesh.n_probes; i++) {
-        flows += s->mesh.probes[i].flows > 1 ? peers * s->mesh.probes[i].flows : 0;
+        flows += peers * series_flows(s->mesh.probes[i].flows);
         load.probes_per_ks += peers * probes_per_ks(s->mesh.probes[i].interval_ns);
         load.packets_per_ks += peers * probe_packets_per_ks(&s->mesh.probes[i]);
     }
@@ -499,24 +512,24 @@ static struct spec_load load_of(const struct spec *s, uint64_t agents, uint64_t 
             agents * target_pairs(&s->targets[i]) * probes_per_ks(s->targets[i].interval_ns);
         load.packets_per_ks += agents * target_packets_per_ks(&s->targets[i]);
     }
-    load.series =
-        counters_of(s, agents, peers) + load.pairs * (s->metrics.n_buckets + SERIES_HISTOGRAM) + flows;
+    load.series = counters_of(s, agents, peers, agents * ways) +
+                  load.pairs * series_histogram(s->metrics.n_buckets) + flows;
     return load;
 }
 
 // Past the limit there are histograms by zone, and no flows. An agent that has less to do may stay below it.
 static uint64_t limited_series(const struct spec *s, const struct spec_scale *scale, uint64_t peers)
 {
-    uint64_t zones =
-        MIN(scale->size.zones * families_of(s, scale) * networks_of(s), peers) * s->mesh.n_probes;
-    uint64_t series = counters_of(s, 1, peers) + zones * (s->metrics.n_buckets + SERIES_HISTOGRAM);
+    uint64_t zones = MIN(scale->size.zones * ways_of(s, scale), peers) * s->mesh.n_probes;
+    uint64_t series =
+        counters_of(s, 1, peers, ways_of(s, scale)) + zones * series_histogram(s->metrics.n_buckets);
     return MAX(series, (uint64_t)s->metrics.series_limit);
 }
 
 void spec_forecast(const struct spec *s, const struct spec_scale *scale, struct spec_load *ret)
 {
     uint64_t peers = peers_of_one(s, scale);
-    struct spec_load load = load_of(s, 1, peers);
+    struct spec_load load = load_of(s, 1, peers, ways_of(s, scale));
     if (load.series > s->metrics.series_limit)
         load.series = limited_series(s, scale, peers);
     *ret = load;
@@ -527,7 +540,7 @@ void spec_forecast_fleet(const struct spec *s, const struct spec_scale *scale, s
     struct spec_load one;
     uint64_t networks = networks_of(s), agents = scale->size.nodes * networks;
     uint64_t addresses = topo_pairs(&s->mesh.topology, &scale->size) * families_of(s, scale) * networks;
-    *ret = load_of(s, agents, addresses * networks);
+    *ret = load_of(s, agents, addresses * networks, ways_of(s, scale));
     spec_forecast(s, scale, &one);
     ret->series = MIN(ret->series, agents * one.series);
 }

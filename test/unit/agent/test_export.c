@@ -9,71 +9,11 @@
 
 #include "agent/report.h"
 #include "lib/doc.h"
-#include "test/unit/agent/files.h"
+#include "lib/series.h"
+#include "test/unit/agent/scrape.h"
 #include "test/unit/check.h"
 
 #define BAD_NAME "n\"2\\\n"
-
-struct fixture {
-    struct loop *loop;
-    struct prober *prober;
-    struct files files;
-    struct inputs_state inputs;
-};
-
-static bool set_up(struct fixture *f)
-{
-    struct err e;
-    *f = (struct fixture){0};
-    files_init(&f->files);
-    f->files.file.spec.metrics.series_limit = 50000;
-    f->files.file.spec.metrics.n_buckets = 2;
-    f->files.file.spec.metrics.rtt_buckets_us[0] = 50;
-    f->files.file.spec.metrics.rtt_buckets_us[1] = 1000000;
-    f->loop = loop_new(&e);
-    f->prober = f->loop ? prober_new(f->loop, "n1", SPEC_NETWORK_POD, NULL, &e) : NULL;
-    return f->prober;
-}
-
-static void tear_down(struct fixture *f)
-{
-    prober_free(f->prober);
-    loop_free(f->loop);
-    peers_release(&f->files.peers);
-}
-
-static bool add_peer(struct fixture *f, char *name, char *zone)
-{
-    struct err e;
-    struct peer p = {.node = name, .zone = zone, .state = PEER_READY};
-    return addr_parse("127.0.0.9", &p.pod[FAMILY_IPV4]) == 0 && peers_add(&f->files.peers, &p, &e) == 0;
-}
-
-static bool put_in_force(struct fixture *f)
-{
-    struct err e = {0};
-    int r = peers_sort(&f->files.peers, &e);
-    if (r == 0)
-        r = prober_apply(f->prober, &f->files.file, &f->files.peers, &e);
-    if (r < 0)
-        printf("    %s: %s\n", e.path, e.msg);
-    return r == 0;
-}
-
-// A whole scrape, read in pieces of at most `max` bytes.
-static bool scrape(const struct fixture *f, enum metric_format format, size_t max, struct buf *ret)
-{
-    struct export_sources from = {.prober = f->prober, .inputs = &f->inputs};
-    struct export_scrape *x = export_new(&from, format);
-    char *piece = malloc(max);
-    ssize_t n = -1;
-    buf_init(ret, 16u << 20);
-    while (x && piece && (n = export_read(x, piece, max)) > 0)
-        buf_add(ret, piece, (size_t)n);
-    export_free(x);
-    free(piece);
-    return n == 0 && !ret->failed;
-}
 
 // Drops the lines of what changes from one scrape to the next.
 static void drop_process(struct buf *b)
@@ -160,41 +100,6 @@ static void hostile_names(void)
     tear_down(&f);
 }
 
-static size_t count(const char *text, const char *word)
-{
-    size_t n = 0;
-    for (; (text = strstr(text, word)); text++)
-        n++;
-    return n;
-}
-
-// Lines of pairs: those of why probes fail are the agent's, whatever its pairs.
-static size_t count_pairs(const char *text)
-{
-    return count(text, "\nkubecanary_probe") - count(text, "\nkubecanary_probe_unreachable_total{") -
-           count(text, "\nkubecanary_probe_send_errors_total{");
-}
-
-static void check_limit(struct fixture *f)
-{
-    CLEANUP_BUF struct buf with = {0}, without = {0};
-    const struct plan *p = prober_plan(f->prober);
-    uint64_t all = export_series(p, true);
-    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &with));
-    CHECK_CONTAINS(buf_text(&with), "\nkubecanary_series_limited 0\n");
-    CHECK_INT(count_pairs(buf_text(&with)), all); // as many lines as were announced
-    f->files.file.spec.metrics.series_limit = (uint32_t)all - 1;
-    CHECK(put_in_force(f));
-    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &without));
-    CHECK_CONTAINS(buf_text(&without), "\nkubecanary_series_limited 1\n");
-    CHECK_INT(count_pairs(buf_text(&without)), export_series(prober_plan(f->prober), false));
-    CHECK_INT(count(buf_text(&without), "\nkubecanary_probe_rtt_seconds"),
-              f->files.file.spec.metrics.n_buckets + 3);
-    CHECK_CONTAINS(buf_text(&without),
-                   "\nkubecanary_probe_rtt_seconds_count{probe=\"icmp\",source_node=\"n1\","
-                   "source_zone=\"\",network=\"Pod\",destination_zone=\"z\",family=\"IPv4\"} 0\n");
-}
-
 // Why probes fail: a row for each probe and family, at 0 from the first scrape on, in both formats.
 static void check_failures(struct fixture *f, enum metric_format format)
 {
@@ -232,17 +137,6 @@ static void failures(void)
     tear_down(&f);
 }
 
-static void limit(void)
-{
-    struct fixture f;
-    char a[] = "a", b[] = "b", zone[] = "z";
-    CHECK(set_up(&f));
-    CHECK(add_peer(&f, a, zone) && add_peer(&f, b, zone));
-    CHECK(put_in_force(&f));
-    check_limit(&f);
-    tear_down(&f);
-}
-
 static void check_both_networks(struct fixture *f)
 {
     static const char *const lines[] = {
@@ -266,7 +160,7 @@ static void check_both_networks(struct fixture *f)
     f->files.file.spec.metrics.series_limit = 1;
     CHECK(put_in_force(f));
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &limited));
-    CHECK_INT(count_pairs(buf_text(&limited)), export_series(prober_plan(f->prober), false));
+    CHECK_INT(count_pairs(buf_text(&limited)), series_now(f, false));
     CHECK_CONTAINS(buf_text(&limited),
                    "\nkubecanary_probe_rtt_seconds_count{probe=\"icmp\",source_node=\"n1\",source_zone=\"z\","
                    "network=\"PodToNode\",destination_zone=\"z\",family=\"IPv6\"} 0\n");
@@ -287,29 +181,11 @@ static void both_networks(void)
     tear_down(&f);
 }
 
-// A node that is replaced: its old series stay for a while, and do not count.
-static void gone_do_not_count(void)
-{
-    struct fixture f;
-    char a[] = "a", b[] = "b", c[] = "c", zone[] = "z";
-    CHECK(set_up(&f));
-    CHECK(add_peer(&f, a, zone) && add_peer(&f, b, zone));
-    CHECK(put_in_force(&f));
-    f.files.file.spec.metrics.series_limit = (uint32_t)export_series(prober_plan(f.prober), true);
-    peers_release(&f.files.peers);
-    f.files.peers = (struct peers){0};
-    CHECK(add_peer(&f, a, zone) && add_peer(&f, c, zone));
-    CHECK(put_in_force(&f));
-    CHECK_INT(prober_plan(f.prober)->n_pairs, 3);
-    CHECK(!export_limited(prober_plan(f.prober)));
-    tear_down(&f);
-}
-
 // Series of ways with STAMP only, of flows with several of them only; past the limit no flows.
 static void check_stamp(struct fixture *f)
 {
     CLEANUP_BUF struct buf with = {0}, without = {0};
-    uint64_t all = export_series(prober_plan(f->prober), true);
+    uint64_t all = series_now(f, true);
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &with));
     const char *text = buf_text(&with);
     CHECK_INT(count_pairs(text), all);
@@ -321,10 +197,10 @@ static void check_stamp(struct fixture *f)
     CHECK_INT(count(text, "\nkubecanary_probe_flow_lost_total{"), 3);
     CHECK_CONTAINS(text, "flow=\"2\"} 0\n");
     CHECK_CONTAINS(text, "\nkubecanary_agent_stamp_refused_total{reason=\"source_rate\"} 0\n");
-    f->files.file.spec.metrics.series_limit = (uint32_t)all - 1;
+    f->files.file.spec.metrics.series_limit = SERIES_FIXED + (uint32_t)all - 1;
     CHECK(put_in_force(f));
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &without));
-    CHECK_INT(count_pairs(buf_text(&without)), export_series(prober_plan(f->prober), false));
+    CHECK_INT(count_pairs(buf_text(&without)), series_now(f, false));
     CHECK_INT(count(buf_text(&without), "kubecanary_probe_flow_lost"), 0);
     CHECK_INT(count(buf_text(&without), "\nkubecanary_probe_path_lost_total{"), 2 * 2);
 }
@@ -352,7 +228,7 @@ static void check_dns(struct fixture *f)
     CLEANUP_BUF struct buf text = {0};
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &text));
     CHECK_INT(count_pairs(buf_text(&text)) + count(buf_text(&text), "\nkubecanary_dns_"),
-              export_series(prober_plan(f->prober), true));
+              series_now(f, true));
     CHECK_INT(count(buf_text(&text), "\nkubecanary_dns_replies_total{"), 7);
     CHECK_CONTAINS(buf_text(&text), "\nkubecanary_dns_replies_total{probe=\"dns\",source_node=");
     CHECK_CONTAINS(buf_text(&text), "target=\"resolver\",family=\"IPv4\",rcode=\"NXDomain\"} 0\n");
@@ -387,7 +263,7 @@ static void check_http(struct fixture *f)
     CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &text));
     // No certificate was seen yet: its two dates are not there.
     CHECK_INT(count_pairs(buf_text(&text)) + count(buf_text(&text), "\nkubecanary_http_"),
-              export_series(prober_plan(f->prober), true) - 2);
+              series_now(f, true) - 2);
     CHECK_CONTAINS(buf_text(&text), "# TYPE kubecanary_http_phase_seconds summary\n");
     CHECK_CONTAINS(
         buf_text(&text),
@@ -579,10 +455,8 @@ static const struct check_case cases[] = {
     {"pace", pace},
     {"hostile names", hostile_names},
     {"why probes fail", failures},
-    {"series limit", limit},
     {"both networks", both_networks},
     {"empty", empty},
-    {"gone do not count", gone_do_not_count},
     {"report", report},
     {"in flight", in_flight},
     {"STAMP", stamp},

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "agent/engine.h"
+#include "lib/series.h"
 #include "test/unit/agent/files.h"
 
 static struct files f;
@@ -287,6 +288,12 @@ static void test_possible(void)
     CHECK(row_of("tcp", FAMILY_IPV4)->reasons & 1u << REASON_REFUSED);
     CHECK(!(row_of("tcp", FAMILY_IPV4)->reasons & 1u << REASON_LOOKUP));
     stop();
+    for (unsigned t = 0; t < SPEC_PROBE_TYPES; t++) { // as many as are forecast
+        unsigned n = 0;
+        for (enum reason r = 0; r < REASONS; r++)
+            n += reason_possible((enum spec_probe_type)t, r);
+        CHECK_INT(n, series_reasons((enum spec_probe_type)t));
+    }
 }
 
 // A peer's two agents: what fails on the way to the one is not told of the other.
