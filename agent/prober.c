@@ -15,8 +15,8 @@
 #include "agent/resolve.h"
 #include "agent/trouble.h"
 
-#define PIECE_MAX 256                  // probes that are handed on at once; more hardly saves a system call
-#define PRUNE_AGAIN_NS (10 * NS_PER_S) // after a failure, which can only be memory
+#define PIECE_MAX 256            // probes that are handed on at once; more hardly saves a system call
+#define AGAIN_NS (10 * NS_PER_S) // after a failure, which can only be memory
 
 struct prober {
     struct loop *loop;
@@ -141,7 +141,7 @@ static void readdress(struct prober *p, uint64_t now_ns)
     struct err e;
     if (!p->names_changed || !old || old->n_hosts == 0 || now_ns < p->names_ns)
         return;
-    p->names_ns = now_ns + PRUNE_AGAIN_NS; // after a failure
+    p->names_ns = now_ns + AGAIN_NS; // after a failure
     if (plan_resolve(old, lookup, p, now_ns, &plan, &e) != 0)
         return;
     if (reserve(p, plan, &e) != 0 || put_in_force(p, plan, now_ns, &e) != 0) {
@@ -190,11 +190,14 @@ static void prune(struct prober *p, uint64_t now_ns)
     if (!old || now_ns < old->gone_until_ns || now_ns < p->prune_ns)
         return;
     struct err e;
-    p->prune_ns = now_ns + PRUNE_AGAIN_NS;
+    p->prune_ns = now_ns + AGAIN_NS; // after a failure
     if (plan_prune(old, now_ns, &plan, &e) != 0)
         return;
-    if (put_in_force(p, plan, now_ns, &e) != 0)
+    if (put_in_force(p, plan, now_ns, &e) != 0) {
         plan_free(plan);
+        return;
+    }
+    p->prune_ns = 0;
 }
 
 static void on_tick(struct loop_timer *t, void *arg)

@@ -173,6 +173,40 @@ static void test_no_route(void)
     finish(&x);
 }
 
+static uint64_t sent_by_live(const struct prober *p)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < prober_plan(p)->n_pairs; i++)
+        n += prober_plan(p)->pairs[i].gone ? 0 : engine_stats(prober_engine(p), i)->sent;
+    return n;
+}
+
+// What is no longer probed goes when its time is over: the one does not make the other wait. The target that
+// stays is the clock: two that end 500 ms apart are not gone 50 of its probes apart.
+static void test_gone(void)
+{
+    struct err e;
+    struct fixture x;
+    uint64_t first = 0;
+    reset();
+    add_target("stays", SPEC_ICMP, "127.0.0.1", 0);
+    add_target("first", SPEC_ICMP, "127.0.0.2", 0);
+    add_target("second", SPEC_ICMP, "127.0.0.3", 0);
+    targets[2].timeout_ns += 500 * NS_PER_MS;
+    CHECK(start(&x, NULL));
+    file.spec.n_targets = 1;
+    CHECK_INT(prober_apply(x.p, &file, &no_peers, &e), 0);
+    CHECK_INT(prober_plan(x.p)->n_pairs, 3);
+    while (prober_plan(x.p)->n_pairs > 1) {
+        CHECK_INT(loop_once(x.l, NS_PER_S, &e), 0);
+        uint64_t sent = sent_by_live(x.p);
+        if (prober_plan(x.p)->n_pairs == 3)
+            first = sent;
+        CHECK(sent < first + 50);
+    }
+    finish(&x);
+}
+
 static void test_namespace(void)
 {
     CHECK(netns_enter());
@@ -185,5 +219,6 @@ static const struct check_case cases[] = {
     {"without any stamps", test_no_stamps},
     {"a refused connect is unreachable", test_refused},
     {"no route is a send error", test_no_route},
+    {"gone pairs go one by one", test_gone},
 };
 CHECK_MAIN(cases)
