@@ -68,8 +68,10 @@ static bool open_again(struct probe_icmp *p, unsigned kind, enum family f)
     if (missing != p->missed[kind][f]) {
         p->missed[kind][f] = missing;
         const char *size = kind ? "whole only" : "any";
+        char text[sizeof(struct err)];
         if (missing)
-            log_warn("no ICMP socket", LOG_STR("packets", size), LOG_STR("error", p->err[f].msg));
+            log_warn("no ICMP socket", LOG_STR("packets", size),
+                     LOG_STR("error", err_text(&p->err[f], text, sizeof(text))));
         else
             log_info("ICMP socket open", LOG_STR("packets", size), LOG_STR("family", addr_family_name(f)));
     }

@@ -122,6 +122,7 @@ def case_ping_group_refused(binary):
         wait("it is ready", lambda: a.try_get("/readyz")[0] == 200)
         wait("it probes", lambda: a.report()["totals"]["received"] > 0)
         expect([len(a.logged(m)) for m in ("no ICMP socket", "ICMP socket open")] == [2, 2], a.log())  # a family each
+        expect([sum(f"ICMP {family}" in line for line in a.logged("no ICMP socket")) for family in ("IPv4", "IPv6")] == [1, 1], a.log())
 
 
 def resident(a):
