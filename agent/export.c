@@ -212,9 +212,13 @@ static const struct {
      "unexpected (answered with something else), unresolved (the target's name has no address).",
      write_results, ALWAYS},
     {METRIC_COUNTER, "kubecanary_probe_unreachable", NULL,
-     "Probes of all pairs that ended as unreachable, by what ICMP or TCP said.", NULL, UNREACHABLE},
+     "Probes that ended as unreachable, by what ICMP or TCP said: of all pairs of a probe, network and family, "
+     "and of targets whose type is the probe's name.",
+     NULL, UNREACHABLE},
     {METRIC_COUNTER, "kubecanary_probe_send_errors", NULL,
-     "Probes of all pairs that ended as send_error, by what the kernel said.", NULL, SEND_ERROR},
+     "Probes that ended as send_error, by what the kernel said: of all pairs of a probe, network and family, "
+     "and of targets whose type is the probe's name.",
+     NULL, SEND_ERROR},
     {METRIC_GAUGE, "kubecanary_probes_in_flight", NULL,
      "Probes that have neither been answered nor given up.", write_in_flight, ALWAYS},
     {METRIC_COUNTER, "kubecanary_probe_duplicates", NULL, "Answers beyond the first to a probe.",
@@ -317,7 +321,7 @@ static void write_zone(struct export_scrape *x, const char *name, size_t i)
                      row[x->plan->n_bounds + 1]);
 }
 
-// All pairs' of one probe and family.
+// All pairs' of one probe, network and family.
 static void write_failures(struct export_scrape *x, const char *name, enum pair_needs needs)
 {
     const struct failures_row *row = &x->failures.rows[x->row];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts why probes were unreachable or could not be sent: a row for each probe (label `probe`) and family of
-// a plan, not for each pair. In each row the sums are what all pairs of that label have counted as
+// Counts why probes were unreachable or could not be sent: a row for each probe (label `probe`), network of
+// the destinations and family of a plan, not for each pair. Targets of a type and a mesh probe of that name
+// share a row: their label is the same. In each row the sums are what all pairs of that label have counted as
 // STATS_UNREACHABLE and STATS_SEND_ERROR since the row began, those that are gone included, so no counter
 // falls while the plan has such a probe. Memory: 296 bytes a row.
 #ifndef KUBECANARY_AGENT_FAILURES_H

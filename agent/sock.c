@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ping sockets, their stamps and their error queue. What the kernel says is handed on as it is; what it means
-// is decided above.
+// Ping and UDP sockets, their stamps and their error queues. What the kernel says is handed on as it is; what
+// it means is decided above.
 #include "agent/sock.h"
 
 #include <errno.h>

@@ -21,7 +21,8 @@ struct agent_sets {
 
 // Those that a spec wants, in the order in which they are applied.
 void agent_sets_of(const struct spec *spec, struct agent_sets *ret);
-// Those whose DaemonSet is there, in the same order: what goes on while the spec is bad.
+// Those whose DaemonSet is there: what goes on while the spec is bad. By network as above; within one as the
+// store has them, not as they are applied.
 void agent_sets_live(const struct store *s, const char *namespace, const char *fleet, struct agent_sets *ret);
 // The one that a Pod says it is of, by its labels, whether the spec wants it or not. False: none.
 // (A node is in one set of each network: overrides share no node.)
