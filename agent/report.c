@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "agent/export_agent.h"
+#include "lib/report_names.h"
 #include "lib/version.h"
 
 struct totals {
@@ -69,12 +70,11 @@ static void close_with(struct buf *out, const char *bracket)
 
 static void write_totals(const struct totals *t, struct buf *out)
 {
-    static const char *const names[STATS_RESULTS] = {"received",    "late",      "lost",       "corrupt",
-                                                     "unreachable", "sendError", "unexpected", "unresolved"};
+    _Static_assert(STATS_RESULTS == REPORT_NAMES_RESULTS, "the report names every result");
     buf_str(out, "\"totals\":{");
     number(out, "sent", t->sent);
     for (size_t i = 0; i < STATS_RESULTS; i++)
-        number(out, names[i], t->results[i]);
+        number(out, report_names_result(i), t->results[i]);
     number(out, "inFlight", t->in_flight);
     number(out, "duplicates", t->duplicates);
     number(out, "reordered", t->reordered);

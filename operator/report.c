@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/report_names.h"
 #include "operator/jsonread.h"
 
 void report_text(char *out, size_t size, const char *text)
@@ -81,8 +82,7 @@ static int read_rate(const json_t *in, uint64_t *ret, struct err *e)
 // Results that an older agent does not know are 0; those that are not known here leave a rest of `sent`.
 static int read_totals(const json_t *in, struct report *ret, struct err *e)
 {
-    static const char *const names[REPORT_RESULTS] = {"received",    "late",      "lost",       "corrupt",
-                                                      "unreachable", "sendError", "unexpected", "unresolved"};
+    _Static_assert(REPORT_RESULTS == REPORT_NAMES_RESULTS, "every result that the report names is read");
     uint64_t sent, in_flight, sum = 0;
     const json_t *totals = json_object_get(in, "totals");
     if (!json_is_object(totals))
@@ -91,9 +91,9 @@ static int read_totals(const json_t *in, struct report *ret, struct err *e)
     if (r == 0)
         r = number(totals, "inFlight", false, INT64_MAX, &in_flight, e);
     for (size_t i = 0; r == 0 && i < REPORT_RESULTS; i++) {
-        r = number(totals, names[i], i >= REPORT_UNEXPECTED, INT64_MAX, &ret->results[i], e);
+        r = number(totals, report_names_result(i), i >= REPORT_UNEXPECTED, INT64_MAX, &ret->results[i], e);
         if (r == 0 && ret->results[i] > sent - sum)
-            r = bad(e, names[i], "there are more results than probes sent");
+            r = bad(e, report_names_result(i), "there are more results than probes sent");
         sum += r == 0 ? ret->results[i] : 0;
     }
     if (r == 0 && in_flight > sent - sum)
