@@ -3,6 +3,7 @@
 the fleet is paused, so that every probe ends. Then the agents' counters are compared with what the log says."""
 import collections
 import contextlib
+import os
 
 import fates
 from agent import Agent, wait
@@ -65,6 +66,7 @@ def running(binary, fleet, seed):
         write(agents, link, fleet)
         for name in ("n2", "n1"):  # n1 has targets there
             agents[name].start()
+            expect(os.sched_getscheduler(agents[name].process.pid) == os.SCHED_OTHER, "an agent runs as it does elsewhere")
         yield link, emulator, agents
 
 
