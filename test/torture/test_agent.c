@@ -299,7 +299,7 @@ static void scrapes(void)
         bool hit = true, limited = run / TORTURE_MODES;
         size_t n = 0;
         CHECK(apply_limited(&a, limited ? 10 : 50000, &e));
-        CHECK_INT(export_limited(prober_plan(a.prober)), limited);
+        CHECK_INT(export_limited(prober_plan(a.prober), engine_failures(prober_engine(a.prober))), limited);
         while (hit && ++n < MOST) {
             struct buf out = {.data = text, .cap = sizeof(text), .max = sizeof(text) - 1};
             torture_begin(run % TORTURE_MODES, n);
