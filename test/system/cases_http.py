@@ -103,7 +103,8 @@ def case_every_metric_is_there(binary):
         labels = m.all("kubecanary_probe_sent_total", target="open")[0][0]
         expect(labels == {"probe": "tcp", "source_node": "n1", "source_zone": "z0", "target": "open", "network": "Pod", "family": "IPv4"}, labels)
         expect(m.one("kubecanary_coverage_peers") == 1 and m.one("kubecanary_peers", state="Ready") == 1)
-        expect(m.one("kubecanary_series") == len(m.all("kubecanary_probe_sent_total")) * 24)
+        why = len(m.all("kubecanary_probe_unreachable_total")) + len(m.all("kubecanary_probe_send_errors_total"))
+        expect(m.one("kubecanary_series") == len(m.all("kubecanary_probe_sent_total")) * 24 + why, m.one("kubecanary_series"), why)
     with_pair(binary, work)
 
 
