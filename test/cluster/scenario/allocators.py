@@ -111,9 +111,14 @@ def foreign_fleet(ctx, variable: str) -> None:
 
 
 def variables(ctx) -> list:
-    """What each of the foreign program's pods is told, the name of its node apart, once it is rolled out."""
-    ctx.wait_sets({f"{FOREIGN}-pod": len(ctx.nodes())}, fleet=FOREIGN)
+    """What each of the foreign program's pods is told, the name of its node apart."""
     return [{e["name"]: e.get("value") for e in p["spec"]["containers"][0]["env"] if e["name"] != "NODE_NAME"} for p in ctx.agents(FOREIGN)]
+
+
+def wait_variables(ctx, wanted: dict[str, str]) -> None:
+    """A verdict may be there while pods of the settings before still run."""
+    wait_for(f"{wanted} in every pod", lambda: variables(ctx) == [wanted] * len(ctx.nodes()), seconds=ROLLOUT_SECONDS, every=0.3)
+    ctx.wait_sets({f"{FOREIGN}-pod": len(ctx.nodes())}, fleet=FOREIGN)
 
 
 @step(STEPS, "a program that is not ours, whose jemalloc has a prefix: it gets the right variable, and the status says that it is in effect",
@@ -123,7 +128,7 @@ def foreign(ctx):
     told = ctx.wait_condition("AllocatorEffective", "True", name=FOREIGN)
     expect(told["reason"] == "SettingsEffective" and "jemalloc" in told["message"], f"{told}")
     ctx.wait_condition("Ready", "True", name=FOREIGN)
-    same("variables", variables(ctx), [{"JE_MALLOC_CONF": "narenas:1"}] * len(ctx.nodes()))
+    wait_variables(ctx, {"JE_MALLOC_CONF": "narenas:1"})
 
     def scraped():
         try:
@@ -143,9 +148,9 @@ def wrong_variable(ctx):
     told = ctx.wait_condition("AllocatorEffective", "False", seconds=VERDICT_SECONDS, name=FOREIGN)
     took = time.monotonic() - started
     expect(told["reason"] == "SettingNotEffective" and "narenas: wanted 1, is " in told["message"], f"{told}")
-    same("variables", variables(ctx), [{"MALLOC_CONF": "narenas:1"}] * len(ctx.nodes()))
+    wait_variables(ctx, {"MALLOC_CONF": "narenas:1"})
     foreign_fleet(ctx, "JE_MALLOC_CONF")
-    same("variables", variables(ctx), [{"JE_MALLOC_CONF": "narenas:1"}] * len(ctx.nodes()))
+    wait_variables(ctx, {"JE_MALLOC_CONF": "narenas:1"})
     ctx.wait_condition("AllocatorEffective", "True", seconds=VERDICT_SECONDS, name=FOREIGN)
     return f"after {took:.0f} s: {told['message']}"
 
