@@ -62,7 +62,8 @@ struct plan *engine_plan(const struct engine *en);
 const struct stats *engine_stats(const struct engine *en, size_t i);
 // What the pairs that are no longer there had counted, by the zones of that plan.
 const struct zone_rtt *engine_gone(const struct engine *en);
-// Why probes failed, by probe and family of that plan; the sums are the pairs' own, and of those that went.
+// Why probes failed, by probe, network and family of that plan; the sums are the pairs' own, and of those
+// that went.
 const struct failures *engine_failures(const struct engine *en);
 // Who is told of each failure; may not call back.
 void engine_on_failure(struct engine *en, engine_failure_fn *fn, void *arg);

@@ -92,4 +92,21 @@ static inline void files_release(struct files *f)
     peers_release(&f->peers);
 }
 
+// n1 and n2 of zone a in both families, n3 of zone b in IPv4.
+static inline void files_three_nodes(struct files *f)
+{
+    files_init(f);
+    files_peer(f, "n3", "b", "192.0.2.3", NULL, PEER_READY);
+    files_peer(f, "n1", "a", "192.0.2.1", "2001:db8::1", PEER_READY);
+    files_peer(f, "n2", "a", "192.0.2.2", "2001:db8::2", PEER_READY);
+}
+
+// The same numbers in each run: an engine_random_fn.
+static inline void files_random(uint64_t *to, size_t n, void *arg UNUSED)
+{
+    static uint64_t x = 1;
+    for (size_t i = 0; i < n; i++)
+        to[i] = x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+}
+
 #endif

@@ -17,13 +17,6 @@ static struct engine *en;
 static uint64_t now;
 static struct engine_send out[LIMIT_BURST];
 
-static void fill(uint64_t *to, size_t n, void *arg UNUSED)
-{
-    static uint64_t x = 1;
-    for (size_t i = 0; i < n; i++)
-        to[i] = x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-}
-
 static int apply(void)
 {
     struct plan *p;
@@ -52,7 +45,7 @@ static void start(void)
     now = 100 * S;
     files_init(&f);
     files_target(&f, "gateway", SPEC_ICMP, "192.0.2.1", 0);
-    en = engine_new(fill, NULL, &e);
+    en = engine_new(files_random, NULL, &e);
 }
 
 // Ticks until a probe is begun, at most for 20 s.

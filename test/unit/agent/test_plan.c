@@ -36,14 +36,6 @@ static const char *list(const struct plan *p)
     return out;
 }
 
-static void three_nodes(void)
-{
-    files_init(&f);
-    files_peer(&f, "n3", "b", "192.0.2.3", NULL, PEER_READY);
-    files_peer(&f, "n1", "a", "192.0.2.1", "2001:db8::1", PEER_READY);
-    files_peer(&f, "n2", "a", "192.0.2.2", "2001:db8::2", PEER_READY);
-}
-
 static void release(void)
 {
     plan_free(plan);
@@ -53,7 +45,7 @@ static void release(void)
 
 static void test_mesh(void)
 {
-    three_nodes();
+    files_three_nodes(&f);
     f.file.spec.mesh.n_probes = 2;
     files_target(&f, "web", SPEC_TCP, "192.0.2.9", 443);
     files_target(&f, "gateway", SPEC_ICMP, "2001:db8::9", 0);
@@ -258,7 +250,7 @@ static void test_names(void)
 
 static void test_stamp(void)
 {
-    three_nodes();
+    files_three_nodes(&f);
     f.file.spec.mesh.n_probes = 2;
     f.file.spec.mesh.probes[0].type = SPEC_STAMP;
     f.file.spec.mesh.probes[1].type = SPEC_STAMP;
@@ -282,7 +274,7 @@ static void test_stamp(void)
 // Only Ready peers are probed; the others are counted. Ourselves are neither.
 static void test_states(void)
 {
-    three_nodes();
+    files_three_nodes(&f);
     files_peer(&f, "n4", "a", "192.0.2.4", NULL, PEER_LEAVING);
     files_peer(&f, "n5", "a", "192.0.2.5", NULL, PEER_NOT_READY);
     files_peer(&f, "n6", "a", NULL, NULL, PEER_PENDING);
@@ -335,7 +327,7 @@ static void test_sampled(void)
 
 static void test_families_and_networks(void)
 {
-    three_nodes();
+    files_three_nodes(&f);
     f.file.spec.mesh.families = FAMILY_BIT(FAMILY_IPV6);
     CHECK_INT(build("n1", NULL, 0, &plan), 0);
     CHECK_STR(list(plan), "icmp>n2/6");
@@ -358,7 +350,7 @@ static void test_families_and_networks(void)
 // What goes stays for a while, also over further reloads; what comes back is live at once.
 static void test_gone(void)
 {
-    three_nodes();
+    files_three_nodes(&f);
     CHECK_INT(build("n1", NULL, 0, &plan), 0);
     f.peers.list[1].state = PEER_LEAVING; // n2
     struct plan *next;
@@ -398,7 +390,7 @@ static void test_gone(void)
 // ever there twice.
 static void test_key(void)
 {
-    three_nodes();
+    files_three_nodes(&f);
     CHECK_INT(build("n1", NULL, 0, &plan), 0);
     f.peers.list[1].pod[FAMILY_IPV4] = files_addr("192.0.2.99");
     f.file.spec.mesh.probes[0].type = SPEC_TCP;
@@ -415,7 +407,7 @@ static void test_key(void)
 
 static void test_hold(void)
 {
-    three_nodes();
+    files_three_nodes(&f);
     CHECK_INT(build("n1", NULL, 0, &plan), 0);
     struct plan *held = plan_hold(plan);
     plan_free(plan);

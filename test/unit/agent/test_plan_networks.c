@@ -8,14 +8,6 @@
 static struct files f;
 static struct plan *plan;
 
-static void three_nodes(void)
-{
-    files_init(&f);
-    files_peer(&f, "n3", "b", "192.0.2.3", NULL, PEER_READY);
-    files_peer(&f, "n1", "a", "192.0.2.1", "2001:db8::1", PEER_READY);
-    files_peer(&f, "n2", "a", "192.0.2.2", "2001:db8::2", PEER_READY);
-}
-
 static void release(void)
 {
     plan_free(plan);
@@ -54,7 +46,7 @@ static int build_in(const char *node, enum spec_network network, struct plan **n
 
 static void both_networks(void)
 {
-    three_nodes();
+    files_three_nodes(&f);
     f.file.spec.mesh.networks = 1u << SPEC_NETWORK_POD | 1u << SPEC_NETWORK_NODE;
     files_host(&f, "n1", "198.18.0.1", "2001:db8:1::1", PEER_READY);
     files_host(&f, "n2", "198.18.0.2", NULL, PEER_READY);

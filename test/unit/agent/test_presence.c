@@ -17,13 +17,6 @@ static uint64_t now;
 static struct presence_question q[LIMIT_PEER_QUESTIONS];
 static size_t n_q;
 
-static void fill(uint64_t *to, size_t n, void *arg UNUSED)
-{
-    static uint64_t x = 1;
-    for (size_t i = 0; i < n; i++)
-        to[i] = x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-}
-
 static int apply(void)
 {
     struct plan *p;
@@ -63,7 +56,7 @@ static void start(void)
     files_peer(&f, "n2", "a", "198.18.0.2", "2001:db8::2", PEER_READY);
     files_peer(&f, "n3", "a", "198.18.0.3", NULL, PEER_READY);
     files_target(&f, "gateway", SPEC_ICMP, "192.0.2.1", 0);
-    ps = presence_new(fill, NULL, &e);
+    ps = presence_new(files_random, NULL, &e);
     if (apply() != 0)
         printf("    no plan\n");
 }

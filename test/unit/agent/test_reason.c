@@ -96,13 +96,6 @@ static void test_errno(void)
 
 // --- the counters --------------------------------------------------------------------------------
 
-static void fill(uint64_t *to, size_t n, void *arg UNUSED)
-{
-    static uint64_t x = 1;
-    for (size_t i = 0; i < n; i++)
-        to[i] = x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-}
-
 static int apply(void)
 {
     struct plan *p;
@@ -134,7 +127,7 @@ static void start(void)
     files_peer(&f, "n2", "", "192.0.2.2", "2001:db8::2", PEER_READY);
     files_peer(&f, "n3", "", "192.0.2.3", NULL, PEER_READY);
     files_target(&f, "gateway", SPEC_ICMP, "192.0.2.9", 0); // its label `probe` is that of the mesh's probe
-    en = engine_new(fill, NULL, &e);
+    en = engine_new(files_random, NULL, &e);
     engine_on_failure(en, on_failure, NULL);
     told = 0;
 }
