@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules made wrong on purpose, and the scenarios of which one must notice: (what, text, replacement, scenarios)."""
 import scenarios as s
+import scenarios_allocator as a
 import scenarios_networks as n
 import scenarios_targets as t
 
@@ -54,8 +55,13 @@ MUTANTS = [
     ("a chain is not looked at", "certificate_expiry_timestamp_seconds{", "certificate_expiry_timestamp_seconds{certificate=\"leaf\", ",
      [t.certificate_of_an_authority_that_ends]),
     ("an image of one's own is not looked at", "kubecanary_fleet_allocator_ineffective_agents{", "kubecanary_fleet_allocator_ineffective_agents{setting=\"\", ",
-     [s.allocator_of_another_image_not_effective]),
-    ("allocators of all namespaces", 'fleet_namespace="kubecanary"', 'fleet_namespace!=""', [s.allocator_of_another_image_not_effective]),
-    ("an allocator that was mended", '"fleet_namespace", "(.+)")\n        ) > 0', '"fleet_namespace", "(.+)")\n        ) >= 0', [s.allocator_of_another_image_not_effective]),
+     [a.allocator_of_another_image_not_effective]),
+    ("allocators of all namespaces", 'fleet_namespace="kubecanary"', 'fleet_namespace!=""', [a.allocator_of_another_image_not_effective]),
+    ("an allocator that was mended", '"fleet_namespace", "(.+)")\n        ) > 0', '"fleet_namespace", "(.+)")\n        ) >= 0', [a.allocator_of_another_image_not_effective]),
+    ("rollouts of all namespaces", 'rollout_stopped{fleet="mesh", fleet_namespace="kubecanary"}', 'rollout_stopped{fleet="mesh"}', [a.allocator_rollout_that_stopped]),
+    ("a rollout's end with its operator", "keep_firing_for: 5m", "keep_firing_for: 0s", [a.allocator_rollout_that_stopped]),
+    ("a rollout that stopped for ever", "keep_firing_for: 5m", "keep_firing_for: 1h", [a.allocator_rollout_that_stopped]),
+    ("a rollout is its operator's", "max without (container, endpoint, instance, job, node, pod, fleet_namespace) (\n        label_replace(kubecanary_fleet_allocator_rollout",
+     "max without (container, endpoint, instance, job, node, fleet_namespace) (\n        label_replace(kubecanary_fleet_allocator_rollout", [a.allocator_rollout_that_stopped]),
     ("a dead target is every node's own", "> 0.5\n        )\n    for", "> 5\n        )\n    for", [s.target_lost_from_everywhere_is_the_targets_fault]),
 ]

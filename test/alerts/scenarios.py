@@ -7,7 +7,7 @@ an expression has its exact samples, or [] for none.
 """
 from dataclasses import dataclass, field
 
-from mesh import Fleet, Operator, minutes
+from mesh import Fleet, minutes
 
 THREE = ("n1", "n2", "n3")
 FIVE = ("n1", "n2", "n3", "n4", "n5")
@@ -562,22 +562,3 @@ def reload_failed_and_generation_behind():
         ("kubecanary_config_generation", ()): 3 if n == "n2" or step < minutes(5) else 4}
     return Scenario([f], expect={9: [], 11: [agent("KubecanaryConfigReloadFailed", "n2")],
                                  16: [agent("KubecanaryConfigReloadFailed", "n2"), agent("KubecanaryConfigOutdated", "n2")]})
-
-
-@scenario
-def allocator_not_effective():
-    f = Fleet(THREE, minutes(20))
-    f.gauges = lambda step, n: {("kubecanary_allocator_effective", (("setting", "narenas"),)): 0 if n == "n1" else 1,
-                                ("kubecanary_allocator_effective", (("setting", "conf"),)): 1}
-    return Scenario([f], expect={9: [], 11: [alert("KubecanaryAllocatorNotEffective", setting="narenas")]})
-
-
-@scenario
-def allocator_of_another_image_not_effective():
-    def operator(fleet, namespace):
-        return Operator("kubecanary_fleet_allocator_ineffective_agents", [2] * minutes(20) + [0] * minutes(5), fleet=fleet, fleet_namespace=namespace,
-                        setting="narenas")
-    f = Fleet(THREE, minutes(25))
-    fires = alert("KubecanaryAllocatorNotEffective", setting="narenas")
-    return Scenario([f, operator("mesh", "kubecanary"), operator("mesh", "another"), operator("hash", "kubecanary")],
-                    expect={9: [], 11: [fires], 19: [fires], 22: []})
