@@ -61,11 +61,20 @@ static void begin_blind(const struct rollout_seen *seen, int64_t now_s, struct r
     begin(r, now_s);
 }
 
+// What a leader with another clock wrote: a moment that is still to come would be waited for.
+static void no_later_than(struct rollout *r, int64_t now_s)
+{
+    r->started_s = MIN(r->started_s, now_s);
+    r->progressed_s = MIN(r->progressed_s, now_s);
+    r->observed_s = MIN(r->observed_s, now_s);
+}
+
 // The same settings; how they are to be observed may have changed: then what had stopped is tried again.
 static void go_on(const struct rollout *last, int64_t now_s, struct rollout *r)
 {
     const struct rollout wanted = *r;
     *r = *last;
+    no_later_than(r, now_s);
     copy_settings(r->observation, wanted.observation);
     r->updated = wanted.updated;
     if (same(last->observation, r->observation))

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+// A change of the allocator's settings under observation: when it goes on, what stops it, and what ends a
+// stop.
+#include "test/unit/operator/rollout_world.h"
+
+static void a_canary_that_does_well(void)
+{
+    struct world w;
+    observed(&w);
+    step(&w);
+    is(&w, "Canary", "b", "a");
+    CHECK(rollout_holds(&w.r, &w.r));
+    CHECK(rollout_replaces(&w.r, &w.r));
+    const struct rollout nothing = {0}, first = w.r;
+    CHECK(!rollout_replaces(&nothing, &w.r)); // not before the status knows what was before
+    step(&w);
+    is(&w, "Canary", "b", "a");
+    CHECK_INT(w.r.observed_s, 0);
+    try(&w, 900000);
+    step(&w);
+    CHECK_INT(w.r.observed_s, w.now_s);
+    CHECK(!rollout_replaces(&w.r, &w.r));
+    wait_s(&w, ROLLOUT_OBSERVE_S - 10);
+    is(&w, "Canary", "b", "a");
+    const struct rollout last = w.r;
+    step(&w);
+    is(&w, "Rolling", "b", "a");
+    CHECK(rollout_holds(&last, &w.r)); // what is decided and not yet written is not done
+    CHECK(!rollout_holds(&w.r, &w.r));
+    CHECK(!rollout_holds(&nothing, &w.r));
+    CHECK(rollout_holds(&nothing, &first));
+    see(&w, 10, 10);
+    w.seen.told = 10;
+    step(&w);
+    is(&w, "Complete", "b", "a");
+    CHECK_INT(w.r.was[0].median, 1000000);
+    CHECK_INT(w.r.started_s, first.started_s);
+    teardown(&w);
+}
+
+static void canaries_that_take_more(void)
+{
+    const uint64_t most = 1100000 + ROLLOUT_NOISE_BYTES;
+    for (uint64_t more = 0; more < 2; more++) {
+        struct world w;
+        observed(&w);
+        step(&w);
+        try(&w, most + more);
+        step(&w);
+        wait_s(&w, ROLLOUT_OBSERVE_S);
+        if (more)
+            stopped(
+                &w, "MemoryGrew",
+                "agents on nodes of 1-2 cores take 1231073 bytes (median), with the settings of before 1000000");
+        else
+            is(&w, "Rolling", "b", "a");
+        const struct rollout r = w.r;
+        CHECK_INT(rollout_holds(&r, &r), more);
+        wait_s(&w, 100000); // and stays so
+        CHECK_STR(rollout_phase_names[w.r.phase], more ? "Stopped" : "Rolling");
+        teardown(&w);
+    }
+}
+
+// Agents grow, with their pairs or with the hours: what counts is who kept the old settings, at the same
+// time.
+static void those_who_stay_are_the_measure(void)
+{
+    for (int grown = 0; grown < 2; grown++) {
+        struct world w;
+        observed(&w);
+        step(&w);
+        try(&w, 2000000);
+        tell(w.seen.old, 9, grown ? 2000000 : 1000000);
+        step(&w);
+        wait_s(&w, ROLLOUT_OBSERVE_S);
+        is(&w, grown ? "Rolling" : "Stopped", "b", "a");
+        CHECK_INT(w.r.was[0].median, 1000000);
+        teardown(&w);
+    }
+    struct world w;
+    observed(&w);
+    step(&w);
+    try(&w, 1000000);
+    tell(w.seen.old, 9, 500000); // and shrink: half of the pairs went
+    step(&w);
+    wait_s(&w, ROLLOUT_OBSERVE_S);
+    stopped(&w, "MemoryGrew", "take 1000000 bytes (median), with the settings of before 500000");
+    teardown(&w);
+}
+
+// Another class is no measure.
+static void classes_are_compared_each_with_itself(void)
+{
+    struct world w;
+    observed(&w);
+    step(&w);
+    try(&w, 1000);
+    memset(w.seen.now, 0, sizeof(w.seen.now));
+    w.seen.now[4] = (struct report_sum_memory){.agents = 1, .median = 9000000};
+    step(&w);
+    wait_s(&w, ROLLOUT_OBSERVE_S);
+    is(&w, "Rolling", "b", "a");
+    teardown(&w);
+}
+
+static void one_agent_too_many(void)
+{
+    struct world w;
+    observed(&w);
+    step(&w);
+    w.wish.max_resident = 900000;
+    try(&w, 900000);
+    step(&w);
+    is(&w, "Canary", "b", "a");
+    w.seen.max = 900001;
+    step(&w);
+    stopped(&w, "AboveMaxResident", "node n7 takes 900001 bytes, more than maxResidentBytes, 900000");
+    teardown(&w);
+    observed(&w);
+    step(&w);
+    see(&w, 10, 1);
+    memcpy(w.seen.killed_node, "n3", sizeof("n3"));
+    step(&w);
+    stopped(&w, "OutOfMemory", "node n3 was killed for its memory");
+    teardown(&w);
+    observed(&w); // also after the canaries did well
+    step(&w);
+    try(&w, 900000);
+    step(&w);
+    wait_s(&w, ROLLOUT_OBSERVE_S);
+    see(&w, 10, 5);
+    memcpy(w.seen.killed_node, "n3", sizeof("n3"));
+    step(&w);
+    stopped(&w, "OutOfMemory", "n3");
+    teardown(&w);
+}
+
+static void canaries_that_are_not_ready(void)
+{
+    struct world w;
+    observed(&w);
+    w.seen.canaries = 4;
+    step(&w);
+    see(&w, 10, 1);
+    w.seen.ready = 1;
+    wait_s(&w, ROLLOUT_PATIENCE_S - 1); // one more: patience begins again
+    CHECK_INT(w.r.ready, 1);
+    wait_s(&w, ROLLOUT_PATIENCE_S - 1);
+    is(&w, "Canary", "b", "a");
+    wait_s(&w, 1);
+    stopped(&w, "CanariesNotReady", "1 of 4 canaries are ready, and no more for 600 s");
+    teardown(&w);
+    observed(&w);
+    w.seen.canaries = 4;
+    step(&w);
+    see(&w, 10, 3);
+    w.seen.ready = 3;
+    step(&w);
+    wait_s(&w, ROLLOUT_PATIENCE_S); // one node is away for good
+    CHECK_INT(w.r.observed_s, w.now_s);
+    teardown(&w);
+}
+
+// A leader of before had a clock that is ahead: its times are not waited for.
+static void a_status_from_the_future(void)
+{
+    struct world w;
+    observed(&w);
+    step(&w);
+    try(&w, 900000);
+    w.now_s += 3600;
+    step(&w);
+    w.now_s -= 3600;
+    step(&w);
+    CHECK_INT(w.r.observed_s, w.now_s);
+    wait_s(&w, ROLLOUT_OBSERVE_S);
+    is(&w, "Rolling", "b", "a");
+    teardown(&w);
+    observed(&w);
+    w.now_s += 3600;
+    step(&w);
+    w.now_s -= 3600;
+    step(&w);
+    CHECK_INT(w.r.started_s, w.now_s);
+    wait_s(&w, ROLLOUT_PATIENCE_S);
+    stopped(&w, "CanariesNotReady", "0 of 1");
+    teardown(&w);
+}
+
+static void canaries_that_say_nothing(void)
+{
+    struct world w;
+    observed(&w);
+    step(&w);
+    see(&w, 10, 1);
+    w.seen.ready = 1;
+    step(&w);
+    wait_s(&w, ROLLOUT_OBSERVE_S + ROLLOUT_PATIENCE_S - 1);
+    is(&w, "Canary", "b", "a");
+    const int64_t since = w.r.observed_s;
+    w.seen.ready = 0; // it went: whether it comes back is waited for, not from the beginning
+    step(&w);
+    stopped(&w, "CanariesNotReady", "too few");
+    teardown(&w);
+    CHECK(since > 0);
+    observed(&w);
+    step(&w);
+    see(&w, 10, 1);
+    w.seen.ready = 1;
+    step(&w);
+    wait_s(&w, ROLLOUT_OBSERVE_S + ROLLOUT_PATIENCE_S);
+    stopped(&w, "CanariesNotTold", "do not say");
+    teardown(&w);
+}
+
+// Stopped, for its memory.
+static void bad(struct world *w)
+{
+    observed(w);
+    step(w);
+    try(w, 9000000);
+    step(w);
+    wait_s(w, ROLLOUT_OBSERVE_S);
+    stopped(w, "MemoryGrew", "");
+    memset(&w->seen, 0, sizeof(w->seen));
+    see(w, 10, 1);
+    w->seen.canaries = 1;
+}
+
+static void what_ends_a_stop(void)
+{
+    struct world w;
+    bad(&w); // back to what was: at once
+    want(&w, "a");
+    see(&w, 10, 9);
+    step(&w);
+    is(&w, "Rolling", "a", "a");
+    see(&w, 10, 10);
+    step(&w);
+    is(&w, "Complete", "a", "a");
+    teardown(&w);
+    bad(&w); // other settings: observed, against what was before the first try
+    want(&w, "c");
+    see(&w, 10, 0);
+    w.seen.canaries = 1;
+    step(&w);
+    is(&w, "Canary", "c", "a");
+    CHECK_INT(w.r.was[0].median, 1000000);
+    CHECK_STR(w.r.message, "");
+    teardown(&w);
+    bad(&w); // observed in another way: tried again
+    memcpy(w.wish.observation, "p", sizeof("p"));
+    const struct rollout stop = w.r;
+    step(&w);
+    is(&w, "Canary", "b", "a");
+    CHECK(!rollout_replaces(&stop, &w.r)); // the status does not know it yet
+    CHECK(rollout_replaces(&w.r, &w.r));
+    CHECK_INT(w.r.started_s, w.now_s);
+    CHECK_INT(w.r.was[0].median, 1000000);
+    teardown(&w);
+    bad(&w); // not observed any more
+    memset(w.wish.observation, 0, sizeof(w.wish.observation));
+    step(&w);
+    is(&w, "Rolling", "b", "a");
+    teardown(&w);
+}
+
+static void changed_while_canaries_try(void)
+{
+    struct world w;
+    observed(&w);
+    step(&w);
+    want(&w, "c");
+    see(&w, 10, 0);
+    w.seen.canaries = 1;
+    step(&w);
+    is(&w, "Canary", "c", "a");
+    memset(w.wish.observation, 0, sizeof(w.wish.observation));
+    const struct rollout last = w.r;
+    step(&w);
+    is(&w, "Rolling", "c", "a");
+    CHECK(!rollout_holds(&last, &w.r));
+    teardown(&w);
+}
+
+// Whoever asks for observation of what is there already gets it at the next change.
+static void observation_alone_moves_nobody(void)
+{
+    struct world w;
+    settled(&w);
+    memcpy(w.wish.observation, "o", sizeof("o"));
+    step(&w);
+    is(&w, "Complete", "a", "");
+    CHECK_STR(w.r.observation, "o");
+    teardown(&w);
+}
+
+// One node: while its agent is replaced there is none, which is not the end of it.
+static void a_fleet_of_one(void)
+{
+    struct world w;
+    setup(&w);
+    memcpy(w.wish.observation, "o", sizeof("o"));
+    see(&w, 1, 1);
+    step(&w);
+    want(&w, "b");
+    w.seen.desired = w.seen.canaries = 1;
+    see(&w, 1, 0);
+    step(&w);
+    see(&w, 0, 0);
+    step(&w);
+    is(&w, "Canary", "b", "a");
+    see(&w, 1, 1);
+    w.seen.ready = w.seen.told = 1;
+    tell(w.seen.now, 1, 5);
+    step(&w);
+    wait_s(&w, ROLLOUT_OBSERVE_S);
+    is(&w, "Rolling", "b", "a");
+    step(&w);
+    is(&w, "Complete", "b", "a");
+    teardown(&w);
+}
+
+static void a_status_that_was_lost_meanwhile(void)
+{
+    struct world w;
+    observed(&w);
+    step(&w);
+    json_decref(w.status);
+    w.status = NULL;
+    memcpy(w.seen.other, "a", sizeof("a"));
+    step(&w);
+    is(&w, "Canary", "b", "a");
+    teardown(&w);
+}
+
+static void a_clock_that_went_back(void)
+{
+    struct world w;
+    observed(&w);
+    step(&w);
+    try(&w, 5);
+    step(&w);
+    w.now_s -= 5000;
+    step(&w);
+    is(&w, "Canary", "b", "a");
+    teardown(&w);
+}
+
+static const struct check_case cases[] = {
+    {"a canary that does well", a_canary_that_does_well},
+    {"canaries that take more", canaries_that_take_more},
+    {"those who stay are the measure", those_who_stay_are_the_measure},
+    {"classes are compared each with itself", classes_are_compared_each_with_itself},
+    {"one agent too many", one_agent_too_many},
+    {"canaries that are not ready", canaries_that_are_not_ready},
+    {"a status from the future", a_status_from_the_future},
+    {"canaries that say nothing", canaries_that_say_nothing},
+    {"what ends a stop", what_ends_a_stop},
+    {"changed while canaries try", changed_while_canaries_try},
+    {"observation alone moves nobody", observation_alone_moves_nobody},
+    {"a fleet of one", a_fleet_of_one},
+    {"a status that was lost meanwhile", a_status_that_was_lost_meanwhile},
+    {"a clock that went back", a_clock_that_went_back},
+};
+CHECK_MAIN(cases)
