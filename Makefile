@@ -166,7 +166,7 @@ TORTURE := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--
            -Wl,--wrap=fdopendir
 $(B)/test/torture/test_agent: $(B)/test/torture/test_agent.c.o $(B)/test/torture/torture.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) $(TORTURE) -Wl,--wrap=inotify_init1 -o $@ $^ -l:libyaml.a -l:libcares.a -lmicrohttpd -lz
-$(B)/test/torture/test_operator: $(B)/test/torture/test_operator.c.o $(B)/test/torture/torture.c.o $(OPERATOR_A) $(LIB_A)
+$(B)/test/torture/test_operator $(B)/test/torture/test_reports: %: %.c.o $(B)/test/torture/torture.c.o $(OPERATOR_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) $(TORTURE) -o $@ $^ -l:libyaml.a -l:libjansson.a -lcurl -lmicrohttpd
 
 FUZZ_O := $(B)/test/fuzz/fuzz.c.o

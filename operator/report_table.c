@@ -288,13 +288,15 @@ int report_table_configure(struct report_table *t, const char *namespace, const 
     f->port = f->exporter ? a->metrics_port : 0;
     snprintf(f->metrics_path, sizeof(f->metrics_path), "%s",
              f->exporter && a->metrics_path[0] ? a->metrics_path : SPEC_METRICS_PATH);
-    f->n_sets = spec->placement.n_overrides + 1;
-    for (size_t i = 0; i < f->n_sets; i++) {
+    f->n_sets = 0;
+    for (size_t i = 0; i <= spec->placement.n_overrides; i++) {
         const struct spec_agent of_set = spec_override_agent(spec, i);
         const bool other = i < spec->placement.n_overrides;
         snprintf(f->sets[i].override, sizeof(f->sets[i].override), "%s",
                  other ? spec->placement.overrides[i].name : "");
-        report_told_of(&of_set, &f->sets[i].told);
+        if (report_told_of(&of_set, &f->sets[i].told) < 0)
+            return -ENOMEM;
+        f->n_sets++;
     }
     return 0;
 }

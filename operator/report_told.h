@@ -13,6 +13,7 @@ struct report_told {
     struct report_metrics_wanted wanted;
 };
 
-void report_told_of(const struct spec_agent *a, struct report_told *ret);
+// -ENOMEM.
+MUST_USE int report_told_of(const struct spec_agent *a, struct report_told *ret);
 
 #endif

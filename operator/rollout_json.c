@@ -140,18 +140,21 @@ static json_t *memory_json(const struct rollout *r, bool *ok)
     return list;
 }
 
-// NULL stands for what is not there.
-static const char *or_null(const char *text)
+// "" is not there. (json_pack's s* would leave out what there is no memory for, too.)
+static void set_text(json_t *o, const char *key, const char *text, bool *ok)
 {
-    return text[0] ? text : NULL;
+    if (text[0] && json_object_set_new(o, key, json_string(text)) < 0)
+        *ok = false;
 }
 
 static json_t *rollout_json(const struct rollout *r, bool *ok)
 {
-    json_t *o = json_pack("{s:s, s:s, s:s*, s:s*, s:s, s:s*, s:s*}", "override", r->override, "settings",
-                          r->settings, "before", or_null(r->before), "observation", or_null(r->observation),
-                          "phase", rollout_phase_names[r->phase], "reason",
-                          or_null(rollout_reason_names[r->reason]), "message", or_null(r->message));
+    json_t *o = json_pack("{s:s, s:s, s:s}", "override", r->override, "settings", r->settings, "phase",
+                          rollout_phase_names[r->phase]);
+    set_text(o, "before", r->before, ok);
+    set_text(o, "observation", r->observation, ok);
+    set_text(o, "reason", rollout_reason_names[r->reason], ok);
+    set_text(o, "message", r->message, ok);
     set_time(o, "startedAt", r->started_s, ok);
     set_time(o, "progressedAt", r->progressed_s, ok);
     set_time(o, "observedAt", r->observed_s, ok);

@@ -13,38 +13,7 @@
 #include "operator/reconcile.h"
 #include "operator/render.h"
 #include "operator/tree.h"
-#include "test/torture/torture.h"
-
-#define MOST 50000 // allocations: more means that it never ends
-
-static bool is_no_memory(int r, const struct err *e)
-{
-    if (r == -ENOMEM && e->code == ENOMEM && e->msg[0])
-        return true;
-    printf("    %d: %d %s: %s\n", r, e->code, e->path, e->msg);
-    return false;
-}
-
-// A step with allocation n failing; *ret_hit: it did. False: it was neither carried out nor refused as it
-// should be.
-typedef bool step_fn(enum torture_mode mode, size_t n, bool *ret_hit);
-
-static bool torture(step_fn *step)
-{
-    for (unsigned mode = 0; mode < TORTURE_MODES; mode++) {
-        bool hit = true;
-        size_t n = 0;
-        while (hit && ++n < MOST) {
-            if (!step(mode, n, &hit)) {
-                printf("    allocation %zu, mode %u\n", n, mode);
-                return false;
-            }
-        }
-        if (n < 3 || n >= MOST)
-            return false;
-    }
-    return true;
-}
+#include "test/torture/steps.h"
 
 // --- a fleet -------------------------------------------------------------------------------------
 
