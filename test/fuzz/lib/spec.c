@@ -3,6 +3,7 @@
 // forecast.
 #include "lib/spec.h"
 
+#include "lib/series.h"
 #include "lib/spec_check.h"
 #include "test/fuzz/fuzz.h"
 
@@ -26,6 +27,17 @@ static void check_agent(const struct spec_agent *a)
         FUZZ_CHECK(!variable || strcmp(a->env[i].key, variable) != 0);
 }
 
+// Counters are given up for no limit.
+static void check_series(const struct spec *s, const struct spec_load *l)
+{
+    FUZZ_CHECK(l->series >= l->pairs * series_counters(SPEC_ICMP, false));
+    for (size_t i = 0; i < s->mesh.n_probes; i++) {
+        const struct spec_probe *p = &s->mesh.probes[i];
+        FUZZ_CHECK(series_counters(p->type, false) >= series_counters(SPEC_ICMP, false));
+        FUZZ_CHECK(series_flows(p->flows) <= p->flows);
+    }
+}
+
 static void check_accepted(const struct spec *s)
 {
     static const struct spec_scale scales[] = {
@@ -45,6 +57,8 @@ static void check_accepted(const struct spec *s)
         spec_forecast(s, &scales[i], &one);
         spec_forecast_fleet(s, &scales[i], &all);
         FUZZ_CHECK(scales[i].size.nodes == 0 || all.pairs >= one.pairs);
+        check_series(s, &one);
+        check_series(s, &all);
         int r = spec_check_budget(s, &scales[i], &e);
         if (r < 0)
             fuzz_check_err_place(r, &e, NULL);

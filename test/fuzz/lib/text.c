@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The small parsers of one word: addresses, durations, numbers, label keys and values, the schema's patterns
-// (held against the C library's regular expressions), the Accept header.
+// (held against the C library's regular expressions), the headers Accept and Accept-Encoding.
 #include <regex.h>
 
 #include "lib/accept.h"
@@ -113,6 +113,41 @@ static void check_label_block(const char *text)
     buf_release(&out);
 }
 
+// What a span points to lies within the header.
+static void check_span(const char *header, struct accept_span s)
+{
+    FUZZ_CHECK(s.len == 0 || (s.at >= header && s.at + s.len <= header + strlen(header)));
+    FUZZ_CHECK(s.len == 0 || (s.at[0] != ' ' && s.at[s.len - 1] != '\t'));
+    FUZZ_CHECK(s.len == 0 || !memchr(s.at, ',', s.len));
+}
+
+// One item for each comma and one more. Gzip is taken where it is worth something, at least as much as what
+// is not compressed.
+static void check_accept(const char *text)
+{
+    struct accept a = accept_begin(text);
+    struct accept_item item;
+    size_t items = 0, commas = 0;
+    int gzip = -1, identity = -1, any = -1;
+    for (const char *at = text; *at; at++)
+        commas += *at == ',';
+    while (accept_next(&a, &item)) {
+        FUZZ_CHECK(item.q >= 0 && item.q <= 1000);
+        check_span(text, item.value);
+        check_span(text, item.version);
+        gzip = accept_is(item.value, "gzip") || accept_is(item.value, "x-gzip") ? MAX(gzip, item.q) : gzip;
+        identity = accept_is(item.value, "identity") ? MAX(identity, item.q) : identity;
+        any = accept_is(item.value, "*") ? MAX(any, item.q) : any;
+        items++;
+    }
+    FUZZ_CHECK(items == commas + 1 && !accept_next(&a, &item));
+    const bool taken = accept_gzip(text);
+    FUZZ_CHECK(!taken || gzip > 0 || (gzip < 0 && any > 0));
+    FUZZ_CHECK(taken || gzip <= 0 || identity > gzip);
+    if (metric_negotiate(text) == METRIC_OPENMETRICS_1_0)
+        FUZZ_CHECK(strcasestr(text, "application/openmetrics-text"));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct fuzz_input in = {data, len};
@@ -124,10 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_label(text);
     check_pattern(which, text);
     check_label_block(text);
-    if (accept_gzip(text))
-        FUZZ_CHECK(strcasestr(text, "gzip") || strchr(text, '*'));
-    if (metric_negotiate(text) == METRIC_OPENMETRICS_1_0)
-        FUZZ_CHECK(strcasestr(text, "application/openmetrics-text"));
+    check_accept(text);
     free(text);
     return 0;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whatever spec is accepted can be rendered: nothing empty in an object, its YAML reads as the same, and the
-// agents can read the files in the ConfigMaps.
+// agents can read the files in the ConfigMaps; what an allocator is told can be compared with what it says.
 #include <errno.h>
 
 #include "lib/spec_agent_file.h"
+#include "lib/spec_override.h"
 #include "operator/render.h"
+#include "operator/render_allocator.h"
+#include "operator/report_told.h"
 #include "operator/tree.h"
 #include "operator/yamlprint.h"
 #include "test/fuzz/fuzz.h"
@@ -60,6 +63,43 @@ static void check_agent_file(const json_t *body)
     doc_free(d);
 }
 
+static const char *wanted(const struct report_told *t, const char *name)
+{
+    for (size_t i = 0; i < t->wanted.n; i++) {
+        if (strcmp(t->wanted.list[i].name, name) == 0)
+            return t->wanted.list[i].value;
+    }
+    return NULL;
+}
+
+// What the allocator is told is one line, and each field of it is held against what the agents say.
+static void check_told(const struct spec_agent *a)
+{
+    const struct spec_allocator *x = &a->allocator;
+    const char *variable = spec_allocator_variable(x);
+    const bool one = variable && strcmp(variable, SPEC_ALLOCATOR_ARENA_MAX) == 0;
+    char settings[RENDER_ALLOCATOR_SETTINGS];
+    struct report_told told;
+    struct buf text;
+    buf_init(&text, 4096);
+    render_allocator(x, &text);
+    FUZZ_CHECK(!text.failed && fuzz_is_utf8(buf_text(&text), true));
+    FUZZ_CHECK(variable || text.len == 0);
+    FUZZ_CHECK(render_allocator_settings(a, settings) == 0);
+    FUZZ_CHECK(strlen(settings) == RENDER_ALLOCATOR_SETTINGS - 1);
+    FUZZ_CHECK(report_told_of(a, &told) == 0);
+    for (enum spec_option o = 0; o < SPEC_OPTIONS; o++) {
+        char value[SPEC_OPTION_TEXT_MAX];
+        const char *name = one ? SPEC_ALLOCATOR_ARENA_MAX : spec_option_name(o);
+        if (!x->options[o].set)
+            continue;
+        const char *have = wanted(&told, name);
+        if (!have || strcmp(have, spec_option_text(o, &x->options[o], value)) != 0)
+            fuzz_fail(__FILE__, __LINE__, "%s is held against what agents say: %s", name, buf_text(&text));
+    }
+    buf_release(&text);
+}
+
 static void check_accepted(const struct spec *s)
 {
     const struct peers peers = {0};
@@ -74,6 +114,10 @@ static void check_accepted(const struct spec *s)
                                     .pod_monitor = true};
     struct render_set set;
     struct err e;
+    for (size_t i = 0; i <= s->placement.n_overrides; i++) {
+        const struct spec_agent agent = spec_override_agent(s, i);
+        check_told(&agent);
+    }
     FUZZ_CHECK(render_fleet(&in, &set, &e) == 0);
     for (size_t i = 0; i < set.n; i++) {
         check_nothing_empty(set.list[i].body);
