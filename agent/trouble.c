@@ -4,23 +4,12 @@
 #include "lib/addr.h"
 #include "lib/log.h"
 
-static bool may_speak(struct trouble *t, uint64_t now_ns)
-{
-    uint64_t back = (now_ns - t->refill_ns) / TROUBLE_LINE_NS;
-    t->spent -= (unsigned)MIN(back, (uint64_t)t->spent);
-    t->refill_ns = t->spent ? t->refill_ns + back * TROUBLE_LINE_NS : now_ns;
-    if (t->spent == TROUBLE_BURST)
-        return false;
-    t->spent++;
-    return true;
-}
-
 static bool speak(struct trouble *t, const struct plan *p, const struct trouble_pair *x, enum stats_result r,
                   const char *why, bool ended, uint64_t now_ns)
 {
     const struct plan_pair *pair = &p->pairs[x->pair];
     const struct plan_dest *d = &p->dests[pair->dest];
-    if (!may_speak(t, now_ns))
+    if (!bucket_take(&t->lines, TROUBLE_BURST, TROUBLE_LINE_NS, now_ns))
         return false;
     const struct log_field fields[] = {
         LOG_STR("probe", p->probes[pair->probe].name),

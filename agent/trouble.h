@@ -8,6 +8,7 @@
 
 #include "agent/plan.h"
 #include "agent/stats.h"
+#include "lib/bucket.h"
 #include "lib/limits.h"
 
 #define TROUBLE_BURST 16                 // lines at once; then
@@ -25,8 +26,7 @@ struct trouble_pair {
 struct trouble { // zero-initialised
     size_t n;
     struct trouble_pair list[LIMIT_TROUBLES];
-    unsigned spent; // lines, at refill_ns
-    uint64_t refill_ns;
+    struct bucket lines;
 };
 
 // A probe of pair i failed: why is a constant of reason.h.
