@@ -154,7 +154,8 @@ static void on_signal(int signo, void *arg)
         loop_stop(a->loop);
         return;
     }
-    log_info("leaving", LOG_INT("signal", signo), LOG_INT("graceMilliseconds", a->cli->grace_ns / NS_PER_MS));
+    log_end(LOG_INFO, "leaving", LOG_INT("signal", signo),
+            LOG_INT("graceMilliseconds", a->cli->grace_ns / NS_PER_MS));
     a->leaving = true;
     web_set_leaving(a->web);
     prober_stop(a->prober);
@@ -218,9 +219,9 @@ static int run(const struct cli *c)
     if (r == 0)
         r = loop_run(a.loop, &e);
     if (r < 0)
-        log_error("the agent cannot run", LOG_ERR(&e));
+        log_end(LOG_ERROR, "the agent cannot run", LOG_ERR(&e));
     else
-        log_info("left", LOG_INT("inFlight", prober_in_flight(a.prober)));
+        log_end(LOG_INFO, "left", LOG_INT("inFlight", prober_in_flight(a.prober)));
     release(&a);
     return r < 0 ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Formats one JSON object a log line into a buffer on the stack and writes it with one write(2). Holds the
-// level and the descriptor.
+// level, the descriptor, and how much was said lately.
 #include "lib/log.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/bucket.h"
 #include "lib/limits.h"
 #include "lib/utf8.h"
 
@@ -16,6 +17,17 @@ static enum log_level threshold = LOG_INFO;
 static int target = STDERR_FILENO;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
+static uint64_t monotonic(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t (*clock_now)(void) = monotonic;
+static struct bucket rates[ARRAY_LEN(level_names)];
+static uint64_t suppressed; // since the last line
 
 struct line {
     char data[LIMIT_LOG_LINE];
@@ -26,6 +38,13 @@ void log_init(enum log_level level, int fd)
 {
     threshold = level;
     target = fd;
+    memset(rates, 0, sizeof(rates));
+    suppressed = 0;
+}
+
+void log_use_clock(uint64_t (*now_ns)(void))
+{
+    clock_now = now_ns ? now_ns : monotonic;
 }
 
 int log_parse_level(const char *text, enum log_level *ret)
@@ -88,7 +107,7 @@ static void put_field(struct line *l, const struct log_field *f)
     put(l, number, (size_t)n);
 }
 
-void log_write(enum log_level level, const char *msg, const struct log_field *fields, size_t n)
+void log_write_always(enum log_level level, const char *msg, const struct log_field *fields, size_t n)
 {
     if (level < threshold)
         return;
@@ -96,10 +115,23 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
     put_time(&l);
     put_field(&l, &LOG_STR("level", level_names[level]));
     put_field(&l, &LOG_STR("msg", msg));
+    if (suppressed)
+        put_field(&l, &LOG_INT("suppressed", suppressed));
+    suppressed = 0;
     for (size_t i = 0; i < n; i++)
         put_field(&l, &fields[i]);
     l.data[l.len++] = '}';
     l.data[l.len++] = '\n';
     // A log that cannot be written has nobody to tell.
     ssize_t written UNUSED = write(target, l.data, l.len);
+}
+
+void log_write(enum log_level level, const char *msg, const struct log_field *fields, size_t n)
+{
+    if (level < threshold)
+        return;
+    if (bucket_take(&rates[level], LIMIT_LOG_BURST, LIMIT_LOG_EACH_NS, clock_now()))
+        log_write_always(level, msg, fields, n);
+    else
+        suppressed++;
 }

@@ -77,8 +77,8 @@ static void lost(struct lease *l, const char *why)
 {
     l->leading = false;
     stop(l);
-    log_error("leadership is lost", LOG_STR("lease", l->name), LOG_STR("identity", l->identity),
-              LOG_STR("error", why));
+    log_end(LOG_ERROR, "leadership is lost", LOG_STR("lease", l->name), LOG_STR("identity", l->identity),
+            LOG_STR("error", why));
     l->on_change(false, l->arg);
 }
 

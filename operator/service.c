@@ -44,7 +44,7 @@ static void on_stop(int signo, void *arg)
     struct service *s = arg;
     bool again = s->ending;
     s->ending = true;
-    log_info("ending", LOG_INT("signal", signo));
+    log_end(LOG_INFO, "ending", LOG_INT("signal", signo));
     if (s->control)
         control_stop(s->control);
     if (!again && s->lease && lease_leading(s->lease))

@@ -38,7 +38,7 @@ static void on_end(const struct err *why, void *arg)
 {
     struct helper *h = arg;
     if (why)
-        log_error("the agent cannot be understood", LOG_ERR(why));
+        log_end(LOG_ERROR, "the agent cannot be understood", LOG_ERR(why));
     h->status = why != NULL;
     loop_stop(h->loop);
 }
@@ -54,7 +54,7 @@ static int run(void)
         (h.channel = channel_new(h.loop, HTTP_WIRE_FD, on_probe, on_end, &h, &e)))
         r = loop_run(h.loop, &e);
     if (r < 0)
-        log_error("the helper cannot run", LOG_ERR(&e));
+        log_end(LOG_ERROR, "the helper cannot run", LOG_ERR(&e));
     transfer_free(h.transfers);
     channel_free(h.channel);
     loop_free(h.loop);
