@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/log.h"
+
 // Of one server, before the next is tried; so often each. (The C library waits 5 s, twice.)
 #define TIMEOUT_MS 2000
 #define TRIES 2
@@ -221,8 +223,18 @@ static bool take(struct name *x, const struct addr *list, size_t n)
     memcpy(x->list, fresh, n * sizeof(*fresh));
     x->n = n;
     x->state = RESOLVE_DONE;
-    x->failures = 0;
     return !same;
+}
+
+// A line when it stops to resolve, one when it does again; what comes between is silent.
+static void tell(const struct name *x, enum resolve_state before, int status)
+{
+    if (x->state == RESOLVE_FAILED && before != RESOLVE_FAILED)
+        log_warn("a target's name does not resolve", LOG_STR("name", x->text),
+                 LOG_STR("reason", status == ARES_SUCCESS ? "no address of a host" : ares_strerror(status)));
+    if (x->state == RESOLVE_DONE && before == RESOLVE_FAILED)
+        log_info("a target's name resolves again", LOG_STR("name", x->text),
+                 LOG_INT("failures", x->failures));
 }
 
 static void on_news(struct loop_timer *t UNUSED, void *arg)
@@ -247,13 +259,17 @@ static void on_answer(void *arg, int status, int timeouts UNUSED, struct ares_ad
         return;
     }
     bool changed;
+    enum resolve_state before = x->state;
     if (status == ARES_SUCCESS && n > 0) {
         changed = take(x, list, n);
+        tell(x, before, status);
+        x->failures = 0;
         uint64_t seconds = MIN(ttl, LIMIT_HOST_TTL_MAX_NS / NS_PER_S);
         ask_in(x, MAX(seconds * NS_PER_S, r->opts.ttl_min_ns));
     } else {
         changed = x->state != RESOLVE_FAILED;
         x->state = RESOLVE_FAILED;
+        tell(x, before, status);
         ask_in(x, MIN(r->opts.ttl_min_ns << MIN(x->failures, 8u), LIMIT_HOST_RETRY_NS));
         x->failures++;
     }

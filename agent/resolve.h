@@ -2,7 +2,8 @@
 // Names to addresses by c-ares, on the program's loop and without a thread: hosts file, servers, search list
 // and ndots as the C library reads them from /etc/hosts and /etc/resolv.conf. Each name is asked for again
 // when its TTL has passed, within bounds and with some jitter, and for itself: one that does not resolve
-// holds up no other. Without names nothing of c-ares is there.
+// holds up no other. The log has a line when a name stops to resolve, and one when it does again. Without
+// names nothing of c-ares is there.
 #ifndef KUBECANARY_AGENT_RESOLVE_H
 #define KUBECANARY_AGENT_RESOLVE_H
 

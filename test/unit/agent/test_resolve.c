@@ -3,12 +3,14 @@
 #include "test/unit/check.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include <netinet/in.h>
 
 #include "agent/resolve.h"
 #include "agent/sock.h"
+#include "lib/log.h"
 #include "test/unit/agent/netns.h"
 
 struct zone {         // one name of the server
@@ -206,6 +208,53 @@ static void test_failure_stops_nothing(void)
     stop();
 }
 
+// What the log was told since the last call: its lines, without their times.
+static const char *said(int fd)
+{
+    static char text[4096];
+    char *out = text;
+    ssize_t len = read(fd, text, sizeof(text) - 1);
+    text[MAX(len, 0)] = '\0';
+    for (const char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+        const char *level = strstr(line, "\"level\":");
+        memmove(out, level, (size_t)(end - level) + 1);
+        out += end - level + 1;
+    }
+    *out = '\0';
+    return text;
+}
+
+// One line when a name stops to resolve, and one when it does again: not one for each look-up.
+static void test_log(void)
+{
+    int log[2];
+    CHECK(start());
+    CHECK(pipe2(log, O_NONBLOCK) == 0);
+    log_init(LOG_INFO, log[1]);
+    zone[0] = (struct zone){.name = "a.test", .ttl = 1, .n = 1, .list = {"127.0.0.9"}};
+    CHECK(want(2, "a", "nobody"));
+    CHECK(until(2));
+    CHECK_STR(said(log[0]),
+              "\"level\":\"warn\",\"msg\":\"a target's name does not resolve\",\"name\":\"nobody\","
+              "\"reason\":\"Domain name not found\"}\n");
+    zone[0].list[0] = "224.0.0.1"; // nobody's address
+    CHECK(until(3));
+    CHECK_STR(said(log[0]), "\"level\":\"warn\",\"msg\":\"a target's name does not resolve\",\"name\":\"a\","
+                            "\"reason\":\"no address of a host\"}\n");
+    zone[0].list[0] = "127.0.0.7";
+    CHECK(until(4));
+    CHECK_STR(said(log[0]), "\"level\":\"info\",\"msg\":\"a target's name resolves again\",\"name\":\"a\","
+                            "\"failures\":1}\n");
+    zone[1] = (struct zone){.name = "nobody.test", .ttl = 30, .n = 1, .list = {"127.0.0.8"}};
+    CHECK(until(5));
+    CHECK_CONTAINS(said(log[0]),
+                   "\"msg\":\"a target's name resolves again\",\"name\":\"nobody\",\"failures\":");
+    log_init(LOG_INFO, STDERR_FILENO);
+    close(log[0]);
+    close(log[1]);
+    stop();
+}
+
 // Again at the TTL; a change is told, and the first stays in front while it is there.
 static void test_ttl(void)
 {
@@ -306,6 +355,7 @@ static const struct check_case cases[] = {
     {"names", test_names},
     {"literals, and both families", test_literal_and_families},
     {"one that fails stops no other", test_failure_stops_nothing},
+    {"what the log says", test_log},
     {"again at the TTL", test_ttl},
     {"many addresses", test_many_addresses},
     {"a server that is silent", test_silence},
