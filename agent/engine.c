@@ -220,6 +220,26 @@ bool engine_find(const struct engine *en, const struct engine_token *t, size_t *
     return true;
 }
 
+bool engine_find_at(const struct engine *en, const struct addr *to, uint16_t seq, struct engine_token *ret)
+{
+    unsigned found = 0;
+    for (size_t i = 0; en->plan && i < en->plan->n_pairs; i++) {
+        const struct plan_pair *pair = &en->plan->pairs[i];
+        const struct flight *f = en->flights[i];
+        if (en->plan->probes[pair->probe].type != SPEC_ICMP || flight_stats(f)->in_flight == 0 ||
+            !addr_equal(&en->plan->dests[pair->dest].addr[pair->family], to))
+            continue;
+        for (uint32_t k = f->seq_old; k != f->seq_next; k++) {
+            const struct flight_slot *s = &f->slots[k & (uint32_t)(f->n_slots - 1)];
+            if ((uint16_t)k != seq || s->state != FLIGHT_FLYING)
+                continue;
+            *ret = (struct engine_token){f->id, k, s->cookie};
+            found++;
+        }
+    }
+    return found == 1;
+}
+
 void engine_rename(struct engine *en, struct engine_token *t, uint64_t cookie)
 {
     struct flight *f;
@@ -357,30 +377,4 @@ bool engine_unreachable(struct engine *en, const struct engine_token *t, enum re
     if (s && s->state == FLIGHT_FLYING)
         end_unreachable(en, f, s, reason);
     return s != NULL;
-}
-
-bool engine_unreachable_at(struct engine *en, const struct addr *to, uint16_t seq, enum reason reason)
-{
-    struct flight *match = NULL;
-    struct flight_slot *slot = NULL;
-    for (size_t i = 0; en->plan && i < en->plan->n_pairs; i++) {
-        const struct plan_pair *pair = &en->plan->pairs[i];
-        struct flight *f = en->flights[i];
-        if (en->plan->probes[pair->probe].type != SPEC_ICMP || flight_stats(f)->in_flight == 0 ||
-            !addr_equal(&en->plan->dests[pair->dest].addr[pair->family], to))
-            continue;
-        for (uint32_t k = f->seq_old; k != f->seq_next; k++) {
-            struct flight_slot *s = &f->slots[k & (uint32_t)(f->n_slots - 1)];
-            if ((uint16_t)k != seq || s->state != FLIGHT_FLYING)
-                continue;
-            if (slot)
-                return false;
-            match = f;
-            slot = s;
-        }
-    }
-    if (!slot)
-        return false;
-    end_unreachable(en, match, slot, reason);
-    return true;
 }

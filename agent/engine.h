@@ -89,6 +89,9 @@ const struct stats_agent *engine_agent_stats(const struct engine *en);
 size_t engine_memory(const struct plan *p);
 // Whether a probe is remembered, in flight or ended; *ret_pair: the index of its pair in the engine's plan.
 bool engine_find(const struct engine *en, const struct engine_token *t, size_t *ret_pair);
+// The ICMP probe in flight that an error means which quotes only the first bytes of our packet: destination
+// and the low 16 bits of seq. Looks through all pairs; false unless exactly one fits.
+bool engine_find_at(const struct engine *en, const struct addr *to, uint16_t seq, struct engine_token *ret);
 // Probes in flight over all pairs.
 uint64_t engine_in_flight(const struct engine *en);
 // No probe is begun any more; those in flight end as they will.
@@ -128,8 +131,5 @@ void engine_tx(struct engine *en, const struct engine_token *t, uint64_t tx_ns);
 bool engine_reply(struct engine *en, const struct engine_token *t, const struct engine_reply *r);
 // The network or the destination refused it. True as above.
 bool engine_unreachable(struct engine *en, const struct engine_token *t, enum reason reason);
-// The same, from an error that quotes only the first bytes of our packet: destination and the low 16 bits of
-// seq. Looks through all pairs; false unless exactly one probe in flight fits.
-bool engine_unreachable_at(struct engine *en, const struct addr *to, uint16_t seq, enum reason reason);
 
 #endif

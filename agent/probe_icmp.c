@@ -280,7 +280,8 @@ static void on_error(const struct sock_error *k, void *arg)
             return;
     if (n == 0 && p->searches < SEARCHES) {
         p->searches++;
-        if (engine_unreachable_at(p->en, &k->to, (uint16_t)(k->data[6] << 8 | k->data[7]), reason))
+        if (engine_find_at(p->en, &k->to, (uint16_t)(k->data[6] << 8 | k->data[7]), &t[0]) &&
+            engine_unreachable(p->en, &t[0], reason))
             return;
     }
     engine_agent(p->en)->unmatched++;

@@ -184,6 +184,7 @@ static void model_reply(struct world *w, struct row *row, struct probe *q, const
 
 static void deliver_error(struct world *w, const struct packet *k, struct row *row, struct probe *q)
 {
+    struct engine_token found;
     bool flying = q && q->state == FLYING;
     if (flying) {
         row_end(row, q, ENDED, STATS_UNREACHABLE);
@@ -192,7 +193,8 @@ static void deliver_error(struct world *w, const struct packet *k, struct row *r
     if (k->kind == UNREACHABLE) {
         if (engine_unreachable(w->en, &k->t, k->reason) && flying && world_path(w, row))
             stamp_path_refused(world_path(w, row), k->t.seq);
-    } else if (engine_unreachable_at(w->en, &k->to, (uint16_t)k->t.seq, k->reason) != flying)
+    } else if ((engine_find_at(w->en, &k->to, (uint16_t)k->t.seq, &found) &&
+                engine_unreachable(w->en, &found, k->reason)) != flying)
         SIM_FAIL(w, "%s: a short error was not matched as it should be", row->key);
 }
 

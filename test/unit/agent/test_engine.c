@@ -279,10 +279,13 @@ static void test_short_error(void)
         a = b;
         b = x;
     }
-    CHECK(!engine_unreachable_at(en, &a, (uint16_t)(t.seq + 7), REASON_HOST));
-    CHECK(!engine_unreachable_at(en, &b, (uint16_t)t.seq, REASON_HOST) || (uint16_t)t.seq == (uint16_t)u.seq);
-    CHECK(engine_unreachable_at(en, &a, (uint16_t)t.seq, REASON_HOST));
-    CHECK(!engine_unreachable_at(en, &a, (uint16_t)t.seq, REASON_HOST));
+    struct engine_token found;
+    CHECK(!engine_find_at(en, &a, (uint16_t)(t.seq + 7), &found));
+    CHECK(!engine_find_at(en, &b, (uint16_t)t.seq, &found) || (uint16_t)t.seq == (uint16_t)u.seq);
+    CHECK(engine_find_at(en, &a, (uint16_t)t.seq, &found));
+    CHECK(found.id == t.id && found.seq == t.seq && found.cookie == t.cookie);
+    CHECK(engine_unreachable(en, &found, REASON_HOST));
+    CHECK(!engine_find_at(en, &a, (uint16_t)t.seq, &found));
     CHECK(engine_unreachable(en, &u, REASON_HOST));
     stop();
 }
