@@ -20,62 +20,65 @@
 // A socket that is missing and wanted is tried again so often: somebody may have let our group in since.
 #define AGAIN_NS (5 * NS_PER_S)
 
-// Two kinds of sockets: those whose packets may be fragmented, and those whose may not.
-#define KINDS 2
-
 struct probe_icmp {
     struct engine *en;
     struct sock_opts opts;
-    int fd[KINDS][FAMILIES]; // [may not be fragmented]; -1: not open
-    bool tx_stamps[KINDS][FAMILIES];
-    struct err err[FAMILIES];           // of what was opened last
-    bool needed;                        // the second kind
-    bool missed[KINDS][FAMILIES];       // it was wanted and not there, and the log knows
-    uint64_t again_ns[KINDS][FAMILIES]; // when it may be tried again
+    int fd[FAMILIES]; // -1: not open
+    bool tx_stamps[FAMILIES];
+    bool whole[FAMILIES];        // what it sends now may be no fragments
+    bool unable[FAMILIES];       // it could not be set so
+    struct err err[FAMILIES];    // why it is not open, or unable
+    bool needed;                 // the plan has probes that may be no fragments
+    bool missed[FAMILIES];       // it was wanted and not there, and the log knows
+    uint64_t again_ns[FAMILIES]; // when it may be tried again
     struct padding padding;
     // of the drain under way
     const struct sock_clock *clock;
     uint64_t now_ns;
-    unsigned kind;
     enum family family;
     unsigned searches;
 };
 
-static void open_one(struct probe_icmp *p, unsigned kind, enum family f)
+static void open_one(struct probe_icmp *p, enum family f)
 {
-    p->opts.dont_fragment = kind;
-    if (p->fd[kind][f] >= 0)
+    if (p->fd[f] >= 0)
         return;
-    p->fd[kind][f] = sock_ping(f, &p->opts, &p->tx_stamps[kind][f], &p->err[f]);
-    if (p->fd[kind][f] < 0)
+    p->fd[f] = sock_ping(f, &p->opts, &p->tx_stamps[f], &p->err[f]);
+    p->whole[f] = false;
+    if (p->fd[f] < 0)
         err_at(&p->err[f], "ICMP %s", addr_family_name(f));
 }
 
-static void open_kind(struct probe_icmp *p, unsigned kind)
-{
-    for (unsigned f = 0; f < FAMILIES; f++)
-        open_one(p, kind, (enum family)f);
-}
-
 // Probes want to be sent. False: there is no socket for them, now either.
-static bool open_again(struct probe_icmp *p, unsigned kind, enum family f)
+static bool open_again(struct probe_icmp *p, enum family f)
 {
-    if (p->fd[kind][f] < 0 && sock_now() >= p->again_ns[kind][f]) {
-        p->again_ns[kind][f] = sock_now() + AGAIN_NS;
-        open_one(p, kind, f);
+    if (p->fd[f] < 0 && sock_now() >= p->again_ns[f]) {
+        p->again_ns[f] = sock_now() + AGAIN_NS;
+        open_one(p, f);
     }
-    bool missing = p->fd[kind][f] < 0;
-    if (missing != p->missed[kind][f]) {
-        p->missed[kind][f] = missing;
-        const char *size = kind ? "whole only" : "any";
+    bool missing = p->fd[f] < 0;
+    if (missing != p->missed[f]) {
+        p->missed[f] = missing;
         char text[sizeof(struct err)];
         if (missing)
-            log_warn("no ICMP socket", LOG_STR("packets", size),
-                     LOG_STR("error", err_text(&p->err[f], text, sizeof(text))));
+            log_warn("no ICMP socket", LOG_STR("error", err_text(&p->err[f], text, sizeof(text))));
         else
-            log_info("ICMP socket open", LOG_STR("packets", size), LOG_STR("family", addr_family_name(f)));
+            log_info("ICMP socket open", LOG_STR("family", addr_family_name(f)));
     }
     return !missing;
+}
+
+// Sets the socket for the probes that come next. False: it cannot be.
+static bool set_whole(struct probe_icmp *p, enum family f, bool whole)
+{
+    if (p->whole[f] == whole)
+        return true;
+    p->unable[f] = sock_set_whole(p->fd[f], f, whole, &p->err[f]) < 0;
+    if (p->unable[f])
+        err_at(&p->err[f], "ICMP %s", addr_family_name(f));
+    else
+        p->whole[f] = whole;
+    return !p->unable[f];
 }
 
 struct probe_icmp *probe_icmp_new(struct engine *en, const struct sock_opts *o, struct err *e)
@@ -87,9 +90,11 @@ struct probe_icmp *probe_icmp_new(struct engine *en, const struct sock_opts *o, 
     }
     p->en = en;
     p->opts = *o;
-    for (unsigned i = 0; i < KINDS * FAMILIES; i++)
-        p->fd[i / FAMILIES][i % FAMILIES] = -1;
-    open_kind(p, 0);
+    p->opts.dont_fragment = false;
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        p->fd[f] = -1;
+        open_one(p, (enum family)f);
+    }
     return p;
 }
 
@@ -97,8 +102,8 @@ void probe_icmp_free(struct probe_icmp *p)
 {
     if (!p)
         return;
-    for (unsigned i = 0; i < KINDS * FAMILIES; i++)
-        base_cleanup_fd(&p->fd[i / FAMILIES][i % FAMILIES]);
+    for (unsigned f = 0; f < FAMILIES; f++)
+        base_cleanup_fd(&p->fd[f]);
     padding_release(&p->padding);
     free(p);
 }
@@ -116,19 +121,22 @@ void probe_icmp_apply(struct probe_icmp *p)
     p->needed = false;
     for (size_t i = 0; i < plan->n_probes; i++)
         p->needed = p->needed || (plan->probes[i].type == SPEC_ICMP && plan->probes[i].dont_fragment);
-    for (unsigned i = 0; i < KINDS * FAMILIES; i++)
-        if (p->fd[i / FAMILIES][i % FAMILIES] >= 0)
-            sock_set_burst(p->fd[i / FAMILIES][i % FAMILIES], p->opts.burst, p->opts.payload);
-    if (p->needed)
-        open_kind(p, 1);
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        p->unable[f] = false;
+        if (p->fd[f] < 0)
+            continue;
+        sock_set_burst(p->fd[f], p->opts.burst, p->opts.payload);
+        if (p->needed)
+            set_whole(p, (enum family)f, true); // known before the first probe: readiness asks for it
+    }
 }
 
 bool probe_icmp_ready(const struct probe_icmp *p, enum family f, const struct err **ret)
 {
-    unsigned kind = p->needed && p->fd[0][f] >= 0;
-    if (p->fd[kind][f] < 0 && ret)
+    bool ready = p->fd[f] >= 0 && !p->unable[f];
+    if (!ready && ret)
         *ret = &p->err[f];
-    return p->fd[kind][f] >= 0;
+    return ready;
 }
 
 // --- out -----------------------------------------------------------------------------------------
@@ -163,42 +171,43 @@ static void chunk_add(const struct probe_icmp *p, struct chunk *c, enum family f
                                        .more_len = payload - WIRE_PAYLOAD};
 }
 
-static void chunk_flush(struct probe_icmp *p, unsigned kind, enum family f, struct chunk *c)
+static void chunk_flush(struct probe_icmp *p, bool whole, enum family f, struct chunk *c)
 {
-    bool open = open_again(p, kind, f);
-    if (open)
-        sock_send(p->fd[kind][f], c->out, c->n, !p->tx_stamps[kind][f]);
+    bool able = open_again(p, f) && set_whole(p, f, whole);
+    if (able)
+        sock_send(p->fd[f], c->out, c->n, !p->tx_stamps[f]);
     for (size_t i = 0; i < c->n; i++) {
-        if (open && c->out[i].err == 0)
+        if (able && c->out[i].err == 0)
             engine_sent(p->en, &c->from[i]->token, c->out[i].sent_ns);
         else
-            engine_send_failed(p->en, &c->from[i]->token,
-                               p->fd[kind][f] < 0 ? p->err[f].code : c->out[i].err);
+            engine_send_failed(p->en, &c->from[i]->token, able ? c->out[i].err : p->err[f].code);
     }
     c->n = 0;
 }
 
-static void send_kind(struct probe_icmp *p, unsigned kind, enum family f, const struct engine_send *s,
-                      size_t n)
+static void send_kind(struct probe_icmp *p, bool whole, enum family f, const struct engine_send *s, size_t n)
 {
     struct chunk c;
     c.n = 0;
     for (size_t i = 0; i < n; i++) {
-        if (s[i].type != SPEC_ICMP || s[i].to.family != f || probe_of(p, s[i].pair)->dont_fragment != kind)
+        if (s[i].type != SPEC_ICMP || s[i].to.family != f || probe_of(p, s[i].pair)->dont_fragment != whole)
             continue;
         chunk_add(p, &c, f, &s[i]);
         if (c.n == CHUNK)
-            chunk_flush(p, kind, f, &c);
+            chunk_flush(p, whole, f, &c);
     }
     if (c.n > 0)
-        chunk_flush(p, kind, f, &c);
+        chunk_flush(p, whole, f, &c);
 }
 
 void probe_icmp_send(struct probe_icmp *p, const struct engine_send *s, size_t n)
 {
-    for (unsigned kind = 0; kind <= (unsigned)p->needed; kind++)
-        for (unsigned f = 0; f < FAMILIES; f++)
-            send_kind(p, kind, (enum family)f, s, n);
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        bool first = p->needed && p->whole[f]; // as it is set: that spares every other change
+        send_kind(p, first, (enum family)f, s, n);
+        if (p->needed)
+            send_kind(p, !first, (enum family)f, s, n);
+    }
 }
 
 // --- in ------------------------------------------------------------------------------------------
@@ -262,6 +271,14 @@ static void on_stamp(struct probe_icmp *p, const struct sock_error *k)
             found = on_frame(p, k, plan->probes[i].payload, tx);
 }
 
+// Whether an error of this kind ends the probe that it names.
+static bool is_ended(const struct probe_icmp *p, const struct sock_error *k, const struct engine_token *t)
+{
+    size_t i;
+    bool whole = !engine_find(p->en, t, &i) || probe_of(p, i)->dont_fragment;
+    return reason_icmp_ends(p->family, k->type, k->code, whole);
+}
+
 static void on_error(const struct sock_error *k, void *arg)
 {
     struct probe_icmp *p = arg;
@@ -269,21 +286,19 @@ static void on_error(const struct sock_error *k, void *arg)
         on_stamp(p, k);
         return;
     }
-    if (k->len < HEADER || !reason_icmp_ends(p->family, k->type, k->code, p->kind != 0))
+    if (k->len < HEADER || !reason_icmp_ends(p->family, k->type, k->code, true))
         return;
     struct engine_token t[2];
     bool intact;
     enum reason reason = reason_icmp(p->family, k->type, k->code);
     unsigned n = wire_read(k->data + HEADER, k->len - HEADER, t, &intact);
-    for (unsigned i = 0; i < n; i++)
-        if (engine_unreachable(p->en, &t[i], reason))
-            return;
     if (n == 0 && p->searches < SEARCHES) {
         p->searches++;
-        if (engine_find_at(p->en, &k->to, (uint16_t)(k->data[6] << 8 | k->data[7]), &t[0]) &&
-            engine_unreachable(p->en, &t[0], reason))
-            return;
+        n = engine_find_at(p->en, &k->to, (uint16_t)(k->data[6] << 8 | k->data[7]), &t[0]);
     }
+    for (unsigned i = 0; i < n; i++)
+        if (!is_ended(p, k, &t[i]) || engine_unreachable(p->en, &t[i], reason))
+            return;
     engine_agent(p->en)->unmatched++;
 }
 
@@ -292,11 +307,9 @@ void probe_icmp_drain(struct probe_icmp *p, const struct sock_clock *c, uint64_t
     p->clock = c;
     p->now_ns = now_ns;
     p->searches = 0;
-    for (p->kind = 0; p->kind < KINDS; p->kind++) {
-        for (unsigned f = 0; f < FAMILIES; f++) {
-            p->family = (enum family)f;
-            if (p->fd[p->kind][f] >= 0)
-                sock_drain(p->fd[p->kind][f], LIMIT_DRAIN, on_packet, on_error, p);
-        }
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        p->family = (enum family)f;
+        if (p->fd[f] >= 0)
+            sock_drain(p->fd[f], LIMIT_DRAIN, on_packet, on_error, p);
     }
 }

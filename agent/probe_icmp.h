@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ICMP echo: one ping socket a family for all destinations, and another one for probes that must not be
-// fragmented. Probes come from the engine, what came back goes to it. Reads only when told to: an answer
-// wakes nobody, since the kernel has stamped it.
+// ICMP echo: one ping socket a family for all destinations. Those of a tick that may be fragmented and those
+// that may not leave one after the other, with the socket set for them. Probes come from the engine, what
+// came back goes to it. Reads only when told to: an answer wakes nobody, since the kernel has stamped it.
 #ifndef KUBECANARY_AGENT_PROBE_ICMP_H
 #define KUBECANARY_AGENT_PROBE_ICMP_H
 
@@ -16,9 +16,9 @@ struct probe_icmp *probe_icmp_new(struct engine *en, const struct sock_opts *o, 
 void probe_icmp_free(struct probe_icmp *p); // takes NULL
 // Memory for a plan: before engine_apply, so that nothing can fail after it.
 MUST_USE int probe_icmp_reserve(struct probe_icmp *p, const struct plan *plan, struct err *e);
-// After engine_apply: opens sockets that the plan needs and that are not there, and sizes them all.
+// After engine_apply: sizes the sockets, and finds out whether they can send what the plan wants.
 void probe_icmp_apply(struct probe_icmp *p);
-// Whether the family's sockets are open; *ret (may be NULL): why not.
+// Whether the family's socket is open and can send what the plan wants; *ret (may be NULL): why not.
 bool probe_icmp_ready(const struct probe_icmp *p, enum family f, const struct err **ret);
 
 // Sends those of s[n] that are ICMP. Tries again to open a socket that they want and that is missing, every

@@ -86,15 +86,19 @@ void sock_set_burst(int fd, size_t burst, size_t payload)
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
-static int set_fragmentation(int fd, enum family f, bool dont_fragment, struct err *e)
+// OMIT and DONT both leave the DF bit off, but with DONT a ping socket drops a router's "fragmentation
+// needed" as it comes, which may be about a whole packet that was sent before (net/ipv4/ping.c, ping_err).
+int sock_set_whole(int fd, enum family f, bool whole, struct err *e)
 {
-    int on = 1, v4 = dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT, v6 = IPV6_PMTUDISC_PROBE, r = 0;
-    if (f == FAMILY_IPV4)
-        r = setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof(v4));
-    else if (dont_fragment)
-        r = setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof(v6)) |
-            setsockopt(fd, IPPROTO_IPV6, IPV6_DONTFRAG, &on, sizeof(on));
-    return r == 0 || !dont_fragment ? 0 : err_sys(e, errno, "no packets without fragmentation");
+    int on = whole, v4 = whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_OMIT;
+    int v6 = whole ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT;
+    int r = f == FAMILY_IPV4 ? setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof(v4))
+                             : setsockopt(fd, IPPROTO_IPV6, IPV6_DONTFRAG, &on, sizeof(on));
+    if (r == 0 && f == FAMILY_IPV6)
+        r = setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof(v6));
+    if (r != 0)
+        return err_sys(e, errno, "no packets %s fragmentation", whole ? "without" : "with");
+    return 0;
 }
 
 // The error queue, stamps and room that every socket of probes has.
@@ -104,8 +108,9 @@ static int set_up(int fd, enum family f, const struct sock_opts *o, bool *ret_tx
     int on = 1;
     if (setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on)) != 0)
         return err_sys(e, errno, "no error queue on a socket");
-    int r = set_fragmentation(fd, f, o->dont_fragment, e);
-    if (r < 0)
+    struct err plain;
+    int r = sock_set_whole(fd, f, o->dont_fragment, o->dont_fragment ? e : &plain);
+    if (r < 0 && o->dont_fragment) // the others need nothing of their kernel
         return r;
     // SOFTWARE alone would hand up receive stamps as well, while any other socket of the machine asks for
     // them.

@@ -29,13 +29,9 @@ uint64_t sock_clock_convert(const struct sock_clock *c, uint64_t real_ns);
 struct sock_opts {
     bool no_tx_stamps; // forces the fallback (tests)
     bool no_rx_stamps;
-    size_t burst;   // packets of one tick, and
-    size_t payload; // the largest of them: both size the receive buffer
-    // No router may fragment what is sent, and neither does this host: what is larger than the link takes
-    // ends with EMSGSIZE, what is larger than the path takes is sent all the same, whatever the kernel has
-    // learnt of the path. Otherwise routers and this host may fragment; with IPv6 this host alone, once the
-    // kernel has learnt that the path takes less.
-    bool dont_fragment;
+    size_t burst;       // packets of one tick, and
+    size_t payload;     // the largest of them: both size the receive buffer
+    bool dont_fragment; // sock_set_whole from the beginning
 };
 
 // Of an answer, or a frame of ours: 64 bytes of ICMP under IPv6, Ethernet and, below a tunnel, all that
@@ -72,6 +68,12 @@ typedef void sock_error_fn(const struct sock_error *p, void *arg);
 MUST_USE int sock_ping(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, struct err *e);
 // As sock_ping, a UDP socket with a port of its own, of the kernel's choice, on all addresses of the family.
 MUST_USE int sock_udp(enum family f, const struct sock_opts *o, bool *ret_tx_stamps, struct err *e);
+// Whether what is sent from now on may be no fragments. Whole: no router may fragment it, and neither does
+// this host: what is larger than the link takes ends with EMSGSIZE, what is larger than the path takes is
+// sent all the same, whatever the kernel has learnt of the path. Otherwise routers and this host may
+// fragment; with IPv6 this host alone, once the kernel has learnt that the path takes less. Errors of whole
+// packets are handed up all the same when the socket sends others meanwhile.
+MUST_USE int sock_set_whole(int fd, enum family f, bool whole, struct err *e);
 // Resizes the receive buffer for a new plan.
 void sock_set_burst(int fd, size_t burst, size_t payload);
 

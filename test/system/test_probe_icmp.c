@@ -223,6 +223,89 @@ static void test_error_then_send(void)
     }
 }
 
+// Ping sockets of this namespace.
+static int sockets(const char *table)
+{
+    char line[512];
+    int n = -1; // the heading
+    FILE *f = fopen(table, "r");
+    while (f && fgets(line, sizeof(line), f))
+        n++;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+static bool start_kinds(struct fixture *x)
+{
+    static const struct sock_opts plain;
+    struct plan *p;
+    struct err e = {0};
+    memset(x, 0, sizeof(*x));
+    files_init(&x->f);
+    x->f.file.spec.mesh.probes[0] = (struct spec_probe){
+        .name = "any", .type = SPEC_ICMP, .interval_ns = ROUND_NS, .timeout_ns = 5 * NS_PER_S, .payload = 56};
+    x->f.file.spec.mesh.probes[1] = (struct spec_probe){.name = "whole",
+                                                        .type = SPEC_ICMP,
+                                                        .interval_ns = ROUND_NS,
+                                                        .timeout_ns = 5 * NS_PER_S,
+                                                        .payload = TUN_LARGE,
+                                                        .dont_fragment = true};
+    x->f.file.spec.mesh.n_probes = 2;
+    files_peer(&x->f, "n1", "", "198.18.0.1", "fd00:18::1", PEER_READY);
+    files_peer(&x->f, "n2", "", "198.18.0.2", "fd00:18::2", PEER_READY);
+    x->en = engine_new(fill, NULL, &e);
+    x->icmp = probe_icmp_new(x->en, &plain, &e);
+    x->now = sock_now();
+    if (plan_build(&x->f.file, &x->f.peers, "n1", SPEC_NETWORK_POD, NULL, x->now, &p, &e) == 0 &&
+        probe_icmp_reserve(x->icmp, p, &e) == 0 && engine_apply(x->en, p, x->now, &e) == 0) {
+        probe_icmp_apply(x->icmp);
+        return true;
+    }
+    printf("    %s\n", e.msg);
+    return false;
+}
+
+// Packets that may be fragmented and packets that may not leave by one socket. Whichever it sent last, a
+// router's word that one is too big ends those that may not, and no others.
+static void test_kinds(void)
+{
+    struct fixture x;
+    struct engine_send out[4];
+    struct stats s[2][FAMILIES] = {0};
+    CHECK(start_kinds(&x));
+    CHECK_INT(engine_plan(x.en)->n_pairs, 4);
+    tun.answer = TUN_TOO_BIG;
+    memset(tun.whole, 0, sizeof(tun.whole));
+    for (unsigned i = 1; i <= PROBES; i++) {
+        unsigned want = tun.seen + 4;
+        x.now += ROUND_NS;
+        size_t n = engine_due(x.en, x.now, out, 4);
+        probe_icmp_send(x.icmp, out, n);
+        for (uint64_t end = sock_now() + 5 * NS_PER_S; sock_now() < end && tun.seen < want;)
+            tun_pump(&tun);
+        // what ends: all four, if it is as it should be
+        for (uint64_t end = sock_now() + NS_PER_S, ended = 0; sock_now() < end && ended < 4 * i;) {
+            sock_clock_sample(&x.clock);
+            probe_icmp_drain(x.icmp, &x.clock, sock_now());
+            ended = 4 * i - engine_in_flight(x.en);
+        }
+    }
+    int open[] = {sockets("/proc/self/net/icmp"), sockets("/proc/self/net/icmp6")};
+    for (size_t i = 0; i < 4; i++) {
+        const struct plan_pair *pair = &engine_plan(x.en)->pairs[i];
+        s[engine_plan(x.en)->probes[pair->probe].dont_fragment][pair->family] = *engine_stats(x.en, i);
+    }
+    release(&x);
+    for (unsigned f = 0; f < FAMILIES; f++) {
+        CHECK_INT(s[0][f].results[STATS_RECEIVED], PROBES);
+        CHECK_INT(s[1][f].results[STATS_UNREACHABLE], PROBES);
+        CHECK_INT(open[f], 1);
+    }
+    CHECK_INT(tun.whole[0], 0);
+    CHECK_INT(tun.whole[1], PROBES);
+}
+
 static const struct check_case cases[] = {
     {"a namespace and a network of our own", test_namespace}, // the others run in it
     {"echo", test_echo},
@@ -235,5 +318,6 @@ static const struct check_case cases[] = {
     {"an ICMP error", test_unreachable},
     {"an ICMP error that quotes 8 bytes", test_quote_8},
     {"an error is not the next probe's", test_error_then_send},
+    {"both kinds by one socket", test_kinds},
 };
 CHECK_MAIN(cases)

@@ -26,12 +26,16 @@ enum tun_answer {
     TUN_ELSEWHERE,   // the answer that it should be, from another address
     TUN_UNREACHABLE, // an ICMP error that quotes everything
     TUN_QUOTE_8,     // one that quotes our first 8 bytes
+    TUN_TOO_BIG, // an ICMP error that wants smaller packets, and the answer all the same unless it is large
 };
+
+#define TUN_LARGE 200 // bytes of a packet
 
 struct tun {
     int fd;
     enum tun_answer answer;
-    unsigned seen; // echo requests
+    unsigned seen;     // echo requests
+    unsigned whole[2]; // IPv4 packets with the DF bit: [large]
 };
 
 static uint16_t tun_sum(const uint8_t *data, size_t len, uint32_t sum)
@@ -108,19 +112,32 @@ static void tun_reply(struct tun *t, uint8_t *p, const uint8_t *q, size_t len)
         printf("    the TUN device takes no packet\n");
 }
 
+// An ICMP error about packet q: no such host, or that it is too big.
+static void tun_refuse(struct tun *t, const uint8_t *q, size_t n)
+{
+    bool v4 = q[0] >> 4 == 4, big = t->answer == TUN_TOO_BIG;
+    size_t header = v4 ? 20 : 40, quoted = t->answer == TUN_QUOTE_8 ? header + 8 : n;
+    uint8_t p[1024] = {0}, *icmp = p + header;
+    icmp[0] = v4 ? 3 : 1; // destination unreachable
+    icmp[1] = v4 ? 1 : 3; // host, address
+    if (big) {
+        icmp[0] = v4 ? 3 : 2;
+        icmp[1] = v4 ? 4 : 0;
+        tun_put16(icmp + 6, 1280); // the MTU
+    }
+    memcpy(icmp + 8, q, quoted);
+    tun_reply(t, p, q, 8 + quoted);
+}
+
 static void tun_answer(struct tun *t, const uint8_t *q, size_t n)
 {
-    bool v4 = q[0] >> 4 == 4;
+    bool v4 = q[0] >> 4 == 4, refused = t->answer == TUN_UNREACHABLE || t->answer == TUN_QUOTE_8;
     size_t header = v4 ? 20 : 40, len = n - header;
     uint8_t p[512] = {0}, *icmp = p + header;
-    if (t->answer == TUN_UNREACHABLE || t->answer == TUN_QUOTE_8) {
-        size_t quoted = t->answer == TUN_QUOTE_8 ? header + 8 : n;
-        icmp[0] = v4 ? 3 : 1; // destination unreachable
-        icmp[1] = v4 ? 1 : 3; // host, address
-        memcpy(icmp + 8, q, quoted);
-        tun_reply(t, p, q, 8 + quoted);
+    if (refused || t->answer == TUN_TOO_BIG)
+        tun_refuse(t, q, n);
+    if (refused || (t->answer == TUN_TOO_BIG && n >= TUN_LARGE))
         return;
-    }
     memcpy(icmp, q + header, len);
     icmp[0] = v4 ? 0 : 129;
     if (t->answer == TUN_CORRUPT)
@@ -143,6 +160,7 @@ static void tun_pump(struct tun *t)
         if (n < 48 || (v4 ? q[9] != 1 || q[20] != 8 : q[6] != 58 || q[40] != 128))
             continue;
         t->seen++;
+        t->whole[n >= TUN_LARGE] += v4 && (q[6] & 0x40);
         if (t->answer != TUN_SILENCE)
             tun_answer(t, q, (size_t)n);
     }

@@ -84,6 +84,11 @@ int sock_udp(enum family f, const struct sock_opts *o UNUSED, bool *ret_tx_stamp
     return open_socket(false, f, ret_tx_stamps);
 }
 
+int sock_set_whole(int fd UNUSED, enum family f UNUSED, bool whole UNUSED, struct err *e UNUSED)
+{
+    return 0;
+}
+
 void sock_set_burst(int fd UNUSED, size_t burst UNUSED, size_t payload UNUSED)
 {
 }
