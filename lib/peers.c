@@ -24,6 +24,12 @@ enum peer_state peer_host_state(const struct peer *p)
     return p->has_host_state ? (enum peer_state)p->host_state : p->state;
 }
 
+const char *peers_not_an_address(const struct addr *a)
+{
+    const char *why = addr_not_a_host(a);
+    return !why && addr_is_loopback(a) ? "is a loopback address, each host's own" : why;
+}
+
 static void peers_cut(struct peers *p, size_t n)
 {
     for (; p->n > n; p->n--) {
@@ -124,10 +130,13 @@ static int read_addresses(const struct doc_node *seq, struct addr ret[static FAM
     }
     for (const struct doc_node *n = seq->first; n; n = n->next, i++) {
         struct addr a;
-        if (n->kind != DOC_SCALAR || addr_parse(n->text, &a) < 0)
-            err_set(e, EINVAL, "must be an IP address, is %s", n->kind == DOC_SCALAR ? n->text : "no scalar");
+        const char *text = n->kind == DOC_SCALAR ? n->text : "no scalar", *why;
+        if (n->kind != DOC_SCALAR || addr_parse(text, &a) < 0)
+            err_set(e, EINVAL, "line %u: must be an IP address, is %s", n->line, text);
+        else if ((why = peers_not_an_address(&a)))
+            err_set(e, EINVAL, "line %u: %s %s", n->line, text, why);
         else if (ret[a.family].set)
-            err_set(e, EINVAL, "a second %s address", addr_family_name(a.family));
+            err_set(e, EINVAL, "line %u: a second %s address", n->line, addr_family_name(a.family));
         else {
             ret[a.family] = a;
             continue;

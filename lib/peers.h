@@ -32,6 +32,10 @@ struct peers { // sorted by node, no node twice
     struct peer *list;
 };
 
+// Why it cannot be a peer's address, e.g. "is a multicast address" (static); NULL if it can be, or if there
+// is none. addr_not_a_host's reasons, and loopback: whoever probes a peer there would measure himself.
+const char *peers_not_an_address(const struct addr *a);
+
 void peers_release(struct peers *p); // takes a zeroed struct
 #define CLEANUP_PEERS CLEANUP(peers_release)
 // Appends a copy; keeps no order until peers_sort. ENOMEM, E2BIG (LIMIT_PEERS).
@@ -43,7 +47,7 @@ const struct peer *peers_find(const struct peers *p, const char *node); // sorte
 // One file: {slice, slices, peers}; `slice`/`slices` may be absent (0 of 1), as in the file that `render
 // --nodes` takes. Of a peer only `node` is required; `state` is Ready if absent, `hostState` as `state`.
 // Unknown fields are refused. EINVAL, E2BIG, ENOMEM. Appends the peers found to *p (not sorted); errors carry
-// a path ("peers[3].pod[0]"). On failure *p is as before.
+// a path ("peers[3].pod[0]"), those of addresses a line, too. On failure *p is as before.
 MUST_USE int peers_parse(const struct doc_node *root, unsigned *ret_slice, unsigned *ret_slices,
                          struct peers *p, struct err *e);
 // Appends peers-NN.yaml's text with those peers whose slice is `slice` of `slices`; p sorted. `hostState` is

@@ -136,6 +136,14 @@ static size_t take_node(const struct collect *c, const struct candidate *list, s
     return len;
 }
 
+// Those that an agent takes: it refuses a whole file for one that it does not.
+static void take_addresses(struct addr to[static FAMILIES], const struct addr from[static FAMILIES])
+{
+    for (unsigned f = 0; f < FAMILIES; f++)
+        if (from[f].set && !peers_not_an_address(&from[f]))
+            to[f] = from[f];
+}
+
 static int add_peer(const struct collect *c, const struct agents *a, struct peers *peers, struct err *e)
 {
     bool in_pod = agent_sets_have(c->sets, SPEC_NETWORK_POD),
@@ -149,14 +157,12 @@ static int add_peer(const struct collect *c, const struct agents *a, struct peer
         peer.host_state = (uint8_t)state_of(a, host);
     }
     if (pod)
-        memcpy(peer.pod, pod->ip, sizeof(peer.pod));
+        take_addresses(peer.pod, pod->ip);
     if (host)
-        memcpy(peer.host, host->ip, sizeof(peer.host));
-    if (a->node)
+        take_addresses(peer.host, host->ip);
+    if (a->node) {
         memcpy(zone, a->node->zone, sizeof(zone));
-    for (unsigned f = 0; a->node && f < FAMILIES; f++) {
-        if (a->node->host[f].set)
-            peer.host[f] = a->node->host[f];
+        take_addresses(peer.host, a->node->host);
     }
     return peers_add(peers, &peer, e);
 }

@@ -36,12 +36,12 @@ static const char after_targets[] = AFTER
     "- {name: asked, type: DNS, server: 127.0.0.9, query: a.example, recordType: A, expect: {answer: [192.0.2.1]}}\n"
     "- {name: named, type: TCP, host: localhost, addresses: All, port: 9, interval: 100ms}\n"
     "- {name: page, type: HTTP, url: \"http://127.0.0.9:9/\", caBundle: \"-----BEGIN CERTIFICATE-----\\n\"}\n";
-static const char before_peers[] = "peers:\n- {node: n1, zone: a, pod: [127.0.0.1]}\n"
-                                   "- {node: n2, zone: a, pod: [127.0.0.2]}\n";
+static const char before_peers[] = "peers:\n- {node: n1, zone: a, pod: [198.18.0.1]}\n"
+                                   "- {node: n2, zone: a, pod: [198.18.0.2]}\n";
 static const char after_peers[] =
-    "peers:\n- {node: n1, zone: a, pod: [127.0.0.1]}\n"
-    "- {node: n2, zone: a, pod: [127.0.0.2]}\n- {node: n3, zone: b, pod: [127.0.0.3]}\n"
-    "- {node: n4, zone: b, pod: [127.0.0.4], state: Leaving}\n";
+    "peers:\n- {node: n1, zone: a, pod: [198.18.0.1]}\n"
+    "- {node: n2, zone: a, pod: [198.18.0.2]}\n- {node: n3, zone: b, pod: [198.18.0.3]}\n"
+    "- {node: n4, zone: b, pod: [198.18.0.4], state: Leaving}\n";
 
 static char dir[] = "/tmp/kubecanary-torture-XXXXXX";
 

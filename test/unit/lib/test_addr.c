@@ -142,8 +142,21 @@ static void test_not_a_host(void)
     CHECK(!addr_not_a_host(&(struct addr){0}));
 }
 
+static void test_loopback(void)
+{
+    static const char *const texts[] = {"127.0.0.1", "127.255.255.255", "::1", "126.0.0.1", "128.0.0.1",
+                                        "::2",       "7f00::1"};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct addr a;
+        CHECK_INT(addr_parse(texts[i], &a), 0);
+        CHECK_INT(addr_is_loopback(&a), i < 3);
+    }
+    CHECK(!addr_is_loopback(&(struct addr){.bytes = {127}}));
+}
+
 static const struct check_case cases[] = {
     {"text and back", test_text}, {"refused texts", test_refused}, {"socket addresses", test_sockaddr},
     {"equality", test_equal},     {"--listen", test_listen},       {"no single host", test_not_a_host},
+    {"loopback", test_loopback},
 };
 CHECK_MAIN(cases)

@@ -115,6 +115,45 @@ static void test_refused(void)
     }
 }
 
+// Addresses that no other host is reached by: a peer there would be measured, and well, wherever it is.
+static void test_addresses(void)
+{
+    static const struct {
+        const char *pod, *why; // NULL: taken
+    } cases[] = {
+        {"0.0.0.0", "line 3: 0.0.0.0 is the unspecified address"},
+        {"224.0.0.1", "line 3: 224.0.0.1 is a multicast address"},
+        {"255.255.255.255", "line 3: 255.255.255.255 is the broadcast address"},
+        {"240.0.0.1", "line 3: 240.0.0.1 is a reserved address (240.0.0.0/4)"},
+        {"127.0.0.1", "line 3: 127.0.0.1 is a loopback address, each host's own"},
+        {"127.255.0.2", "line 3: 127.255.0.2 is a loopback address, each host's own"},
+        {"\"::\"", "line 3: :: is the unspecified address"},
+        {"\"::1\"", "line 3: ::1 is a loopback address, each host's own"},
+        {"\"ff02::1\"", "line 3: ff02::1 is a multicast address"},
+        {"\"fe80::1\"", "line 3: fe80::1 is a link-local address, which needs an interface"},
+        {"\"::ffff:192.0.2.1\"", "line 3: must be an IP address, is ::ffff:192.0.2.1"},
+        {"192.0.2.300", "line 3: must be an IP address, is 192.0.2.300"},
+        {"[]", "line 3: must be an IP address, is no scalar"},
+        {"169.254.1.1", NULL}, // a node with nothing else
+        {"\"fd00::1\"", NULL},
+        {"126.255.255.255", NULL},
+        {"128.0.0.1", NULL},
+        {"\"::2\"", NULL},
+    };
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+        CLEANUP_PEERS struct peers p = {0};
+        struct err e = {0};
+        unsigned slice, slices;
+        const char *field = i % 2 ? "host" : "pod", *why = cases[i / 2].why;
+        char text[200], path[32];
+        snprintf(text, sizeof(text), "peers:\n- {node: a}\n- {node: b, %s: [%s]}\n", field, cases[i / 2].pod);
+        snprintf(path, sizeof(path), "peers[1].%s[0]", field);
+        CHECK_INT(parse(text, &p, &slice, &slices, &e), why ? -EINVAL : 0);
+        CHECK_STR(e.msg, why ? why : "");
+        CHECK_STR(e.path, why ? path : "");
+    }
+}
+
 static void test_twice(void)
 {
     CLEANUP_PEERS struct peers p = {0};
@@ -183,6 +222,7 @@ static void test_slices_for(void)
 static const struct check_case cases[] = {
     {"both ways", test_both_ways},
     {"refused slices", test_refused},
+    {"addresses of no other host", test_addresses},
     {"a node twice", test_twice},
     {"slices are a partition", test_slices_part},
     {"the bound", test_bound},

@@ -187,6 +187,28 @@ static void two_agents_a_node(void)
     store_free(s);
 }
 
+// An address that agents refuse would keep them from reading all that is new; what the API says of one node
+// is left out.
+static void addresses_of_no_peer(void)
+{
+    struct store *s = store_new(on_change, NULL);
+    CHECK(put_agent(s, "Pod", "p", "", "True"));
+    CHECK(put(
+        s, STORE_NODE,
+        "{'metadata': {'name': 'n1', 'uid': 'u'}, 'status': {'conditions': [{'type': 'Ready', 'status': 'True'}],"
+        " 'addresses': [{'type': 'InternalIP', 'address': '127.0.0.1'},"
+        " {'type': 'InternalIP', 'address': 'fe80::1'}]}}"));
+    CHECK_STR(lines(s, &pod_alone, NULL), "peers:\n- {node: n1, pod: [10.0.0.1], state: Ready}\n");
+    CHECK(put(s, STORE_POD,
+              "{'metadata': {'namespace': 'ns', 'name': 'p', 'uid': 'p',"
+              " 'labels': {'kubecanary.io/fleet': 'mesh', 'kubecanary.io/network': 'Pod'},"
+              " 'ownerReferences': [{'controller': true, 'uid': 'Pod'}]}, 'spec': {'nodeName': 'n1'},"
+              " 'status': {'phase': 'Running', 'podIPs': [{'ip': '0.0.0.0'}, {'ip': 'fd00::1'}],"
+              " 'conditions': [{'type': 'Ready', 'status': 'True'}]}}"));
+    CHECK_STR(lines(s, &pod_alone, NULL), "peers:\n- {node: n1, pod: [\"fd00::1\"], state: Ready}\n");
+    store_free(s);
+}
+
 static void nodes_that_are_ready(void)
 {
     struct store *s = store_new(on_change, NULL);
@@ -281,6 +303,7 @@ static const struct check_case cases[] = {
     {"states", states},
     {"nodes that go", nodes_that_go},
     {"two agents a node", two_agents_a_node},
+    {"addresses of no peer", addresses_of_no_peer},
     {"known by one of two", known_by_one_of_two},
     {"nodes that are ready", nodes_that_are_ready},
     {"no place on the node", no_place_on_the_node},
