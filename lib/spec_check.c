@@ -10,6 +10,7 @@
 #include "lib/duration.h"
 #include "lib/label.h"
 #include "lib/series.h"
+#include "lib/spec_env.h"
 #include "lib/spec_http.h"
 
 // rate() wants at least two samples in the range even when one scrape is late; four is what the Prometheus
@@ -291,48 +292,6 @@ static int check_program(const struct spec_agent *a, struct err *e)
     return 0;
 }
 
-// The number of threads has a variable of its own.
-static int check_threads(const struct spec_agent *a, struct err *e)
-{
-    const char *allocator = spec_allocator_variable(&a->allocator), *variable = a->threads.variable;
-    if (strcmp(variable, "NODE_NAME") != 0 && !(allocator && strcmp(variable, allocator) == 0))
-        return 0;
-    err_set(e, EINVAL, "%s is set by the operator", variable);
-    return err_at(e, "agent.threads.variable");
-}
-
-static bool set_by_operator(const struct spec_agent *a, const char *name)
-{
-    const char *variable = spec_allocator_variable(&a->allocator);
-    return strcmp(name, "NODE_NAME") == 0 || (variable && strcmp(name, variable) == 0) ||
-           strcmp(name, a->threads.variable) == 0;
-}
-
-int spec_check_variables(const struct spec_agent *a, struct err *e)
-{
-    const char *allocator = spec_allocator_variable(&a->allocator);
-    bool twice = allocator && strcmp(allocator, a->threads.variable) == 0;
-    for (size_t i = 0; allocator && i < a->n_env; i++)
-        twice |= strcmp(allocator, a->env[i].key) == 0;
-    return twice ? err_set(e, EINVAL, "%s is set by agent.threads or agent.env, too", allocator) : 0;
-}
-
-static int check_env(const struct spec_agent *a, struct err *e)
-{
-    for (size_t i = 0; i < a->n_env; i++) {
-        int r = 0;
-        if (set_by_operator(a, a->env[i].key))
-            r = err_set(e, EINVAL, "%s is set by the operator", a->env[i].key);
-        for (size_t j = 0; j < i && r == 0; j++) {
-            if (strcmp(a->env[i].key, a->env[j].key) == 0)
-                r = err_set(e, EINVAL, "%s is the name of env[%zu] too", a->env[i].key, j);
-        }
-        if (r < 0)
-            return err_at(e, "agent.env[%zu].name", i);
-    }
-    return 0;
-}
-
 // "16Mi" -> bytes, "500m" or "0.5" cores -> thousandths. The table's patterns have been matched: no overflow
 // below 2^64.
 static uint64_t quantity(const char *text, bool cpu)
@@ -377,13 +336,13 @@ int spec_check_agent(const struct spec *s, struct err *e)
 {
     const struct spec_agent *a = &s->agent;
     int r = spec_allocator_check(&a->allocator, !a->image[0], e);
+    if (r == 0)
+        r = spec_env_check_allocator(a, e);
     if (r < 0)
         return err_at(e, "agent");
     r = check_program(a, e);
     if (r == 0)
-        r = check_threads(a, e);
-    if (r == 0)
-        r = check_env(a, e);
+        r = spec_env_check(a, e);
     if (r == 0)
         r = spec_check_resources(&a->resources, e) < 0 ? err_at(e, "agent") : 0;
     return r;

@@ -19,12 +19,9 @@ MUST_USE int spec_check_targets(const struct spec *s, struct err *e);
 MUST_USE int spec_check_placement(const struct spec *s, struct err *e);
 // Allocator's fields, environment, resources. Path "agent.env[0].name".
 MUST_USE int spec_check_agent(const struct spec *s, struct err *e);
-// Pieces of the former that spec_override.c needs. Paths "nodeSelector[a]", "resources.requests.cpu",
-// "agent.env[0].name".
+// Pieces of the former that spec_override.c needs. Paths "nodeSelector[a]", "resources.requests.cpu".
 MUST_USE int spec_check_selector(const struct spec_pair *list, size_t n, struct err *e);
 MUST_USE int spec_check_resources(const struct spec_resources *r, struct err *e);
-// That no two of allocator, threads and env set the same variable. No path.
-MUST_USE int spec_check_variables(const struct spec_agent *a, struct err *e);
 // The window against the scrape interval. Path "alerting.window".
 MUST_USE int spec_check_alerting(const struct spec *s, struct err *e);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/spec_check.h"
+#include "lib/spec_env.h"
 
 // What a selector says of a label: NULL if nothing.
 static const char *wants(const struct spec_pair *list, size_t n, const char *key)
@@ -153,9 +154,11 @@ static int check_one(const struct spec *s, size_t i, struct err *e)
         r = check_apart(p, &p->overrides[i], e);
     if (r == 0 && p->overrides[i].has_allocator)
         r = spec_allocator_check(&a.allocator, !a.image[0], e);
+    if (r == 0 && p->overrides[i].has_allocator)
+        r = spec_env_check_allocator(&a, e);
     if (r == 0 && p->overrides[i].has_resources)
         r = spec_check_resources(&a.resources, e);
-    return r < 0 ? r : spec_check_variables(&a, e) < 0 ? err_at(e, "allocator.variable") : 0;
+    return r < 0 ? r : spec_env_check_apart(&a, e) < 0 ? err_at(e, "allocator.variable") : 0;
 }
 
 int spec_override_check(const struct spec *s, struct err *e)

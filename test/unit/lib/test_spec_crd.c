@@ -7,6 +7,7 @@
 #include "lib/duration.h"
 #include "lib/file.h"
 #include "lib/spec.h"
+#include "lib/spec_env.h"
 #include "lib/spec_table.h"
 #include "test/unit/check.h"
 
@@ -266,6 +267,31 @@ static void test_no_more_fields(void)
     CHECK_INT(count_fields(schema_root(crd)), n);
 }
 
+// Whether a rule of this schema has this text.
+static bool has_rule(const struct doc_node *schema, const char *text)
+{
+    const struct doc_node *rules = doc_get(schema, "x-kubernetes-validations");
+    for (const struct doc_node *r = rules ? rules->first : NULL; r; r = r->next)
+        if (strstr(text_of(r, "rule"), text))
+            return true;
+    return false;
+}
+
+// The names that no field may choose stand in the CRD as they do here.
+static void test_reserved_variables(void)
+{
+    static const char *const fields[] = {"agent.threads", "agent.allocator",
+                                         "placement.overrides[].allocator"};
+    static const char rule[] = "!self.variable.matches('" SPEC_ENV_RESERVED "')";
+    CLEANUP_DOC struct doc *crd = NULL;
+    CHECK_INT(read_doc(CRD_FILE, &crd), 0);
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        if (!has_rule(schema_of(schema_root(crd), fields[i]), rule))
+            printf("    %s has no rule %s\n", fields[i], rule);
+        CHECK(has_rule(schema_of(schema_root(crd), fields[i]), rule));
+    }
+}
+
 static void test_examples(void)
 {
     DIR *dir = opendir(EXAMPLES);
@@ -294,6 +320,7 @@ static void test_examples(void)
 static const struct check_case cases[] = {
     {"the table's fields are in the CRD", test_fields},
     {"the CRD has no others", test_no_more_fields},
+    {"reserved variables", test_reserved_variables},
     {"examples", test_examples},
 };
 CHECK_MAIN(cases)
