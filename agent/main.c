@@ -17,6 +17,7 @@
 #include "agent/web.h"
 #include "lib/limits.h"
 #include "lib/log.h"
+#include "lib/output.h"
 #include "lib/version.h"
 
 struct listeners { // what answers the peers, each on its port
@@ -284,6 +285,16 @@ static int check(const struct cli *c)
     return 0;
 }
 
+// What was printed has to have arrived.
+static int finish(int status)
+{
+    struct err e;
+    if (status != 0 || output_end(&e) == 0)
+        return status;
+    fprintf(stderr, "kubecanary-agent: %s\n", e.msg);
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     struct cli c;
@@ -294,9 +305,9 @@ int main(int argc, char **argv)
     }
     log_init(c.log_level, STDERR_FILENO);
     switch (c.mode) {
-    case CLI_HELP: return fputs(cli_usage(), stdout) == EOF;
-    case CLI_VERSION: return printf("kubecanary-agent %s (%s)\n", version_text, version_revision) < 0;
-    case CLI_CHECK: return check(&c);
+    case CLI_HELP: fputs(cli_usage(), stdout); return finish(0);
+    case CLI_VERSION: printf("kubecanary-agent %s (%s)\n", version_text, version_revision); return finish(0);
+    case CLI_CHECK: return finish(check(&c));
     case CLI_RUN: return run(&c);
     }
     return 2;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "lib/log.h"
+#include "lib/output.h"
 #include "lib/version.h"
 #include "operator/cli.h"
 #include "operator/offline.h"
@@ -14,6 +15,13 @@ static int print_error(const struct err *e)
     char text[1024];
     fprintf(stderr, "kubecanary-operator: %s\n", err_text(e, text, sizeof(text)));
     return 1;
+}
+
+// What was printed has to have arrived.
+static int finish(void)
+{
+    struct err e;
+    return output_end(&e) < 0 ? print_error(&e) : 0;
 }
 
 int main(int argc, char **argv)
@@ -27,11 +35,11 @@ int main(int argc, char **argv)
     }
     log_init(cli.log_level, STDERR_FILENO);
     switch (cli.command) {
-    case CLI_HELP: fputs(cli_usage(), stdout); return 0;
+    case CLI_HELP: fputs(cli_usage(), stdout); return finish();
     case CLI_VERSION:
         printf("kubecanary-operator %s (%s, %s)\n", version_text, version_revision, version_compiler);
-        return 0;
-    case CLI_RENDER: return offline_render(&cli, &e) < 0 ? print_error(&e) : 0;
+        return finish();
+    case CLI_RENDER: return offline_render(&cli, &e) < 0 ? print_error(&e) : finish();
     case CLI_LOCAL: return service_local(&cli, &e) < 0 ? print_error(&e) : 0;
     case CLI_RUN: return service_run(&cli, &e) < 0 ? print_error(&e) : 0;
     }

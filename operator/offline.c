@@ -8,6 +8,7 @@
 
 #include "lib/buf.h"
 #include "lib/file.h"
+#include "lib/output.h"
 #include "lib/spec_check.h"
 #include "lib/yamlout.h"
 #include "operator/extent.h"
@@ -151,9 +152,9 @@ static int print_set(const struct render_set *set, struct err *e)
     render_print(set, &out);
     if (out.failed)
         return err_set(e, E2BIG, "more than %zu bytes to print", OUTPUT_MAX);
-    if (fwrite(buf_text(&out), 1, out.len, stdout) != out.len || fflush(stdout) != 0)
+    if (fwrite(buf_text(&out), 1, out.len, stdout) != out.len)
         return err_sys(e, errno, "standard output");
-    return 0;
+    return output_end(e);
 }
 
 static int render_and_print(const struct cli *c, const struct offline_fleet *f, const struct spec *spec,

@@ -9,6 +9,7 @@
 #include "agent/http/channel.h"
 #include "agent/http/transfer.h"
 #include "lib/log.h"
+#include "lib/output.h"
 #include "lib/version.h"
 
 static const char usage[] = "usage: kubecanary-http [--log-level debug|info|warn|error]\n"
@@ -61,13 +62,27 @@ static int run(void)
     return r < 0 ? 1 : h.status;
 }
 
+// What was printed has to have arrived.
+static int finish(void)
+{
+    struct err e;
+    if (output_end(&e) == 0)
+        return 0;
+    fprintf(stderr, "kubecanary-http: %s\n", e.msg);
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     enum log_level level = LOG_INFO;
-    if (argc == 2 && strcmp(argv[1], "--help") == 0)
-        return fputs(usage, stdout) == EOF;
-    if (argc == 2 && strcmp(argv[1], "--version") == 0)
-        return printf("kubecanary-http %s (%s)\n", version_text, version_revision) < 0;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return finish();
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("kubecanary-http %s (%s)\n", version_text, version_revision);
+        return finish();
+    }
     if (argc != 1 &&
         !(argc == 3 && strcmp(argv[1], "--log-level") == 0 && log_parse_level(argv[2], &level) == 0)) {
         fputs(usage, stderr);
