@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/pem.h"
+
 #define STATUS_MIN 100
 
 struct url {
@@ -79,19 +81,15 @@ static int check_ca(const struct spec_target *t, struct err *e)
 {
     if (!t->ca_bundle)
         return 0;
-    if (t->insecure)
-        err_set(e, EINVAL, "is of no use with insecureSkipVerify");
-    else if (!strstr(t->ca_bundle, "-----BEGIN CERTIFICATE-----"))
-        err_set(e, EINVAL, "has no certificate in PEM");
-    else
-        return 0;
-    return err_at(e, "caBundle");
+    int r = t->insecure ? err_set(e, EINVAL, "is of no use with insecureSkipVerify")
+                        : pem_check_certificates(t->ca_bundle, e);
+    return r < 0 ? err_at(e, "caBundle") : 0;
 }
 
 int spec_http_check(const struct spec_target *t, struct err *e)
 {
     if (check_url(t, e) < 0 || check_family(t, e) < 0 || check_ca(t, e) < 0)
-        return -EINVAL;
+        return -e->code;
     // They ascend: the first is the least.
     if (t->expect.n_statuses && t->expect.statuses[0] < STATUS_MIN) {
         err_set(e, EINVAL, "must be at least %d, is %u", STATUS_MIN, t->expect.statuses[0]);

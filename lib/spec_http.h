@@ -5,7 +5,8 @@
 
 #include "lib/spec.h"
 
-// The URL's host and port, the CA bundle's look, statuses, and what excludes each other. Path "url".
+// The URL's host and port, the CA bundle (pem.h), statuses, and what excludes each other. Path "url";
+// EINVAL, ENOMEM.
 MUST_USE int spec_http_check(const struct spec_target *t, struct err *e);
 // All bundles together fit the agents' file. Path "targets[1].caBundle".
 MUST_USE int spec_http_check_all(const struct spec *s, struct err *e);

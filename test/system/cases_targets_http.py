@@ -16,6 +16,7 @@ from net import Net  # noqa: E402
 from servers import Certificates, Server, late, raw, reply  # noqa: E402
 
 LONG = 3600.0
+LONG_BUNDLE = "-----BEGIN CERTIFICATE-----\nMAcwADAAAwEA\n-----END CERTIFICATE-----\n" + "x" * 16000  # the rest is a comment
 
 
 def target(name, url, interval="100ms", timeout="5s", **more):
@@ -301,7 +302,7 @@ def case_helper_that_talks_nonsense(binary):
 
 def case_helper_that_does_not_listen(binary):
     """Its socket fills up; what had no room in it never left, and nothing else suffers."""
-    ca = "-----BEGIN CERTIFICATE-----" + "x" * 16000
+    ca = LONG_BUNDLE
     with agent_in(binary, helper=SCRIPT + "time.sleep(3600)\n") as a:
         configure(a, target("web", "https://127.0.0.1:9/", timeout="2s", caBundle=ca), '{name: self, type: ICMP, address: 127.0.0.1, interval: 100ms, timeout: 300ms}')
         a.start()
@@ -329,7 +330,7 @@ while True:
         break
     agent.send(result(struct.unpack(">Q", data[8:16])[0], status=201 if b"/old" in data else 202))
 """
-        ca = "-----BEGIN CERTIFICATE-----" + "x" * 16000
+        ca = LONG_BUNDLE
         with agent_in(binary, helper=script) as a:
             configure(a, target("web", "https://127.0.0.1:9/old", timeout="60s", caBundle=ca, expect={"status": [201]}))
             a.start()

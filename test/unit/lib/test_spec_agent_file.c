@@ -35,7 +35,8 @@ static const char whole[] =
     "expect: {rcode: [NoError, Refused], answer: [\"10 b.example\", \"20 c.example\"]}, interval: 5s, timeout: 1s}\n"
     "- {name: page, type: HTTP, url: \"http://a.example/\", interval: 5s, timeout: 1s}\n"
     "- {name: api, type: HTTP, url: \"https://b.example/?x\", method: HEAD, ipFamily: IPv6, followRedirects: true, "
-    "caBundle: \"-----BEGIN CERTIFICATE-----\\u000aMIIB\\u000a\", expect: {status: [200, 401]}, interval: 5s, timeout: 1s}\n"
+    "caBundle: \"-----BEGIN CERTIFICATE-----\\u000aMAcwADAAAwEA\\u000a-----END CERTIFICATE-----\\u000a\", "
+    "expect: {status: [200, 401]}, interval: 5s, timeout: 1s}\n"
     "- {name: own, type: HTTP, url: \"https://c.example\", insecureSkipVerify: true, interval: 5s, timeout: 1s}\n"
     "metrics: {rttBucketsMicroseconds: [50, 100], seriesLimit: 50000, scrapeInterval: 30s, compression: Gzip}\n"
     "ports: {http: 9961, tcp: 9962, peer: 9963, stamp: 9964}\n";
@@ -63,7 +64,7 @@ static void test_both_ways(void)
     CHECK_STR(f.spec.targets[3].expect.answers[1], "20 c.example");
     const struct spec_target *t = &f.spec.targets[5];
     CHECK(t->method == SPEC_METHOD_HEAD && t->follow && !t->insecure && f.spec.targets[6].insecure);
-    CHECK_STR(t->ca_bundle, "-----BEGIN CERTIFICATE-----\nMIIB\n");
+    CHECK_STR(t->ca_bundle, "-----BEGIN CERTIFICATE-----\nMAcwADAAAwEA\n-----END CERTIFICATE-----\n");
     CHECK_INT(t->expect.n_statuses, 2);
     CHECK_INT(t->expect.statuses[1], 401);
     CHECK_INT(f.spec.metrics.n_buckets, 2);
@@ -130,6 +131,9 @@ static void test_refused(void)
         {"probes: [{name: a, type: STAMP, payloadBytes: 9001}]", "probes[0].payloadBytes"},
         {"probes: [{name: a, type: TCP, payloadBytes: 100}]", "probes[0].payloadBytes"},
         {"probes: [{name: a, type: TCP, dontFragment: true}]", "probes[0].dontFragment"},
+        {"targets: [{name: a, type: HTTP, url: \"https://a/\", caBundle: \"-----BEGIN CERTIFICATE-----\\nAAAA\\n"
+         "-----END CERTIFICATE-----\"}]",
+         "targets[0].caBundle"},
         {"mesh: {}", "mesh"},
         {"topology: {type: Full, degree: 5}", "topology.degree"},
         {"topology: {type: Sampled, degree: 0}", "topology.degree"},
