@@ -21,6 +21,7 @@
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define MUST_USE __attribute__((warn_unused_result))
 #define UNUSED __attribute__((unused))
+#define ALWAYS_INLINE __attribute__((always_inline)) // though the compiler is asked for small code
 
 // CLEANUP(f) T x: f(&x) runs when x leaves its scope. The common ones are named here.
 #define CLEANUP(f) __attribute__((cleanup(f)))

@@ -52,15 +52,9 @@ void buf_add(struct buf *b, const void *data, size_t len)
     b->data[b->len] = '\0';
 }
 
-char *buf_room(struct buf *b, size_t n)
+char *buf_more(struct buf *b, size_t n)
 {
     return reserve(b, n) ? b->data + b->len : NULL;
-}
-
-void buf_grew(struct buf *b, size_t n)
-{
-    b->len += n;
-    b->data[b->len] = '\0';
 }
 
 void buf_str(struct buf *b, const char *text)

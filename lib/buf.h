@@ -27,8 +27,16 @@ void buf_fmt(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_u64(struct buf *b, uint64_t value); // decimal; an order of magnitude quicker than buf_fmt
 // For a writer of many small pieces: room for n more bytes, where they belong, to be written by the caller,
 // who then says with buf_grew how many there are (at most n). NULL, and failed, if there is no room.
-char *buf_room(struct buf *b, size_t n);
-void buf_grew(struct buf *b, size_t n);
+char *buf_more(struct buf *b, size_t n); // buf_room, when it has to grow
+static inline char *buf_room(struct buf *b, size_t n)
+{
+    return !b->failed && n < b->cap - b->len ? b->data + b->len : buf_more(b, n);
+}
+static inline void buf_grew(struct buf *b, size_t n)
+{
+    b->len += n;
+    b->data[b->len] = '\0';
+}
 // Text as a JSON string with its quotes, which YAML reads as the same text (see utf8_json): invalid UTF-8 is
 // replaced by U+FFFD.
 void buf_json(struct buf *b, const char *text);

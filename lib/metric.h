@@ -5,6 +5,8 @@
 #ifndef KUBECANARY_LIB_METRIC_H
 #define KUBECANARY_LIB_METRIC_H
 
+#include <string.h>
+
 #include "lib/buf.h"
 
 enum metric_format { METRIC_TEXT_0_0_4, METRIC_OPENMETRICS_1_0 };
@@ -21,10 +23,19 @@ const char *metric_content_type(enum metric_format f);
 void metric_family(struct buf *b, enum metric_format f, enum metric_type t, const char *name,
                    const char *unit, const char *help);
 // Appends `key="value"` to a label block, escaped, with a comma before it unless the block is empty.
-void metric_label(struct buf *labels, const char *key, const char *value);
+void metric_label_add(struct buf *labels, const char *key, size_t key_len, const char *value,
+                      size_t value_len);
+static inline ALWAYS_INLINE void metric_label(struct buf *labels, const char *key, const char *value)
+{
+    metric_label_add(labels, key, strlen(key), value, strlen(value));
+}
 // One sample: name, "{labels}" if labels is not "", value. suffix: "", "_total", "_bucket" ...
 void metric_u64(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t value);
 void metric_i64(struct buf *b, const char *name, const char *suffix, const char *labels, int64_t value);
+// For a family of very many samples: head is what all begin with, `name_total{`, made once; labels is not
+// empty.
+void metric_head(struct buf *head, const char *name, const char *suffix);
+void metric_row(struct buf *b, const struct buf *head, const struct buf *labels, uint64_t value);
 // Seconds from nanoseconds: exact, with the digits that are needed and at least one after the point ("1.0",
 // "0.00005"), OpenMetrics' canonical form.
 void metric_seconds(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t ns);
