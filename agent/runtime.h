@@ -14,8 +14,9 @@ struct runtime_process { // 0 where /proc does not say
     uint64_t threads;
     uint64_t open_fds;
     uint64_t max_fds;
-    uint64_t cpus;         // of the node, online
     uint64_t cpus_allowed; // that this process may run on (sched_getaffinity): what a runtime usually counts
+    // Read anew when they are LIMIT_MACHINE_AGE_S old:
+    uint64_t cpus; // of the node, online
     struct cgroup_limits limits;
 };
 void runtime_process(struct runtime_process *ret);

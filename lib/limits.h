@@ -101,6 +101,8 @@
 #define LIMIT_SERVE_PER_IP 16
 #define LIMIT_SERVE_MEMORY (48u << 10)
 #define LIMIT_SERVE_BLOCK (32u << 10)
+// The agent reads its control groups and the node's processors again after that long.
+#define LIMIT_MACHINE_AGE_S 60
 #define LIMIT_SERVE_IDLE_S 15
 
 // The listener of TCP probes: connections taken a wake-up (so that a flood does not hold up the tick), those
