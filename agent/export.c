@@ -19,16 +19,16 @@
 // Stop adding to the piece here: it is handed out before more is made. With the next row it about fills a
 // block of the server.
 #define PIECE_FULL (26u << 10)
+#define PIECE_ROW (6u << 10) // an ordinary one
 
 struct export_scrape {
     enum metric_format format;
     struct export_agent agent; // copied when the scrape begins
     struct plan *plan;         // held; NULL: no pairs
-    uint8_t *counters; // plan->n_pairs blocks of `stride` bytes: stats, then uint64_t of the probe's type
+    uint8_t *counters;         // plan->n_pairs blocks of `stride` bytes: struct stats
     size_t stride;
-    size_t n_flows;        // of the STAMP pair that has most; 0: there is none
-    bool dns;              // there is a DNS target
-    bool http;             // there is an HTTP target
+    uint64_t *own;         // behind them: the types' own counters, own_words of each pair
+    unsigned kinds;        // bits 1 << enum pair_needs of the families that have rows
     bool limited;          // histograms by zone
     struct zone_rtt zones; // of the plan, if limited
     struct failures failures;
@@ -36,17 +36,36 @@ struct export_scrape {
 
     size_t step;     // what comes next: 0 the agent's families, then pair_families, then the end
     size_t row;      // next of the family: a pair, or a zone
+    size_t own_at;   // where the own counters of pair `row` are
     struct buf text; // made, not yet handed out
     size_t given;    // bytes of it that were
+    struct buf head; // of the family's samples
     struct buf labels;
+    size_t base;                      // bytes of them that are those of all pairs of ...
+    const char *base_probe;           // ... this probe ...
+    unsigned base_network;            // ... to this network
     struct buf source[SPEC_NETWORKS]; // labels that all pairs to one network share
 };
 
 typedef void pair_fn(struct export_scrape *x, const char *name, const struct stats *s);
 
-static void write_sent(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_row(struct export_scrape *x, uint64_t value)
 {
-    metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->sent);
+    metric_row(&x->text, &x->head, &x->labels, value);
+}
+
+// With one label more, which the next one overwrites.
+static void write_row_of(struct export_scrape *x, const char *key, const char *value, uint64_t n)
+{
+    size_t len = x->labels.len;
+    metric_label(&x->labels, key, value);
+    write_row(x, n);
+    x->labels.len = len;
+}
+
+static void write_sent(struct export_scrape *x, const char *name UNUSED, const struct stats *s)
+{
+    write_row(x, s->sent);
 }
 
 static const struct plan_probe *probe_of(const struct export_scrape *x)
@@ -62,31 +81,26 @@ static bool is_possible(const struct plan_probe *r, enum stats_result result)
                                         : true;
 }
 
-static void write_results(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_results(struct export_scrape *x, const char *name UNUSED, const struct stats *s)
 {
-    size_t len = x->labels.len;
-    for (enum stats_result r = 0; r < STATS_RESULTS; r++) {
-        if (!is_possible(probe_of(x), r))
-            continue;
-        metric_label(&x->labels, "result", stats_result_name(r));
-        metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->results[r]);
-        x->labels.len = len; // the next one overwrites it
-    }
+    for (enum stats_result r = 0; r < STATS_RESULTS; r++)
+        if (is_possible(probe_of(x), r))
+            write_row_of(x, "result", stats_result_name(r), s->results[r]);
 }
 
-static void write_in_flight(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_in_flight(struct export_scrape *x, const char *name UNUSED, const struct stats *s)
 {
-    metric_u64(&x->text, name, "", buf_text(&x->labels), s->in_flight);
+    write_row(x, s->in_flight);
 }
 
-static void write_duplicates(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_duplicates(struct export_scrape *x, const char *name UNUSED, const struct stats *s)
 {
-    metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->duplicates);
+    write_row(x, s->duplicates);
 }
 
-static void write_reordered(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_reordered(struct export_scrape *x, const char *name UNUSED, const struct stats *s)
 {
-    metric_u64(&x->text, name, "_total", buf_text(&x->labels), s->reordered);
+    write_row(x, s->reordered);
 }
 
 static void write_rtt(struct export_scrape *x, const char *name, const struct stats *s)
@@ -98,90 +112,79 @@ static void write_rtt(struct export_scrape *x, const char *name, const struct st
                      s->rtt_sum_ns);
 }
 
-// The type's own counters of a pair: STAMP's ways and flows, or struct dns_counts.
-static const uint64_t *own_of(const struct export_scrape *x, const struct stats *s)
+// The counters that a type has beside: STAMP's ways and flows, or struct dns_counts, or struct http_counts.
+static size_t own_words(const struct plan_probe *r)
 {
-    return (const uint64_t *)(const void *)((const uint8_t *)s + ALIGN8(stats_size(x->plan->n_bounds)));
+    return r->type == SPEC_STAMP  ? STAMP_PATH_WAYS + (size_t)r->flows
+           : r->type == SPEC_DNS  ? DNS_COUNTS_WORDS
+           : r->type == SPEC_HTTP ? HTTP_COUNTS_WORDS
+                                  : 0;
 }
 
-static void write_ways(struct export_scrape *x, const char *name, const struct stats *s)
+static const uint64_t *own_of(const struct export_scrape *x)
 {
-    size_t len = x->labels.len;
-    for (enum stamp_path_way w = 0; w < STAMP_PATH_WAYS && probe_of(x)->type == SPEC_STAMP; w++) {
-        metric_label(&x->labels, "direction", stamp_path_way_name(w));
-        metric_u64(&x->text, name, "_total", buf_text(&x->labels), own_of(x, s)[w]);
-        x->labels.len = len;
-    }
+    return x->own + x->own_at;
 }
 
-static void write_flows(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_ways(struct export_scrape *x, const char *name UNUSED, const struct stats *s UNUSED)
 {
-    size_t len = x->labels.len;
-    unsigned flows = probe_of(x)->flows > 1 ? probe_of(x)->flows : 0;
-    for (unsigned f = 0; f < flows; f++) {
+    for (enum stamp_path_way w = 0; w < STAMP_PATH_WAYS; w++)
+        write_row_of(x, "direction", stamp_path_way_name(w), own_of(x)[w]);
+}
+
+static void write_flows(struct export_scrape *x, const char *name UNUSED, const struct stats *s UNUSED)
+{
+    for (unsigned f = 0; f < probe_of(x)->flows; f++) {
         char number[12];
         snprintf(number, sizeof(number), "%u", f);
-        metric_label(&x->labels, "flow", number);
-        metric_u64(&x->text, name, "_total", buf_text(&x->labels), own_of(x, s)[STAMP_PATH_WAYS + f]);
-        x->labels.len = len;
+        write_row_of(x, "flow", number, own_of(x)[STAMP_PATH_WAYS + f]);
     }
 }
 
-static const struct dns_counts *dns_of(const struct export_scrape *x, const struct stats *s)
+static const struct dns_counts *dns_of(const struct export_scrape *x)
 {
-    return probe_of(x)->type == SPEC_DNS ? (const struct dns_counts *)(const void *)own_of(x, s) : NULL;
+    return (const struct dns_counts *)(const void *)own_of(x);
 }
 
-static void write_replies(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_replies(struct export_scrape *x, const char *name UNUSED, const struct stats *s UNUSED)
 {
-    const struct dns_counts *c = dns_of(x, s);
-    size_t len = x->labels.len;
-    for (unsigned i = 0; c && i < ARRAY_LEN(c->replies); i++) {
-        metric_label(&x->labels, "rcode", dns_text_rcode(i));
-        metric_u64(&x->text, name, "_total", buf_text(&x->labels), c->replies[i]);
-        x->labels.len = len;
-    }
+    for (unsigned i = 0; i < ARRAY_LEN(dns_of(x)->replies); i++)
+        write_row_of(x, "rcode", dns_text_rcode(i), dns_of(x)->replies[i]);
 }
 
-static void write_mismatches(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_mismatches(struct export_scrape *x, const char *name UNUSED, const struct stats *s UNUSED)
 {
-    const struct dns_counts *c = dns_of(x, s);
-    if (c)
-        metric_u64(&x->text, name, "_total", buf_text(&x->labels), c->mismatches);
+    write_row(x, dns_of(x)->mismatches);
 }
 
-static void write_truncated(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_truncated(struct export_scrape *x, const char *name UNUSED, const struct stats *s UNUSED)
 {
-    const struct dns_counts *c = dns_of(x, s);
-    if (c)
-        metric_u64(&x->text, name, "_total", buf_text(&x->labels), c->truncated);
+    write_row(x, dns_of(x)->truncated);
 }
 
-static void write_http(struct export_scrape *x, const char *name, const struct stats *s,
-                       void (*write)(struct buf *, struct buf *, const char *, const struct http_counts *))
+static const struct http_counts *http_of(const struct export_scrape *x)
 {
-    if (probe_of(x)->type == SPEC_HTTP)
-        write(&x->text, &x->labels, name, (const struct http_counts *)(const void *)own_of(x, s));
+    return (const struct http_counts *)(const void *)own_of(x);
 }
 
-static void write_phases(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_phases(struct export_scrape *x, const char *name, const struct stats *s UNUSED)
 {
-    write_http(x, name, s, export_http_phases);
+    export_http_phases(&x->text, &x->labels, name, http_of(x));
 }
 
-static void write_answers(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_answers(struct export_scrape *x, const char *name, const struct stats *s UNUSED)
 {
-    write_http(x, name, s, export_http_answers);
+    export_http_answers(&x->text, &x->labels, name, http_of(x));
 }
 
-static void write_errors(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_errors(struct export_scrape *x, const char *name, const struct stats *s UNUSED)
 {
-    write_http(x, name, s, export_http_errors);
+    export_http_errors(&x->text, &x->labels, name, http_of(x));
 }
 
-static void write_expiry(struct export_scrape *x, const char *name, const struct stats *s)
+static void write_expiry(struct export_scrape *x, const char *name, const struct stats *s UNUSED)
 {
-    write_http(x, name, s, export_http_expiry);
+    export_http_expiry(&x->text, &x->labels, name, http_of(x));
 }
 
 enum pair_needs {
@@ -283,12 +286,20 @@ bool export_limited(const struct plan *p, const struct failures *f)
     return SERIES_FIXED + series_of(p, f, true, false) > p->series_limit;
 }
 
+// Pairs of one probe mostly stand together, so their labels' common part stays from one to the next.
 static void begin_labels(struct export_scrape *x, const char *probe, unsigned network)
 {
+    if (x->base_probe == probe && x->base_network == network) {
+        x->labels.len = x->base;
+        return;
+    }
     buf_reset(&x->labels);
     metric_label(&x->labels, "probe", probe);
     buf_char(&x->labels, ',');
     buf_str(&x->labels, buf_text(&x->source[network]));
+    x->base = x->labels.len;
+    x->base_probe = probe;
+    x->base_network = network;
 }
 
 static void label_pair(struct export_scrape *x, size_t i)
@@ -322,62 +333,75 @@ static void write_zone(struct export_scrape *x, const char *name, size_t i)
 }
 
 // All pairs' of one probe, network and family.
-static void write_failures(struct export_scrape *x, const char *name, enum pair_needs needs)
+static void write_failures(struct export_scrape *x, enum pair_needs needs)
 {
     const struct failures_row *row = &x->failures.rows[x->row];
     bool any = row->family == FAILURES_ANY_FAMILY;
     begin_labels(x, row->probe, row->network);
     metric_label(&x->labels, "family", any ? "" : addr_family_name((enum family)row->family));
-    size_t len = x->labels.len;
-    for (unsigned i = 0; i < (needs == UNREACHABLE ? REASONS : REASON_ERRORS); i++) {
-        if (needs == UNREACHABLE && !(row->reasons >> i & 1))
-            continue;
-        metric_label(&x->labels, needs == UNREACHABLE ? "reason" : "errno",
-                     needs == UNREACHABLE ? reason_name((enum reason)i) : reason_error_name(i));
-        metric_u64(&x->text, name, "_total", buf_text(&x->labels),
-                   needs == UNREACHABLE ? row->unreachable[i] : row->errors[i]);
-        x->labels.len = len;
-    }
+    for (unsigned i = 0; needs == UNREACHABLE && i < REASONS; i++)
+        if (row->reasons >> i & 1)
+            write_row_of(x, "reason", reason_name((enum reason)i), row->unreachable[i]);
+    for (unsigned i = 0; needs == SEND_ERROR && i < REASON_ERRORS; i++)
+        write_row_of(x, "errno", reason_error_name(i), row->errors[i]);
 }
 
-// How many rows a family has in this scrape.
+static bool fits(const struct plan_probe *r, enum pair_needs needs)
+{
+    switch (needs) {
+    case STAMP: return r->type == SPEC_STAMP;
+    case FLOWS: return r->flows > 1;
+    case DNS: return r->type == SPEC_DNS;
+    case HTTP: return r->type == SPEC_HTTP;
+    case ALWAYS:
+    case HISTOGRAM:
+    case UNREACHABLE:
+    case SEND_ERROR: return true;
+    }
+    return false;
+}
+
+// How many rows a family has in this scrape, those of pairs that it does not fit included.
 static size_t rows_of(const struct export_scrape *x, enum pair_needs needs)
 {
-    if (!x->plan)
+    if (!(x->kinds >> needs & 1) || (needs == FLOWS && x->limited))
         return 0;
-    switch (needs) {
-    case ALWAYS: return x->plan->n_pairs;
-    case HISTOGRAM: return x->limited ? x->plan->n_zones : x->plan->n_pairs;
-    case STAMP: return x->n_flows > 0 ? x->plan->n_pairs : 0;
-    case FLOWS: return x->n_flows > 1 && !x->limited ? x->plan->n_pairs : 0;
-    case DNS: return x->dns ? x->plan->n_pairs : 0;
-    case HTTP: return x->http ? x->plan->n_pairs : 0;
-    case UNREACHABLE:
-    case SEND_ERROR: return x->failures.n;
-    }
-    return 0;
+    if (needs >= UNREACHABLE)
+        return x->failures.n;
+    return needs == HISTOGRAM && x->limited ? x->plan->n_zones : x->plan->n_pairs;
+}
+
+static void begin_family(struct export_scrape *x, size_t f)
+{
+    metric_family(&x->text, x->format, pair_families[f].type, pair_families[f].name, pair_families[f].unit,
+                  pair_families[f].help);
+    metric_head(&x->head, pair_families[f].name, pair_families[f].type == METRIC_COUNTER ? "_total" : "");
+    x->own_at = 0;
 }
 
 // Adds the next piece: one row of the present family, with the family's header before the first.
 static void make_row(struct export_scrape *x)
 {
     const size_t f = x->step - 1;
-    if (x->row == rows_of(x, pair_families[f].needs)) {
+    const enum pair_needs needs = pair_families[f].needs;
+    if (x->row == rows_of(x, needs)) {
         x->row = 0;
         x->step++;
         return;
     }
     if (x->row == 0)
-        metric_family(&x->text, x->format, pair_families[f].type, pair_families[f].name,
-                      pair_families[f].unit, pair_families[f].help);
-    if (pair_families[f].needs >= UNREACHABLE) {
-        write_failures(x, pair_families[f].name, pair_families[f].needs);
-    } else if (x->limited && pair_families[f].needs == HISTOGRAM) {
+        begin_family(x, f);
+    if (needs >= UNREACHABLE) {
+        write_failures(x, needs);
+    } else if (x->limited && needs == HISTOGRAM) {
         write_zone(x, pair_families[f].name, x->row);
     } else {
-        label_pair(x, x->row);
-        pair_families[f].write(x, pair_families[f].name,
-                               (const struct stats *)(x->counters + x->row * x->stride));
+        if (fits(probe_of(x), needs)) {
+            label_pair(x, x->row);
+            pair_families[f].write(x, pair_families[f].name,
+                                   (const struct stats *)(x->counters + x->row * x->stride));
+        }
+        x->own_at += own_words(probe_of(x));
     }
     x->row++;
 }
@@ -405,7 +429,7 @@ ssize_t export_read(void *scrape, char *out, size_t max)
     struct export_scrape *x = scrape;
     if (x->given == x->text.len)
         make_piece(x);
-    if (x->text.failed || x->labels.failed || x->source[0].failed || x->source[1].failed)
+    if (x->text.failed || x->labels.failed || x->head.failed || x->source[0].failed || x->source[1].failed)
         return -1;
     size_t n = MIN(max, x->text.len - x->given);
     memcpy(out, buf_text(&x->text) + x->given, n);
@@ -413,13 +437,20 @@ ssize_t export_read(void *scrape, char *out, size_t max)
     return (ssize_t)n;
 }
 
-static void copy_stamp(const struct engine *en, size_t i, size_t n_flows, uint64_t *to)
+// As own_words tells.
+static void copy_own(const struct engine *en, size_t i, const struct plan_probe *r, uint64_t *to)
 {
-    const struct stamp_path *path = probe_stamp_path(en, i);
-    for (unsigned k = 0; k < STAMP_PATH_WAYS; k++)
-        to[k] = path ? path->lost[k] : 0;
-    for (unsigned k = 0; k < n_flows; k++)
-        to[STAMP_PATH_WAYS + k] = path ? stamp_path_flow_lost(path, k) : 0;
+    if (r->type == SPEC_DNS) {
+        memcpy(to, probe_dns_counts(en, i), sizeof(struct dns_counts));
+    } else if (r->type == SPEC_HTTP) {
+        memcpy(to, probe_http_counts(en, i), sizeof(struct http_counts));
+    } else if (r->type == SPEC_STAMP) {
+        const struct stamp_path *path = probe_stamp_path(en, i);
+        for (unsigned k = 0; k < STAMP_PATH_WAYS; k++)
+            to[k] = path->lost[k];
+        for (unsigned k = 0; k < r->flows; k++)
+            to[STAMP_PATH_WAYS + k] = stamp_path_flow_lost(path, k);
+    }
 }
 
 static int sum_zones(struct export_scrape *x, const struct engine *en)
@@ -441,35 +472,39 @@ static void label_source(struct export_scrape *x, const struct plan *p)
     }
 }
 
+// All of them at one moment, in one block that is given back when the scrape ends.
+static int copy_pairs(struct export_scrape *x, const struct plan *plan, const struct engine *en)
+{
+    const size_t exact = stats_size(plan->n_bounds);
+    size_t words = 0;
+    x->stride = ALIGN8(exact);
+    for (size_t i = 0; i < plan->n_pairs; i++)
+        words += own_words(&plan->probes[plan->pairs[i].probe]);
+    x->counters = malloc(plan->n_pairs * x->stride + words * sizeof(uint64_t) + 1);
+    if (!x->counters)
+        return -ENOMEM;
+    x->own = (uint64_t *)(void *)(x->counters + plan->n_pairs * x->stride);
+    uint64_t *own = x->own;
+    for (size_t i = 0; i < plan->n_pairs; i++) {
+        const struct plan_probe *r = &plan->probes[plan->pairs[i].probe];
+        memcpy(x->counters + i * x->stride, engine_stats(en, i), exact);
+        copy_own(en, i, r, own);
+        own += own_words(r);
+    }
+    return 0;
+}
+
 static int copy_counters(struct export_scrape *x, const struct prober *p)
 {
     struct plan *plan = p ? prober_plan(p) : NULL;
     if (!plan)
         return 0;
-    for (size_t i = 0; i < plan->n_probes; i++) {
-        x->n_flows = MAX(x->n_flows, (size_t)plan->probes[i].flows);
-        x->dns = x->dns || plan->probes[i].type == SPEC_DNS;
-        x->http = x->http || plan->probes[i].type == SPEC_HTTP;
-    }
-    size_t exact = stats_size(plan->n_bounds), size = ALIGN8(exact);
-    size_t words = MAX(x->n_flows ? STAMP_PATH_WAYS + x->n_flows : 0, x->dns ? DNS_COUNTS_WORDS : 0);
-    words = MAX(words, x->http ? HTTP_COUNTS_WORDS : 0);
-    x->stride = size + words * sizeof(uint64_t);
-    x->counters = malloc(plan->n_pairs * x->stride + 1);
-    if (!x->counters)
+    if (copy_pairs(x, plan, prober_engine(p)) < 0)
         return -ENOMEM;
-    for (size_t i = 0; i < plan->n_pairs; i++) {
-        uint8_t *to = x->counters + i * x->stride;
-        memcpy(to, engine_stats(prober_engine(p), i), exact);
-        if (x->n_flows)
-            copy_stamp(prober_engine(p), i, x->n_flows, (uint64_t *)(void *)(to + size));
-        const struct dns_counts *dns = probe_dns_counts(prober_engine(p), i);
-        if (dns)
-            memcpy(to + size, dns, sizeof(*dns));
-        const struct http_counts *http = probe_http_counts(prober_engine(p), i);
-        if (http)
-            memcpy(to + size, http, sizeof(*http));
-    }
+    x->kinds = 1u << ALWAYS | 1u << HISTOGRAM | 1u << UNREACHABLE | 1u << SEND_ERROR;
+    for (size_t i = 0; i < plan->n_probes; i++)
+        for (enum pair_needs needs = STAMP; needs <= HTTP; needs++)
+            x->kinds |= (unsigned)fits(&plan->probes[i], needs) << needs;
     x->plan = plan_hold(plan);
     x->limited = export_limited(plan, engine_failures(prober_engine(p)));
     if (x->limited && sum_zones(x, prober_engine(p)) < 0)
@@ -487,6 +522,7 @@ struct export_scrape *export_new(const struct export_sources *from, enum metric_
     x->format = format;
     buf_init(&x->text, PIECE_MAX);
     buf_init(&x->labels, PIECE_MAX);
+    buf_init(&x->head, PIECE_MAX);
     for (unsigned i = 0; i < SPEC_NETWORKS; i++)
         buf_init(&x->source[i], PIECE_MAX);
     if (copy_counters(x, from->prober) < 0 ||
@@ -495,6 +531,8 @@ struct export_scrape *export_new(const struct export_sources *from, enum metric_
         return NULL;
     }
     export_agent_read(from, &x->agent);
+    (void)buf_room(&x->text,
+                   PIECE_FULL + PIECE_ROW); // at once, and not in steps; -1 of export_read if it failed
     return x;
 }
 
@@ -509,6 +547,7 @@ void export_free(void *scrape)
     free(x->counters);
     buf_release(&x->text);
     buf_release(&x->labels);
+    buf_release(&x->head);
     for (unsigned i = 0; i < SPEC_NETWORKS; i++)
         buf_release(&x->source[i]);
     free(x);
