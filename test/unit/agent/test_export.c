@@ -7,6 +7,8 @@
 
 #include "lib/log.h"
 
+#include "agent/probe_dns.h"
+#include "agent/probe_stamp.h"
 #include "agent/report.h"
 #include "lib/doc.h"
 #include "lib/series.h"
@@ -257,6 +259,55 @@ static void dns(void)
     tear_down(&f);
 }
 
+// Types whose counters differ in number, in turn: each row shows its own pair's.
+static void check_own(struct fixture *f)
+{
+    CLEANUP_BUF struct buf text = {0};
+    const struct plan *p = prober_plan(f->prober);
+    for (size_t i = 0; i < p->n_pairs; i++) {
+        void *own = engine_own(prober_engine(f->prober), i).bytes;
+        if (p->probes[p->pairs[i].probe].type == SPEC_STAMP)
+            ((struct stamp_path *)own)->lost[STAMP_PATH_BACKWARD] = 100 + (uint32_t)i;
+        else if (p->probes[p->pairs[i].probe].type == SPEC_DNS)
+            ((struct dns_counts *)own)->truncated = 200 + i;
+    }
+    CHECK(scrape(f, METRIC_TEXT_0_0_4, 4096, &text));
+    CHECK_CONTAINS(
+        buf_text(&text),
+        "destination_node=\"a\",destination_zone=\"z\",family=\"IPv4\",direction=\"backward\"} 101\n");
+    CHECK_CONTAINS(
+        buf_text(&text),
+        "destination_node=\"b\",destination_zone=\"z\",family=\"IPv4\",direction=\"backward\"} 103\n");
+    CHECK_CONTAINS(
+        buf_text(&text),
+        "\nkubecanary_dns_truncated_total{probe=\"dns\",source_node=\"n1\",source_zone=\"\",network=\"Pod\",target=\"one\",family=\"IPv4\"} 204\n");
+    CHECK_CONTAINS(buf_text(&text), "target=\"two\",family=\"IPv4\"} 205\n");
+    CHECK_INT(count(buf_text(&text), "\nkubecanary_probe_path_lost_total{"), 4);
+    CHECK_INT(count(buf_text(&text), "\nkubecanary_probe_path_lost_total{probe=\"icmp\""), 0);
+    CHECK_INT(count(buf_text(&text), "\nkubecanary_dns_truncated_total{"), 2);
+}
+
+static void own_counters(void)
+{
+    struct fixture f;
+    char a[] = "a", b[] = "b", zone[] = "z";
+    CHECK(set_up(&f));
+    f.files.file.spec.mesh.n_probes = 2;
+    f.files.file.spec.mesh.probes[1].type = SPEC_STAMP;
+    f.files.file.spec.mesh.probes[1].flows = 3;
+    files_target(&f.files, "one", SPEC_DNS, "192.0.2.9", 53);
+    files_target(&f.files, "two", SPEC_DNS, "192.0.2.9", 53);
+    for (size_t i = 0; i < 2; i++) {
+        f.files.targets[i].server = f.files.targets[i].address;
+        snprintf(f.files.targets[i].query, sizeof(f.files.targets[i].query), "a");
+    }
+    f.files.file.spec.targets = f.files.targets;
+    CHECK(add_peer(&f, a, zone) && add_peer(&f, b, zone));
+    CHECK(put_in_force(&f));
+    check_own(&f);
+    tear_down(&f);
+}
+
 static void check_http(struct fixture *f)
 {
     CLEANUP_BUF struct buf text = {0};
@@ -461,6 +512,7 @@ static const struct check_case cases[] = {
     {"in flight", in_flight},
     {"STAMP", stamp},
     {"DNS", dns},
+    {"each type's own counters", own_counters},
     {"HTTP", http},
 };
 CHECK_MAIN(cases)
