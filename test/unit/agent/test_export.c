@@ -280,7 +280,8 @@ static void check_own(struct fixture *f)
         "destination_node=\"b\",destination_zone=\"z\",family=\"IPv4\",direction=\"backward\"} 103\n");
     CHECK_CONTAINS(
         buf_text(&text),
-        "\nkubecanary_dns_truncated_total{probe=\"dns\",source_node=\"n1\",source_zone=\"\",network=\"Pod\",target=\"one\",family=\"IPv4\"} 204\n");
+        "\nkubecanary_dns_truncated_total{probe=\"dns\",source_node=\"n1\",source_zone=\"\",network=\"Pod\","
+        "target=\"one\",family=\"IPv4\"} 204\n");
     CHECK_CONTAINS(buf_text(&text), "target=\"two\",family=\"IPv4\"} 205\n");
     CHECK_INT(count(buf_text(&text), "\nkubecanary_probe_path_lost_total{"), 4);
     CHECK_INT(count(buf_text(&text), "\nkubecanary_probe_path_lost_total{probe=\"icmp\""), 0);
