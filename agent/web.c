@@ -107,6 +107,7 @@ static int answer_metrics(struct web *w, const struct serve_request *q, struct s
         return answer_text(r, 503, "no memory for a scrape\n");
     w->scrapes[w->n_scrapes++] = s;
     r->content_type = metric_content_type(format);
+    r->vary = "Accept, Accept-Encoding"; // the second when the fleet compresses, which may change at any time
     r->gzip = gzip;
     r->read = read_scrape;
     r->done = end_scrape;

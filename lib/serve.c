@@ -151,6 +151,8 @@ static enum MHD_Result answer(struct MHD_Connection *c, const struct serve_respo
         return MHD_NO;
     if (r->content_type)
         MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_TYPE, r->content_type);
+    if (r->vary)
+        MHD_add_response_header(m, MHD_HTTP_HEADER_VARY, r->vary);
     if (r->gzip)
         MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
     if (r->status == MHD_HTTP_METHOD_NOT_ALLOWED)

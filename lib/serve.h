@@ -20,6 +20,7 @@ struct serve_request {
 struct serve_response {
     int status;               // 200, 404 ...
     const char *content_type; // static storage
+    const char *vary;         // likewise: the request's headers that the answer depends on; NULL: none
     bool gzip;                // the body is compressed: Content-Encoding
     // The body: either `body` (heap, ownership passes to the server) ...
     char *body;

@@ -121,6 +121,7 @@ static int answer_metrics(const struct page *p, const struct serve_request *q, s
     write_metrics(p, &b, f);
     r->status = 200;
     r->content_type = metric_content_type(f);
+    r->vary = "Accept";
     r->body_len = b.len;
     r->body = buf_take(&b);
     return r->body ? 0 : -1;

@@ -48,6 +48,7 @@ def case_promtool_accepts(binary):
     def work(a):
         status, headers, body = a.get("/metrics")
         expect(status == 200 and headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8", status, headers)
+        expect(headers["vary"] == "Accept, Accept-Encoding", headers)  # for whoever caches between
         done = subprocess.run([promtool(), "check", "metrics"], input=body, capture_output=True, text=True, timeout=60, check=False)
         expect(done.returncode == 0 and done.stderr == "", done.returncode, done.stdout, done.stderr)
     with_pair(binary, work)
@@ -142,7 +143,8 @@ def case_gzip_only_where_it_is_asked_for(binary):
                 expect(headers["content-type"].startswith("application/openmetrics-text" if accept else "text/plain"), headers)
                 Metrics(body).check_invariant()
         for path in ("/healthz", "/report", "/readyz"):
-            expect("content-encoding" not in a.get(path, encoding="gzip")[1], path)
+            headers = a.get(path, encoding="gzip")[1]
+            expect("content-encoding" not in headers and "vary" not in headers, path, headers)
         _, headers, _ = a.get("/metrics", method="HEAD", encoding="gzip")
         expect(headers.get("content-encoding") == "gzip", headers)
         a.files.agent(generation=3, targets=TARGETS).write()

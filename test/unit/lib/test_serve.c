@@ -68,6 +68,7 @@ static int handle(const struct serve_request *q, struct serve_response *r, void 
         (size_t)snprintf(text, sizeof(text), "path=%s accept=%s", q->path, q->accept ? q->accept : "-");
     r->body = strdup(text);
     r->status = strcmp(q->path, "/none") == 0 ? 404 : 200;
+    r->vary = strcmp(q->path, "/x") == 0 ? "Accept" : NULL;
     return 0;
 }
 
@@ -151,11 +152,13 @@ static void check_answers(struct fixture *f)
     ask(f, "GET /x?a=1&b=%20 HTTP/1.1\r\nHost: h\r\nAccept: q/r;q=0.5\r\nConnection: close\r\n\r\n", &a);
     CHECK_CONTAINS(buf_text(&a), "HTTP/1.1 200 ");
     CHECK_CONTAINS(buf_text(&a), "path=/x accept=q/r;q=0.5");
+    CHECK_CONTAINS(buf_text(&a), "\r\nVary: Accept\r\n");
     ask(f, "HEAD /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", &b);
     CHECK_CONTAINS(buf_text(&b), "HTTP/1.1 200 ");
     CHECK(!strstr(buf_text(&b), "path="));
     ask(f, "GET /none HTTP/1.0\r\n\r\n", &c);
     CHECK_CONTAINS(buf_text(&c), " 404 ");
+    CHECK(!strstr(buf_text(&c), "Vary"));
     ask(f, "GET /broken HTTP/1.0\r\n\r\n", &d);
     CHECK_CONTAINS(buf_text(&d), " 500 ");
     ask(f, "HEAD /stream HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", &h);
