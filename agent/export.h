@@ -32,7 +32,7 @@ ssize_t export_read(void *scrape, char *out, size_t max);
 
 // Sample lines of a scrape that go with the pairs of a plan and with f, the rows of why its probes fail.
 // detail: with histograms of each pair and loss by flow; otherwise with histograms by zone, and none of
-// targets. To these come the agent's own, at most about SERIES_FIXED.
+// targets. To these come the agent's own, at most SERIES_FIXED.
 uint64_t export_series(const struct plan *p, const struct failures *f, bool detail);
 // Whether the series of what is probed, and the agent's own (SERIES_FIXED), would exceed the plan's
 // series_limit with that detail: it is given up then. Pairs that are gone are shown for two scrapes more, in

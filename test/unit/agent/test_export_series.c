@@ -62,6 +62,54 @@ static void samples(void)
     tear_down(&f);
 }
 
+// With both networks, and more settings in its environment than are told one by one.
+static bool put_all_in_force(struct fixture *f)
+{
+    char conf[1024];
+    size_t n = 0;
+    for (unsigned i = 0; i < 2 * ALLOCATOR_SETTINGS; i++)
+        n += (size_t)snprintf(conf + n, sizeof(conf) - n, "setting%u:1,", i);
+    setenv("MALLOC_CONF", conf, 1);
+    f->files.file.spec.mesh.networks = 1u << SPEC_NETWORK_POD | 1u << SPEC_NETWORK_NODE;
+    files_peer(&f->files, "n1", "z", "192.0.2.1", NULL, PEER_READY);
+    files_peer(&f->files, "n2", "z", "192.0.2.2", NULL, PEER_READY);
+    return put_in_force(f);
+}
+
+static unsigned bits(unsigned set)
+{
+    return (unsigned)__builtin_popcount(set);
+}
+
+// The most that an agent has of its own: one with jemalloc, in control groups with limits. This process is on
+// the way there; what it lacks is filled in, and counted.
+static void own_at_most(void)
+{
+    const unsigned jemalloc_sizes = (1u << (ALLOCATOR_METADATA + 1)) - 1;
+    CLEANUP_BUF struct buf text = {0}, real = {.max = 1u << 20}, most = {.max = 1u << 20};
+    struct fixture f;
+    struct export_agent a;
+    CHECK(set_up(&f));
+    CHECK(put_all_in_force(&f));
+    CHECK(scrape(&f, METRIC_TEXT_0_0_4, 4096, &text));
+    export_agent_read(&(struct export_sources){.prober = f.prober, .inputs = &f.inputs}, &a);
+    unsetenv("MALLOC_CONF");
+    export_agent_write(&a, METRIC_TEXT_0_0_4, &real);
+    CHECK_INT(count_samples(buf_text(&text)), count_samples(buf_text(&real)) + series_now(&f, true));
+    CHECK_INT(a.allocator.n_settings, ALLOCATOR_SETTINGS + 1);
+    size_t lacks = (a.process.limits.cpu_millis == 0) + (a.process.limits.memory_bytes == 0) +
+                   ALLOCATOR_OPTIONS - a.allocator.n_options + bits(jemalloc_sizes) -
+                   bits(a.allocator.sizes_known);
+    CHECK_INT(count_samples(buf_text(&real)) + lacks, SERIES_FIXED);
+    a.process.limits = (struct cgroup_limits){.cpu_millis = 500, .memory_bytes = 1u << 24};
+    a.allocator.sizes_known = jemalloc_sizes;
+    for (; a.allocator.n_options < ALLOCATOR_OPTIONS; a.allocator.n_options++)
+        a.allocator.options[a.allocator.n_options] = (struct allocator_option){.name = "option"};
+    export_agent_write(&a, METRIC_TEXT_0_0_4, &most);
+    CHECK_INT(count_samples(buf_text(&most)), SERIES_FIXED);
+    tear_down(&f);
+}
+
 static void check_limit(struct fixture *f)
 {
     CLEANUP_BUF struct buf with = {0}, without = {0};
@@ -112,6 +160,7 @@ static void gone_do_not_count(void)
 
 static const struct check_case cases[] = {
     {"samples", samples},
+    {"the agent's own, at most", own_at_most},
     {"series limit", limit},
     {"gone do not count", gone_do_not_count},
 };
