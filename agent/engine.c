@@ -190,7 +190,7 @@ size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, s
     size_t n = 0;
     while (en->n_heap > 0 && en->heap[0].at_ns <= now_ns) {
         struct flight *f = en->heap[0].f;
-        flight_settle(f, now_ns, engine_heap_wait(engine_heap_probe(en, f)));
+        flight_settle(f, now_ns, engine_heap_patience(en, engine_heap_probe(en, f)));
         bool due = engine_heap_sending(en, f) && f->next_ns <= now_ns;
         if (due && n == max)
             break;

@@ -14,9 +14,15 @@ void engine_heap_skip(const struct engine *en, struct flight *f, uint64_t now_ns
         f->next_ns += (now_ns - f->next_ns + interval - 1) / interval * interval;
 }
 
+uint64_t engine_heap_patience(const struct engine *en, const struct plan_probe *r)
+{
+    uint64_t ticks = 2 * engine_tick_ns(en);
+    return r->timeout_ns + (r->grace_ns > ticks ? r->grace_ns - ticks : 0);
+}
+
 uint64_t engine_heap_event(const struct engine *en, const struct flight *f)
 {
-    uint64_t give_up = flight_deadline(f, engine_heap_wait(engine_heap_probe(en, f)));
+    uint64_t give_up = flight_deadline(f, engine_heap_patience(en, engine_heap_probe(en, f)));
     return engine_heap_sending(en, f) ? MIN(f->next_ns, give_up) : give_up;
 }
 

@@ -48,6 +48,11 @@ static inline uint64_t engine_heap_wait(const struct plan_probe *r)
     return r->timeout_ns + r->grace_ns;
 }
 
+// How long a probe without an answer is in flight: the first tick after that ends it. A tick may be the delay
+// of that one, and another one that of sending it, so what nobody answers is told two ticks before the end of
+// the grace; but never before its timeout.
+uint64_t engine_heap_patience(const struct engine *en, const struct plan_probe *r);
+
 uint64_t engine_random(struct engine *en);
 
 // Whether probes of f are begun at all.

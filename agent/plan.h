@@ -46,8 +46,8 @@ struct plan_probe {
     uint16_t own_slot;
     uint64_t interval_ns;
     uint64_t timeout_ns; // answered within: received
-    uint64_t grace_ns;   // then, answered within this: late; afterwards lost. One more timeout, at most
-                         // LIMIT_GRACE_NS
+    uint64_t grace_ns;   // then, answered within this: late; afterwards lost. One more timeout, an interval
+                         // at most, and LIMIT_GRACE_NS
 };
 
 // An agent of a peer's node (it may have two, one in each network), or a named target.

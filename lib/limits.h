@@ -56,8 +56,9 @@
 
 // The agent. Pairs: 5,000 nodes with three probes in two families are 30,000; twice that, at half a kilobyte
 // each, is the most memory that a probe is worth. Grace: how long after its timeout an answer still counts as
-// late, at most. TCP in flight: one descriptor each; a node's default is 1,024 at least for a container.
-// Burst: packets of one tick, for sendmmsg and for the receive buffer that a default kernel grants.
+// late, at most, if timeout and interval are longer. TCP in flight: one descriptor each; a node's default is
+// 1,024 at least for a container. Burst: packets of one tick, for sendmmsg and for the receive buffer that a
+// default kernel grants.
 #define LIMIT_PAIRS 65536
 #define LIMIT_GRACE_NS (5 * NS_PER_S)
 #define LIMIT_TCP_IN_FLIGHT 900

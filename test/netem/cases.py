@@ -11,7 +11,7 @@ from cases_life import expect
 from dns import Server, address, record
 from emulator import Emulator
 from link import Link
-from truth import RESULTS, Tally, judge_dns, judge_echo, judge_stamp, judge_tcp, reflected
+from truth import RESULTS, Tally, grace, judge_dns, judge_echo, judge_stamp, judge_tcp, reflected
 
 QUERY, ANSWER = "www.example.com", "192.0.2.1"
 FAMILIES = ("IPv4", "IPv6")
@@ -25,7 +25,7 @@ class Fleet:
     def __init__(self, interval, timeout, flows):
         self.interval, self.timeout, self.flows = interval, timeout, flows
         self.slots = 2
-        while self.slots < 2 * timeout / interval + 2:  # as docs/metrics.md says: at most twice timeout and grace are remembered
+        while self.slots < (timeout + grace(interval, timeout)) // interval + 2:  # as docs/metrics.md says: at most twice timeout and grace are remembered
             self.slots *= 2
 
     def probes(self):
@@ -37,21 +37,22 @@ class Fleet:
         lines = []
         for family, at in (("IPv4", node.v4), ("IPv6", f'"{node.v6}"')):
             lines += [f"{{name: dns-{family.lower()}, type: DNS, server: {at}, query: {QUERY}, expect: {{answer: [{ANSWER}]}}, {common}}}",
-                      f"{{name: slow-{family.lower()}, type: TCP, address: {at}, port: {fates.SLOW_PORT}, interval: 700ms, timeout: 2s}}"]
+                      f"{{name: slow-{family.lower()}, type: TCP, address: {at}, port: {fates.SLOW_PORT}, "
+                      f"interval: {round(1000 * fates.SLOW_INTERVAL)}ms, timeout: {round(1000 * fates.SLOW_TIMEOUT)}ms}}"]
         return f"[{', '.join(lines)}]"
 
     def pairs(self):
         """The emulator's key of each pair that there is -> (the side's agent, the agent's key of it, its model)."""
-        table = {}
+        table, times = {}, (self.interval, self.timeout)
         for side, name in enumerate(NAMES):
             far = NAMES[1 - side]
             for family in FAMILIES:
-                table[("icmp", family, side, 0)] = name, ("icmp", far, family), (self.timeout, judge_echo, False, 1)
-                table[("stamp", family, side, 9964)] = name, ("udp", far, family), (self.timeout, judge_stamp, False, self.flows)
-                table[("tcp", family, side, 9962)] = name, ("tcp", far, family), (self.timeout, judge_tcp, True, 1)
+                table[("icmp", family, side, 0)] = name, ("icmp", far, family), (times, judge_echo, False, 1)
+                table[("stamp", family, side, 9964)] = name, ("udp", far, family), (times, judge_stamp, False, self.flows)
+                table[("tcp", family, side, 9962)] = name, ("tcp", far, family), (times, judge_tcp, True, 1)
         for family in FAMILIES:
-            table[("tcp", family, 0, fates.SLOW_PORT)] = "n1", ("tcp", f"slow-{family.lower()}", family), (2, judge_tcp, True, 1)
-            table[("dns", family, 0, 53)] = "n1", ("dns", f"dns-{family.lower()}", family), (self.timeout, judge_dns(address(ANSWER)), True, 1)
+            table[("tcp", family, 0, fates.SLOW_PORT)] = "n1", ("tcp", f"slow-{family.lower()}", family), ((fates.SLOW_INTERVAL, fates.SLOW_TIMEOUT), judge_tcp, True, 1)
+            table[("dns", family, 0, 53)] = "n1", ("dns", f"dns-{family.lower()}", family), (times, judge_dns(address(ANSWER)), True, 1)
         return table
 
 
@@ -156,15 +157,15 @@ def case_a_network_as_it_should_be(binary, seed):
 
 
 def case_losses_and_doubles(binary, seed):
-    got = trouble(binary, seed, Fleet(0.1, 1, 4), fates.losses, 160)
+    got = trouble(binary, seed, Fleet(0.15, 2.1, 4), fates.losses, 120)
     expect(all(got[k] for k in ("received", "lost", "forward", "backward", "duplicates", "unreachable", "corrupt")), got)
 
 
 def case_overtaken_but_not_lost(binary, seed):
-    got = trouble(binary, seed, Fleet(0.2, 1, 1), fates.overtaken, 80)
+    got = trouble(binary, seed, Fleet(1, 2, 1), fates.overtaken, 40)
     expect(got["reordered"] and got["late"] and got["duplicates"] and not got["lost"], got)
 
 
 def case_everything(binary, seed):
-    got = trouble(binary, seed, Fleet(0.2, 1, 1), fates.everything, 120)
+    got = trouble(binary, seed, Fleet(1, 2, 1), fates.everything, 70)
     expect(all(got[k] for k in ("received", "late", "lost", "duplicates", "reordered", "unreachable", "corrupt", "unexpected", "unmatched")), got)

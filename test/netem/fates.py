@@ -2,17 +2,19 @@
 """What may befall a probe: an action for its packets on the way there, and one for those on the way back. An action is a function of (packet, how
 many of this probe went this way before, emulator's view of the pair) and yields (delay in s, packet) for each packet that goes on.
 
-Delays stay away from the borders at which a verdict would hang on a scheduler: with a timeout of 1 s and a grace of 1 s more, an answer is held for
-at most 0.3 s, for 1.5 s, or for 2.6 s: half a second from each border. Packets are put in another order by 1.5 intervals of 200 ms, so that two
-answers of a pair come 100 ms apart, which is two ticks of the agent's: within one it knows the order of receipt on one socket only. A SYN is sent again
-after 1 s and 3 s, so where the first ones are dropped the timeout is 2 s, the end is at 4 s, and the interval is no divisor of these: 700 ms."""
+Delays stay away from the borders at which a verdict would hang on a scheduler (truth.py's MARGIN). Where answers are held the interval is 1 s and the timeout
+2 s, so what comes after 2 s and before 2.8 s is late: within the grace, an interval, less two ticks of the agent's of 100 ms. An answer is held for 1.2 s, for
+2.4 s, or for 3.6 s: packets are put in another order, and two answers of a pair come 200 ms apart or more, which is two ticks: within one it knows the order of
+receipt on one socket only. A SYN is sent again after 1 s and 3 s, so where the first ones are dropped the interval is 1.3 s, no divisor of these, and the
+timeout 2.5 s: who needs three is late, as the end is at 3.8 s."""
 import os
 import random
 
 from packet import flip
 
 SLOW_PORT = 9961  # a TCP target with a timeout that outlasts SYNs that are sent again
-REORDER, LATE, TOO_LATE = 0.3, 1.5, 2.6
+SLOW_INTERVAL, SLOW_TIMEOUT = 1.3, 2.5
+REORDER, LATE, TOO_LATE = 1.2, 2.4, 3.6
 
 
 def keep(p, _n, _pair):

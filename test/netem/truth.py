@@ -2,8 +2,8 @@
 """What an agent must have counted, worked out from the emulator's log alone: which packets of which probe left its node, what came back to the node,
 and when. Knows the meaning of results (docs/metrics.md) and the formats; shares no code with the agent.
 
-A probe is received, late or lost by the first answer that is its own and whole: within the timeout, within as much again, or not. An answer that is
-known for the probe's by some of its bytes, and has others wrong, makes it corrupt; an ICMP error or a reset unreachable. A packet whose checksum is
+A probe is received, late or lost by the first answer that is its own and whole: within the timeout, within the grace (as much again, but an interval at
+most), or not. An answer that is known for the probe's by some of its bytes, and has others wrong, makes it corrupt; an ICMP error or a reset unreachable. A packet whose checksum is
 wrong never gets past the kernel. Whatever comes for a probe that was answered is a duplicate; what is nobody's, or comes when nobody waits, is
 unmatched. (TCP and DNS probes have a socket each, closed at the end: what comes then, only the kernel sees.) A STAMP loss was on the way back if the
 reflector answered, otherwise on the way there."""
@@ -13,8 +13,13 @@ from packet import ICMP, ICMPV6, RST
 from probe import answers_syn, token_of_echo
 
 RESULTS = ("received", "late", "lost", "corrupt", "unreachable", "unexpected", "send_error", "unresolved")
-MARGIN = 0.25  # s: an answer so near to a border is the emulator's fault, and its log no truth
+MARGIN = 0.1  # s: an answer so near to a border is the emulator's fault, and its log no truth
+TICKS = 0.2   # s: so long before the end of the grace a probe without an answer may be settled
 DNS_HEADER, DNS_QUESTION = 12, slice(12, None)
+
+
+def grace(interval, timeout):
+    return min(interval, timeout, 5)
 
 
 class Doubt(AssertionError):
@@ -69,8 +74,10 @@ class Count(collections.Counter):
 class Tally:
     """Goes through what came back to a pair's probes in the order in which it came."""
 
-    def __init__(self, probes, timeout, judge, own_socket, flows):
-        self.probes, self.timeout, self.judge, self.own_socket, self.flows = probes, timeout, judge, own_socket, flows
+    def __init__(self, probes, times, judge, own_socket, flows):
+        self.probes, self.judge, self.own_socket, self.flows = probes, judge, own_socket, flows
+        interval, self.timeout = times
+        self.end = self.timeout + grace(interval, self.timeout)
         self.state = dict.fromkeys(probes, None)  # None: it flies; "answered"; "ended"
         self.result = {}
         self.high = [-1] * flows  # the latest probe of each flow that was answered
@@ -93,7 +100,7 @@ class Tally:
     def _arrived(self, at, probe, p):
         probe, verdict = (probe, "unreachable") if is_error(p) else self.judge(self.probes, probe, p) if p.is_intact() else (probe, None)
         took = at - probe.began
-        if self.state[probe] is None and took > 2 * self.timeout:
+        if self.state[probe] is None and took > self.end:
             self._end(probe, "lost", "ended")
         if verdict is None or (self.own_socket and self.state[probe]):
             return
@@ -108,7 +115,7 @@ class Tally:
         if verdict == "unreachable":
             self._end(probe, verdict, "ended")
             return
-        if min(abs(took - self.timeout), abs(took - 2 * self.timeout)) < MARGIN:
+        if abs(took - self.timeout) < MARGIN or -TICKS - MARGIN < took - self.end < MARGIN:
             raise Doubt(f"{probe.pair} {probe.number}: its answer came after {took:.3f} s: {probe.did}")
         if verdict != "corrupt":
             flow = probe.number % self.flows

@@ -13,16 +13,30 @@ static void world_push(struct world *w, struct packet p)
     sim_push(&w->queue, &p.when);
 }
 
+// What the docs promise: as much as the timeout again, an interval at most, and 5 s.
+static uint64_t world_grace(const struct plan_probe *r)
+{
+    return MIN(MIN(r->timeout_ns, r->interval_ns), 5 * NS_PER_S);
+}
+
+// And that a probe without an answer ends with the first tick of the grace's last two.
+static uint64_t world_patience(const struct world *w, const struct plan_probe *r)
+{
+    uint64_t ticks = 2 * engine_tick_ns(w->en), grace = world_grace(r);
+    return r->timeout_ns + (grace > ticks ? grace - ticks : 0);
+}
+
 // How long this probe's answer takes. Never so near to the end of the grace that a tick's doubt would decide;
 // nor to the timeout, unless every stamp is there.
 static uint64_t world_delay(struct world *w, const struct plan_probe *r)
 {
     uint64_t d = w->link.delay_ns + (w->link.jitter_ns ? world_random(w) % w->link.jitter_ns : 0);
-    uint64_t margin = 250 * MS, near = w->exact ? MS : margin;
-    if (world_chance(w, w->link.slow) && r->grace_ns > 2 * margin)
-        d = r->timeout_ns + near + world_random(w) % (r->grace_ns - margin - near);
+    uint64_t late = world_patience(w, r) - r->timeout_ns;
+    uint64_t near = w->exact ? MS : MIN(250 * MS, late / 2);
+    if (world_chance(w, w->link.slow) && late > 100 * MS)
+        d = r->timeout_ns + near + world_random(w) % (late - MS - near);
     else if (world_chance(w, w->link.too_slow))
-        d = r->timeout_ns + r->grace_ns + margin + world_random(w) % r->timeout_ns;
+        d = r->timeout_ns + world_grace(r) + 250 * MS + world_random(w) % r->timeout_ns;
     return d;
 }
 
@@ -160,7 +174,7 @@ static void model_reply(struct world *w, struct row *row, struct probe *q, const
     }
     uint64_t start = q->tx_ns && rx_ns ? q->tx_ns : q->sent_ns, end = rx_ns ? rx_ns : w->now_ns;
     uint64_t rtt = k->rtt_ns ? k->rtt_ns : end - start;
-    if (rtt > r->timeout_ns + r->grace_ns) {
+    if (rtt > r->timeout_ns + world_grace(r)) {
         row_lose(row, r, q);
         return;
     }
@@ -225,7 +239,7 @@ static void world_reflect(struct world *w, struct packet k, struct row *row, str
     if (!q)
         return;
     const struct plan_probe *r = world_probe(w, row->pair);
-    q->reflected = true;
+    row_reflect(row, q);
     k.number = row->ways.number[row_flow(row, r, k.t.seq)]++;
     if (k.lost_back)
         return;
@@ -266,8 +280,7 @@ static void model_settle(struct world *w)
         while (row->first < row->n && row->list[row->first].state != FLYING)
             row->first++;
         for (size_t k = row->first; k < row->n; k++)
-            if (row->list[k].state == FLYING &&
-                row->list[k].sent_ns + r->timeout_ns + r->grace_ns <= w->now_ns)
+            if (row->list[k].state == FLYING && row->list[k].sent_ns + world_patience(w, r) <= w->now_ns)
                 row_lose(row, r, &row->list[k]);
         if (row->in_flight)
             i++;

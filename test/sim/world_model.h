@@ -29,7 +29,8 @@ struct probe {
     struct engine_token t;
     uint64_t sent_ns, tx_ns; // tx_ns 0: the engine was told of none
     enum probe_state state;
-    bool reflected; // STAMP: it came to the reflector
+    bool reflected;  // STAMP: it came to the reflector
+    bool lost_there; // it is one of ways.lost[STAMP_PATH_FORWARD]
 };
 
 // STAMP: the reflector's side of a pair, and on which way losses were.
@@ -204,8 +205,21 @@ static void row_lose(struct row *row, const struct plan_probe *r, struct probe *
     if (r->type != SPEC_STAMP)
         return;
     row->ways.flow_lost[flow]++;
-    if (row->ways.opened[flow] && row->ways.opened[flow] < row_number(row, p->t.seq))
-        row->ways.lost[p->reflected ? STAMP_PATH_BACKWARD : STAMP_PATH_FORWARD]++;
+    if (!row->ways.opened[flow] || row->ways.opened[flow] >= row_number(row, p->t.seq))
+        return;
+    p->lost_there = !p->reflected;
+    row->ways.lost[p->reflected ? STAMP_PATH_BACKWARD : STAMP_PATH_FORWARD]++;
+}
+
+// It came to the reflector, maybe when nobody waited for it any more: then it got there all the same.
+static void row_reflect(struct row *row, struct probe *p)
+{
+    p->reflected = true;
+    if (!p->lost_there)
+        return;
+    p->lost_there = false;
+    row->ways.lost[STAMP_PATH_FORWARD]--;
+    row->ways.lost[STAMP_PATH_BACKWARD]++;
 }
 
 // What is told of losses is never more than there were, at any moment; exactly: at the end, once others have

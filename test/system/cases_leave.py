@@ -159,7 +159,7 @@ def case_dead_agent_is_reported(binary):
                 gain = table[key]
                 if key[1] == "n3":
                     expect(gain["received"] == gain["late"] == 0 and gain["lost"] + gain["unreachable"] >= 19, source, key, gain)
-                    expect(row["in_flight"] <= 8, source, key, row)  # (timeout + grace) / interval, and two
+                    expect(row["in_flight"] <= 4, source, key, row)  # (timeout + interval) / interval
                 else:
                     expect(all(row[r] == 0 for r in BAD), source, key, row)
 

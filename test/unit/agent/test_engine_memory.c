@@ -72,6 +72,25 @@ static void test_memory(void)
     }
 }
 
+// The power of two that holds (timeout + grace) / interval + 2.
+static void test_slots(void)
+{
+    static const struct {
+        uint64_t interval, timeout; // ms
+        uint16_t slots;
+    } at[] = {{1000, 1000, 4}, {200, 1000, 8},     {1000, 3000, 8},   {5000, 1000, 2},  {100, 10, 2},
+              {100, 1400, 32}, {100, 60000, 1024}, {60000, 60000, 4}, {10000, 60000, 8}};
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        start();
+        files_target(&f, "gateway", SPEC_ICMP, "192.0.2.9", 0);
+        f.targets[0].interval_ns = at[i].interval * NS_PER_MS;
+        f.targets[0].timeout_ns = at[i].timeout * NS_PER_MS;
+        CHECK_INT(apply(), 0);
+        CHECK_INT(engine_own(en, 0).slots, at[i].slots);
+        stop();
+    }
+}
+
 // What docs/operations.md says of a pair with the defaults, beside what is measured: the difference that a
 // second probe makes to 1000 peers.
 static void test_memory_in_the_docs(void)
@@ -137,6 +156,7 @@ static void test_memory_of_stamp(void)
 
 static const struct check_case cases[] = {
     {"memory by the formula", test_memory},
+    {"slots by the formula", test_slots},
     {"memory as the docs have it", test_memory_in_the_docs},
     {"memory of STAMP", test_memory_of_stamp},
 };

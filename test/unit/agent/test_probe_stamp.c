@@ -325,7 +325,7 @@ static void test_asleep(void)
     for (uint32_t number = 0; number < 4 + more; number++) {
         CHECK(take(&g));
         struct stamp_wire_answer a = answer_to(&g, number);
-        if (number == 4) // timeout and grace are 400 ms
+        if (number == 4) // timeout and grace are 300 ms
             (void)nanosleep(&(struct timespec){.tv_nsec = 600000000}, NULL);
         give(&g, &a);
     }
