@@ -245,6 +245,14 @@ static void read_waiting(const json_t *status, struct store_pod *p)
     }
 }
 
+// By the kernel, for its memory; or before it began, as runc says it: the limit was too low even for that.
+static bool is_kill(const json_t *end)
+{
+    const char *reason = text_of(end, "reason");
+    return strcmp(reason, "OOMKilled") == 0 ||
+           (strcmp(reason, "StartError") == 0 && strstr(text_of(end, "message"), "OOM-killed"));
+}
+
 // Of the containers' last ends, or of one that has not begun again.
 static bool was_killed(const json_t *status)
 {
@@ -255,7 +263,7 @@ static bool was_killed(const json_t *status)
     {
         for (size_t k = 0; k < ARRAY_LEN(states); k++) {
             const json_t *end = json_object_get(json_object_get(c, states[k]), "terminated");
-            if (strcmp(text_of(end, "reason"), "OOMKilled") == 0)
+            if (is_kill(end))
                 return true;
         }
     }

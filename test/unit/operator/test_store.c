@@ -208,6 +208,12 @@ static void pod_killed_for_its_memory(void)
     CHECK(was_killed(s, "'containerStatuses': [{'lastState': {'terminated': {'reason': 'OOMKilled'}}}]"));
     CHECK(was_killed(s, "'containerStatuses': [{}, {'state': {'terminated': {'reason': 'OOMKilled'}}}]"));
     CHECK(!was_killed(s, "'containerStatuses': [7, {'state': []}]"));
+    // A limit at which not even the container's runtime starts: as containerd and runc say it.
+    CHECK(!was_killed(s, "'containerStatuses': [{'lastState': {'terminated': {'reason': 'StartError', "
+                         "'message': 'cannot start a stopped process'}}}]"));
+    CHECK(was_killed(s, "'containerStatuses': [{'lastState': {'terminated': {'reason': 'StartError', "
+                        "'message': 'runc create failed: unable to start container process: container init "
+                        "was OOM-killed (memory limit too low?)'}}}]"));
     store_free(s);
 }
 
