@@ -154,6 +154,9 @@ static void await_ready(struct rollout *r, const struct rollout_seen *seen, int6
         r->ready = seen->ready;
         r->progressed_s = now_s;
     }
+    // Patience is with canaries, not with whoever may grant the right. Not at each step: it is written.
+    if (seen->forbidden && now_s - r->progressed_s >= ROLLOUT_PATIENCE_S / 2)
+        r->progressed_s = now_s;
     if (seen->canaries > 0 && seen->ready >= seen->canaries) {
         r->observed_s = now_s;
     } else if (now_s - r->progressed_s >= ROLLOUT_PATIENCE_S) {

@@ -70,6 +70,7 @@ struct rollout_seen {                      // of the agents of these nodes, in a
     size_t updated;                        // of these, with the settings that are wanted
     size_t canaries;                       // Pods that are to try them first
     size_t ready;                          // canaries that do, and are ready
+    bool forbidden;                        // this operator may not replace them
     char other[RENDER_ALLOCATOR_SETTINGS]; // of one that has others, and says which; "": there is none
     char killed_node[LIMIT_NAME + 1];      // of one with these settings that was killed for its memory
     struct report_sum_memory old[REPORT_SUM_CLASSES], now[REPORT_SUM_CLASSES]; // with others, with these

@@ -113,7 +113,7 @@ static int see(const struct rollouts_input *in, const struct rollout_wish *wish,
     struct report_split split = {0};
     struct look l = {.store = in->store, .fleet = in->fleet, .wish = wish, .seen = ret};
     const struct store_meta *fleet = &in->fleet->meta;
-    *ret = (struct rollout_seen){0};
+    *ret = (struct rollout_seen){.forbidden = in->forbidden};
     store_each(in->store, STORE_POD, look_at_pod, &l);
     look_at_sets(in, &l);
     int r = in->reports ? reports_split(in->reports, fleet->namespace, fleet->name, wish->override,

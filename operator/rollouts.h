@@ -17,6 +17,7 @@ struct rollouts_input {
     const struct reconcile_marks *marks; // what was applied
     const struct reports *reports;       // NULL: the agents are not asked
     int64_t now_s;                       // the real time, since the epoch
+    bool forbidden;                      // the last delete of a Pod was refused for want of the right
 };
 
 // ENOMEM.

@@ -91,6 +91,19 @@ static void describe_stopped(const struct rollout *r, char *text, size_t size)
         field, r->message);
 }
 
+// A rollout that waits for canaries which this operator may not make.
+static bool is_forbidden(const struct status_input *in)
+{
+    const struct rollout *r = find_rollout(in, ROLLOUT_CANARY);
+    return in->forbidden && r && r->observed_s == 0;
+}
+
+static const char forbidden_text[] =
+    "spec.agent.allocator.rollout: this operator may not delete pods, so it cannot have some agents try other "
+    "settings first: nobody is replaced, and no other change of their pods is carried out. Let it (helm upgrade "
+    "RELEASE CHART --namespace NAMESPACE --reuse-values --set rbac.replaceAgents=true), delete some of the "
+    "fleet's pods yourself, or remove the rollout to have the settings everywhere";
+
 static bool progressing(const struct status_input *in)
 {
     return !in->problem->reason && (!in->settled || !all_rolled_out(in));
@@ -170,6 +183,8 @@ static struct condition degraded(const struct status_input *in, char *text, size
     } else if (stopped) {
         c = (struct condition){"Degraded", "True", "AllocatorRolloutStopped", text};
         describe_stopped(stopped, text, size);
+    } else if (is_forbidden(in)) {
+        c = (struct condition){"Degraded", "True", "AllocatorRolloutForbidden", forbidden_text};
     } else if (t->pods > 0) {
         describe_trouble(in, &c, text, size);
     }
@@ -211,6 +226,8 @@ static struct condition ready(const struct status_input *in, char *text, size_t 
         describe_stopped(stopped, text, size);
         return (struct condition){"Ready", "False", "AllocatorRolloutStopped", text};
     }
+    if (is_forbidden(in))
+        return (struct condition){"Ready", "False", "AllocatorRolloutForbidden", forbidden_text};
     if (!in->settled || !all_rolled_out(in)) {
         describe_rollout(in, text, size);
         return (struct condition){"Ready", "False", "RolloutInProgress", text};
@@ -231,6 +248,8 @@ static struct condition progress(const struct status_input *in, char *text, size
         describe_stopped(stopped, text, size);
         return (struct condition){"Progressing", "False", "AllocatorRolloutStopped", text};
     }
+    if (!in->problem->reason && is_forbidden(in))
+        return (struct condition){"Progressing", "False", "AllocatorRolloutForbidden", forbidden_text};
     if (!in->problem->reason && find_rollout(in, ROLLOUT_CANARY))
         return (struct condition){"Progressing", "True", "AllocatorUnderObservation",
                                   "some agents try the wanted settings of the allocator first"};

@@ -125,7 +125,8 @@ static struct rollouts_input rollouts_input(const struct work_job *j, const stru
                                    .spec = &j->admit.spec,
                                    .marks = &j->record->marks,
                                    .reports = j->env->reports,
-                                   .now_s = (int64_t)time(NULL)};
+                                   .now_s = (int64_t)time(NULL),
+                                   .forbidden = j->record->forbidden};
 }
 
 // While the spec is not carried out, nothing moves.
@@ -168,6 +169,8 @@ static void plan_canaries(struct work_job *j, const struct store_fleet *fleet)
         come_again(j, WORK_ROLLOUT_PAUSE_NS);
     if (rollouts_replace(&in, &j->rollouts, &j->actions) < 0)
         j->outcome.failed = true;
+    if (j->actions.n == 0)
+        j->record->forbidden = false;
 }
 
 static void plan_pokes(struct work_job *j, const struct store_fleet *fleet)
@@ -263,6 +266,7 @@ static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
         .settled = j->applied_all && shown,
         .reports = read_reports(j, fleet, &reports) ? &reports : NULL,
         .rollouts = &j->rollouts,
+        .forbidden = j->record->forbidden,
         .now = now,
     };
     return status_build(&in);
@@ -378,6 +382,35 @@ static void apply_failed(struct work_job *j, const struct action *a, const struc
         j->next = j->actions.n;
 }
 
+// Whether this operator may delete Pods: the first answer tells for all of a round, and the status says it.
+// False: the result is of something else, or of another failure.
+static bool told_of_right(struct work_job *j, const struct action *a, const struct action_result *result)
+{
+    struct work_record *r = j->record;
+    const bool forbidden = result->status == 403;
+    if (a->verb != ACTION_DELETE || a->kind != STORE_POD || (result->err.code && !forbidden))
+        return false;
+    if (forbidden != r->forbidden)
+        come_again(j, WORK_DECIDED_PAUSE_NS);
+    if (forbidden && !r->forbidden)
+        log_warn("agents may not be replaced", LOG_STR("namespace", r->namespace), LOG_STR("fleet", r->name),
+                 LOG_STR("pod", a->name), LOG_ERR(&result->err));
+    r->forbidden = forbidden;
+    if (forbidden)
+        j->next = j->actions.n;
+    return true;
+}
+
+static void applied(struct work_job *j, const struct action *a, const struct action_result *result)
+{
+    const struct store_child *live = store_child(j->env->store, a->kind, a->namespace, a->name);
+    j->record->applies++;
+    if (reconcile_applied(&j->record->marks, a, result->object, live, loop_now(j->env->loop)) < 0)
+        j->outcome.failed = true;
+    log_info("applied", LOG_STR("kind", store_kinds[a->kind].kind), LOG_STR("namespace", a->namespace),
+             LOG_STR("name", a->name), LOG_INT("status", result->status));
+}
+
 // Only these are told again and again by the server in a row: the first is enough for a round.
 static void write_failed(struct work_job *j, const struct action *a, const struct action_result *result)
 {
@@ -396,14 +429,11 @@ static void on_result(const struct action_result *result, void *arg)
     if (result->retry_after_s > 0)
         j->outcome.retry_least_ns = MIN((uint64_t)result->retry_after_s * NS_PER_S, QUEUE_RETRY_MAX_NS);
     if (a->verb == ACTION_APPLY && ok) {
-        const struct store_child *live = store_child(j->env->store, a->kind, a->namespace, a->name);
-        j->record->applies++;
-        if (reconcile_applied(&j->record->marks, a, result->object, live, loop_now(j->env->loop)) < 0)
-            j->outcome.failed = true;
-        log_info("applied", LOG_STR("kind", store_kinds[a->kind].kind), LOG_STR("namespace", a->namespace),
-                 LOG_STR("name", a->name), LOG_INT("status", result->status));
+        applied(j, a, result);
     } else if (a->verb == ACTION_APPLY) {
         apply_failed(j, a, result);
+    } else if (told_of_right(j, a, result)) {
+        // it is in the record
     } else if (!ok && result->status == 404 && (a->verb == ACTION_STATUS || a->verb == ACTION_POKE)) {
         // the fleet, or the Pod, was deleted meanwhile
     } else if (!ok && a->verb == ACTION_EVENT) {

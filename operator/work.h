@@ -48,6 +48,7 @@ struct work_record { // what the operator remembers of a fleet between rounds; a
     uint64_t poke_ns;           // no pokes before
     size_t poke_turn;           // rounds of pokes so far
     uint64_t leftovers_ns; // since when children of a fleet of this name that is gone are in the way; 0: not
+    bool forbidden;        // the last delete of a Pod was refused for want of the right
     char problem[768];     // the one last logged
     struct work_job *job;  // NULL between rounds
     uint64_t rounds, failures, applies;

@@ -26,6 +26,7 @@ struct fake {
     int refused_status, retry_after_s;
     const char *why; // the refusal's text, which has a number in it each time
     bool pokes_refused;
+    bool deletes_forbidden;                                    // of Pods
     bool status_denied;                                        // writes of the status
     bool lags;                                                 // the watch shows nothing any more
     void (*show_poke)(struct fake *f, const struct action *a); // NULL: the Pod is one of put_pod_of
@@ -127,6 +128,9 @@ static inline void judge(struct fake *f, const struct action *a, struct action_r
         result->status = f->refused_status;
         result->retry_after_s = f->retry_after_s ? f->retry_after_s : -1;
         err_set(&result->err, EPROTO, "%s (%zu)", f->why ? f->why : "no", f->answered);
+    } else if (a->verb == ACTION_DELETE && a->kind == STORE_POD && f->deletes_forbidden) {
+        result->status = 403;
+        err_set(&result->err, EACCES, "pods \"%s\" is forbidden (%zu)", a->name, f->answered);
     } else if (a->verb == ACTION_STATUS && f->status_denied) {
         result->status = 403;
         err_set(&result->err, EACCES, "you may not");

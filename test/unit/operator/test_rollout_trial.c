@@ -188,6 +188,27 @@ static void a_status_from_the_future(void)
     teardown(&w);
 }
 
+// Who may not replace them waits for the right, and then for them, from the beginning.
+static void canaries_that_may_not_be_replaced(void)
+{
+    struct world w;
+    observed(&w);
+    w.seen.forbidden = true;
+    step(&w);
+    for (int i = 0; i < 5; i++)
+        wait_s(&w, ROLLOUT_PATIENCE_S - 1);
+    is(&w, "Canary", "b", "a");
+    wait_s(&w, ROLLOUT_PATIENCE_S - 1);
+    w.seen.forbidden = false;
+    const int64_t since = w.r.progressed_s;
+    CHECK(w.now_s - since < ROLLOUT_PATIENCE_S / 2);
+    wait_s(&w, since + ROLLOUT_PATIENCE_S - 1 - w.now_s);
+    is(&w, "Canary", "b", "a");
+    wait_s(&w, 1);
+    stopped(&w, "CanariesNotReady", "0 of 1");
+    teardown(&w);
+}
+
 static void canaries_that_say_nothing(void)
 {
     struct world w;
@@ -356,6 +377,7 @@ static const struct check_case cases[] = {
     {"one agent too many", one_agent_too_many},
     {"canaries that are not ready", canaries_that_are_not_ready},
     {"a status from the future", a_status_from_the_future},
+    {"canaries that may not be replaced", canaries_that_may_not_be_replaced},
     {"canaries that say nothing", canaries_that_say_nothing},
     {"what ends a stop", what_ends_a_stop},
     {"changed while canaries try", changed_while_canaries_try},
