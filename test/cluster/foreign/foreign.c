@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// foreign PORT: stands for somebody else's prober in the end-to-end test. Its allocator is a jemalloc with
-// the prefix je_, which reads JE_MALLOC_CONF and knows nothing of MALLOC_CONF. It serves Prometheus metrics
-// under the names that exporters of jemalloc use, on every path, one connection at a time, and ends on
-// SIGTERM. It reads none of our files and probes nothing.
+// foreign PORT [MIB]: stands for somebody else's prober in the end-to-end test. Its allocator is a jemalloc
+// with the prefix je_, which reads JE_MALLOC_CONF and knows nothing of MALLOC_CONF. It serves Prometheus
+// metrics under the names that exporters of jemalloc use, on every path, one connection at a time, and ends
+// on SIGTERM. It reads none of our files and probes nothing. MIB: so much memory it takes at once, and
+// touches.
 #include <errno.h>
 #include <jemalloc/jemalloc.h>
 #include <netinet/in.h>
@@ -98,6 +99,17 @@ static size_t print_page(char *out, size_t size)
     return len < 0 || (size_t)len >= size ? 0 : (size_t)len;
 }
 
+// All of it is there, page by page, as long as the program runs.
+static void take_memory(size_t mib)
+{
+    const size_t size = mib << 20;
+    volatile char *bytes = mib ? je_malloc(size) : NULL;
+    if (mib && !bytes)
+        die("memory");
+    for (size_t i = 0; i < size; i += 4096)
+        bytes[i] = 1;
+}
+
 // --- one connection ---
 
 // Whether a request came, whatever it asks for.
@@ -134,16 +146,28 @@ static void serve(int fd)
     close(fd);
 }
 
+// False: that is no port, or no number of MiB.
+static bool parse(int argc, char **argv, uint16_t *ret_port, size_t *ret_mib)
+{
+    unsigned long port = argc >= 2 ? strtoul(argv[1], NULL, 10) : 0;
+    unsigned long mib = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+    *ret_port = (uint16_t)port;
+    *ret_mib = mib;
+    return argc <= 3 && port > 0 && port <= UINT16_MAX && mib <= 1024;
+}
+
 int main(int argc, char **argv)
 {
+    uint16_t port;
+    size_t mib;
     const struct sigaction end = {.sa_handler = on_end}, ignore = {.sa_handler = SIG_IGN};
     struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
-    unsigned long port = argc == 2 ? strtoul(argv[1], NULL, 10) : 0;
-    if (port == 0 || port > UINT16_MAX) {
-        fprintf(stderr, "usage: foreign PORT\n");
+    if (!parse(argc, argv, &port, &mib)) {
+        fprintf(stderr, "usage: foreign PORT [MIB]\n");
         return 2;
     }
-    at.sin6_port = htons((uint16_t)port);
+    take_memory(mib);
+    at.sin6_port = htons(port);
     if (sigaction(SIGTERM, &end, NULL) || sigaction(SIGINT, &end, NULL) || sigaction(SIGPIPE, &ignore, NULL))
         die("signals");
     int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0); // both families

@@ -87,10 +87,10 @@ class Context:
         pods = self.api.list("pods", NAMESPACE, labelSelector=f"kubecanary.io/fleet={fleet}")
         return sorted((p for p in pods if "deletionTimestamp" not in p["metadata"]), key=lambda p: p["spec"].get("nodeName", ""))
 
-    def identities(self) -> dict:
+    def identities(self, fleet: str = FLEET) -> dict:
         """Node -> what changes when its agent is restarted in any way. A pod that has just been made has neither node nor containers yet."""
         return {p["spec"].get("nodeName"): (p["metadata"]["uid"], [c["restartCount"] for c in p["status"].get("containerStatuses", [])])
-                for p in self.agents()}
+                for p in self.agents(fleet)}
 
     def daemonset(self) -> dict:
         return self.api.get("daemonsets", f"{FLEET}-pod", NAMESPACE)
