@@ -4,39 +4,37 @@
 #define KUBECANARY_TEST_SIM_ONE_AGENT_H
 
 #include "test/sim/world.h"
+#include "test/unit/agent/files.h"
 
-struct fleet { // the files of one agent
-    struct spec_agent_file file;
-    struct spec_target targets[2];
-    struct peers peers;
+// A network on which everything that can go wrong does, now and then.
+static const struct link rough_link = {
+    .loss = 200,
+    .unreachable = 20,
+    .short_error = 20,
+    .corrupt = 20,
+    .duplicate = 30,
+    .send_error = 10,
+    .slow = 30,
+    .too_slow = 10,
+    .delay_ns = 100 * NS_PER_US,
+    .jitter_ns = 30 * MS,
 };
 
-static void fleet_init(struct fleet *f)
+// Two probes and a target.
+static void fleet_init(struct files *f)
 {
-    memset(f, 0, sizeof(*f));
-    f->file.ports.tcp = 9962;
-    f->file.ports.stamp = 9964;
-    f->file.spec.mesh = (struct spec_mesh){
-        .present = true,
-        .networks = 1u << SPEC_NETWORK_POD,
-        .families = FAMILY_BIT(FAMILY_IPV4) | FAMILY_BIT(FAMILY_IPV6),
-        .n_probes = 2,
-        .probes = {{.name = "icmp", .type = SPEC_ICMP, .interval_ns = NS_PER_S, .timeout_ns = NS_PER_S},
-                   {.name = "tcp", .type = SPEC_TCP, .interval_ns = 5 * NS_PER_S, .timeout_ns = NS_PER_S}},
-    };
-    f->file.spec.targets = f->targets;
-    f->file.spec.n_targets = 1;
-    f->targets[0] = (struct spec_target){
-        .name = "gateway", .type = SPEC_ICMP, .interval_ns = 500 * MS, .timeout_ns = 2 * NS_PER_S};
-    if (addr_parse("192.0.2.1", &f->targets[0].address) != 0)
-        printf("    bad address\n");
+    files_init(f);
+    f->file.spec.mesh.n_probes = 2;
+    files_target(f, "gateway", SPEC_ICMP, "192.0.2.1", 0);
+    f->targets[0].interval_ns = 500 * MS;
+    f->targets[0].timeout_ns = 2 * NS_PER_S;
     f->file.spec.metrics.n_buckets = 3;
     for (unsigned i = 0; i < 3; i++)
         f->file.spec.metrics.rtt_buckets_us[i] = 100u << (3 * i);
 }
 
 // In the second target's place: a server.
-static void fleet_dns(struct fleet *f)
+static void fleet_dns(struct files *f)
 {
     f->targets[1] = (struct spec_target){.name = "resolver",
                                          .type = SPEC_DNS,
@@ -44,10 +42,9 @@ static void fleet_dns(struct fleet *f)
                                          .query = "www.example.com",
                                          .record_type = DNS_A,
                                          .interval_ns = 2 * NS_PER_S,
-                                         .timeout_ns = 2 * NS_PER_S};
+                                         .timeout_ns = 2 * NS_PER_S,
+                                         .server = files_addr("2001:db8::53")};
     f->file.spec.n_targets = 2;
-    if (addr_parse("2001:db8::53", &f->targets[1].server) != 0)
-        printf("    bad address\n");
 }
 
 static struct addr address(enum family f, unsigned node, unsigned version)
@@ -60,7 +57,7 @@ static struct addr address(enum family f, unsigned node, unsigned version)
 }
 
 // node: below 256.
-static void fleet_add(struct fleet *f, unsigned node, char *zone, unsigned version, enum peer_state state)
+static void fleet_add(struct files *f, unsigned node, char *zone, unsigned version, enum peer_state state)
 {
     char name[16];
     struct err e;
@@ -72,7 +69,7 @@ static void fleet_add(struct fleet *f, unsigned node, char *zone, unsigned versi
         printf("    %s\n", e.msg);
 }
 
-static bool fleet_apply(struct fleet *f, struct world *w)
+static bool fleet_apply(struct files *f, struct world *w)
 {
     struct plan *p;
     struct err e;
@@ -111,7 +108,7 @@ static void wind_down(struct world *w)
 }
 
 // Ends a run. True if the engine never differed from the model.
-static bool close_world(struct world *w, struct fleet *f)
+static bool close_world(struct world *w, struct files *f)
 {
     bool ok = w->failures == 0;
     world_free(w);

@@ -13,7 +13,7 @@
 #define MINUTE (60 * NS_PER_S)
 
 struct mesh {
-    struct fleet f;
+    struct files f;
     struct node {
         bool there;
         unsigned version; // of its address
@@ -21,19 +21,6 @@ struct mesh {
     } nodes[NODES];
     unsigned changes, steps;
     size_t most_pairs;
-};
-
-static const struct link mesh_link = {
-    .loss = 100,
-    .unreachable = 20,
-    .corrupt = 20,
-    .duplicate = 30,
-    .send_error = 10,
-    .slow = 30,
-    .too_slow = 10,
-    .unexpected = 50,
-    .delay_ns = 100 * NS_PER_US,
-    .jitter_ns = 30 * MS,
 };
 
 static void mesh_init(struct mesh *m, enum spec_topology_type type, uint32_t degree)
@@ -174,7 +161,10 @@ static void live(enum spec_topology_type type, uint32_t degree, uint64_t ns, siz
     w->tidy = true;
     mesh_init(m, type, degree);
     mesh_apply(m, w);
-    w->link = mesh_link;
+    w->link = rough_link;
+    w->link.loss = 100;
+    w->link.short_error = 0;
+    w->link.unexpected = 50;
     w->link.no_tx = w->link.no_rx = 20;
     for (uint64_t end = w->now_ns + ns; w->now_ns < end && w->failures < 100;) {
         run_pruned(w, world_random(w) % (20 * MINUTE));

@@ -15,20 +15,8 @@ static bool world_only(const struct world *w, enum stats_result r, uint64_t at_l
 }
 
 static char zone_a[] = "a";
-static const struct link bad_link = {
-    .loss = 200,
-    .unreachable = 20,
-    .short_error = 20,
-    .corrupt = 20,
-    .duplicate = 30,
-    .send_error = 10,
-    .slow = 30,
-    .too_slow = 10,
-    .delay_ns = 100 * NS_PER_US,
-    .jitter_ns = 30 * MS,
-};
 
-static void five_nodes(struct fleet *f, struct world *w)
+static void five_nodes(struct files *f, struct world *w)
 {
     fleet_init(f);
     for (unsigned i = 0; i < 5; i++)
@@ -42,9 +30,9 @@ static void five_nodes(struct fleet *f, struct world *w)
 static void test_day(void)
 {
     struct world *w = world_new();
-    struct fleet f;
+    struct files f;
     w->exact = true;
-    w->link = bad_link;
+    w->link = rough_link;
     five_nodes(&f, w);
     run(w, 86400 * NS_PER_S, false);
     // 4 peers x 2 families x (1 + 1/5) + 2 a second, at most one more or less for each of the 17 pairs
@@ -57,34 +45,31 @@ static void test_day(void)
     CHECK_INT(skipped, 0);
 }
 
-// A healthy network: nothing but received, from the first probe to the last.
-static void test_healthy(void)
+// An hour of which every probe ends the same way.
+static void check_only(struct link link, enum stats_result r)
 {
     struct world *w = world_new();
-    struct fleet f;
+    struct files f;
     w->exact = true;
-    w->link = (struct link){.delay_ns = 50 * NS_PER_US, .jitter_ns = 100 * NS_PER_US};
+    w->link = link;
     five_nodes(&f, w);
     run(w, 3600 * NS_PER_S, true);
     wind_down(w);
-    bool only = world_only(w, STATS_RECEIVED, 700);
+    bool only = world_only(w, r, 700);
     CHECK(close_world(w, &f));
     CHECK(only);
+}
+
+// A healthy network: nothing but received, from the first probe to the last.
+static void test_healthy(void)
+{
+    check_only((struct link){.delay_ns = 50 * NS_PER_US, .jitter_ns = 100 * NS_PER_US}, STATS_RECEIVED);
 }
 
 // Everything is lost: 100 %, not 0 of 0.
 static void test_dead(void)
 {
-    struct world *w = world_new();
-    struct fleet f;
-    w->exact = true;
-    w->link = (struct link){.loss = 1000};
-    five_nodes(&f, w);
-    run(w, 3600 * NS_PER_S, true);
-    wind_down(w);
-    bool only = world_only(w, STATS_LOST, 700);
-    CHECK(close_world(w, &f));
-    CHECK(only);
+    check_only((struct link){.loss = 1000}, STATS_LOST);
 }
 
 // STAMP in several flows, and a DNS server, with answers that overtake each other by many probes, in one flow
@@ -93,10 +78,10 @@ static void test_dead(void)
 static void test_overtaken(void)
 {
     struct world *w = world_new();
-    struct fleet f;
+    struct files f;
     w->exact = true;
     w->tidy = true;
-    w->link = bad_link;
+    w->link = rough_link;
     w->link.short_error = 0;
     w->link.jitter_ns = 900 * MS;
     w->link.unexpected = 100;
@@ -139,8 +124,8 @@ static void test_overtaken(void)
 static void test_clock(void)
 {
     struct world *w = world_new();
-    struct fleet f;
-    w->link = bad_link;
+    struct files f;
+    w->link = rough_link;
     w->link.no_tx = w->link.no_rx = 100;
     w->link.slow = w->link.too_slow = 0; // without stamps, a tick's doubt would decide
     five_nodes(&f, w);
@@ -166,9 +151,9 @@ static void test_clock(void)
 static void test_starved(void)
 {
     struct world *w = world_new();
-    struct fleet f;
+    struct files f;
     w->exact = true;
-    w->link = bad_link;
+    w->link = rough_link;
     w->link.duplicate = 0; // a stall may outlast the memory of duplicates
     five_nodes(&f, w);
     uint64_t begin = w->now_ns, slept = 0;
@@ -192,9 +177,9 @@ static void test_starved(void)
 static void test_held(void)
 {
     struct world *w = world_new();
-    struct fleet f;
+    struct files f;
     w->exact = true;
-    w->link = bad_link;
+    w->link = rough_link;
     five_nodes(&f, w);
     for (unsigned i = 0; i < 3000; i++) {
         uint64_t before = w->sends;
@@ -216,7 +201,7 @@ static void test_held(void)
     CHECK_INT(skipped, 0);
 }
 
-static void change(struct fleet *f, struct world *w)
+static void change(struct files *f, struct world *w)
 {
     struct spec_mesh *m = &f->file.spec.mesh;
     static const uint64_t intervals[] = {100 * MS, 200 * MS, NS_PER_S, 5 * NS_PER_S};
@@ -253,9 +238,9 @@ static void change(struct fleet *f, struct world *w)
 static void test_reloads(void)
 {
     struct world *w = world_new();
-    struct fleet f;
+    struct files f;
     w->exact = true;
-    w->link = bad_link;
+    w->link = rough_link;
     w->link.duplicate = w->link.short_error =
         0; // a reload may shorten the memory of the one and move the address of the other
     five_nodes(&f, w);

@@ -37,10 +37,25 @@ static void release(struct fixture *x)
     files_release(&x->f);
 }
 
-static bool start(struct fixture *x, const struct sock_opts *o)
+// An engine and its sockets, with the fixture's files in force.
+static bool put_in_force(struct fixture *x, const struct sock_opts *o)
 {
     struct plan *p;
     struct err e = {0};
+    x->en = engine_new(fill, NULL, &e);
+    x->icmp = probe_icmp_new(x->en, o, &e);
+    x->now = sock_now();
+    if (plan_build(&x->f.file, &x->f.peers, "n1", SPEC_NETWORK_POD, NULL, x->now, &p, &e) == 0 &&
+        probe_icmp_reserve(x->icmp, p, &e) == 0 && engine_apply(x->en, p, x->now, &e) == 0) {
+        probe_icmp_apply(x->icmp);
+        return true;
+    }
+    printf("    %s\n", e.msg);
+    return false;
+}
+
+static bool start(struct fixture *x, const struct sock_opts *o)
+{
     memset(x, 0, sizeof(*x));
     files_init(&x->f);
     files_target(&x->f, "v4", SPEC_ICMP, "198.18.0.2", 0);
@@ -50,14 +65,7 @@ static bool start(struct fixture *x, const struct sock_opts *o)
         x->f.targets[i].timeout_ns =
             5 * NS_PER_S; // nothing ends by time while a case runs ahead of the clock
     }
-    x->en = engine_new(fill, NULL, &e);
-    x->icmp = probe_icmp_new(x->en, o, &e);
-    x->now = sock_now();
-    if (plan_build(&x->f.file, &x->f.peers, "n1", SPEC_NETWORK_POD, NULL, x->now, &p, &e) == 0 &&
-        engine_apply(x->en, p, x->now, &e) == 0)
-        return true;
-    printf("    %s\n", e.msg);
-    return false;
+    return put_in_force(x, o);
 }
 
 // What has become known so far: results, duplicates and what matched nothing.
@@ -238,9 +246,6 @@ static int sockets(const char *table)
 
 static bool start_kinds(struct fixture *x)
 {
-    static const struct sock_opts plain;
-    struct plan *p;
-    struct err e = {0};
     memset(x, 0, sizeof(*x));
     files_init(&x->f);
     x->f.file.spec.mesh.probes[0] = (struct spec_probe){
@@ -254,16 +259,7 @@ static bool start_kinds(struct fixture *x)
     x->f.file.spec.mesh.n_probes = 2;
     files_peer(&x->f, "n1", "", "198.18.0.1", "fd00:18::1", PEER_READY);
     files_peer(&x->f, "n2", "", "198.18.0.2", "fd00:18::2", PEER_READY);
-    x->en = engine_new(fill, NULL, &e);
-    x->icmp = probe_icmp_new(x->en, &plain, &e);
-    x->now = sock_now();
-    if (plan_build(&x->f.file, &x->f.peers, "n1", SPEC_NETWORK_POD, NULL, x->now, &p, &e) == 0 &&
-        probe_icmp_reserve(x->icmp, p, &e) == 0 && engine_apply(x->en, p, x->now, &e) == 0) {
-        probe_icmp_apply(x->icmp);
-        return true;
-    }
-    printf("    %s\n", e.msg);
-    return false;
+    return put_in_force(x, &(struct sock_opts){0});
 }
 
 // Packets that may be fragmented and packets that may not leave by one socket. Whichever it sent last, a

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "agent/engine.h"
+#include "agent/plan.h"
 #include "lib/peers.h"
 #include "lib/spec_agent_file.h"
 
@@ -99,6 +101,19 @@ static inline void files_three_nodes(struct files *f)
     files_peer(f, "n3", "b", "192.0.2.3", NULL, PEER_READY);
     files_peer(f, "n1", "a", "192.0.2.1", "2001:db8::1", PEER_READY);
     files_peer(f, "n2", "a", "192.0.2.2", "2001:db8::2", PEER_READY);
+}
+
+// The files in force in an engine, for the agent of n1 in the network Pod; 0, or the error, which is printed.
+static inline int files_apply(const struct files *f, struct engine *en, uint64_t now_ns)
+{
+    struct plan *p;
+    struct err e = {0};
+    int r = plan_build(&f->file, &f->peers, "n1", SPEC_NETWORK_POD, engine_plan(en), now_ns, &p, &e);
+    if (r == 0)
+        r = engine_apply(en, p, now_ns, &e);
+    if (r != 0)
+        printf("    %s\n", e.msg);
+    return r;
 }
 
 // The same numbers in each run: an engine_random_fn.

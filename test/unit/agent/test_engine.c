@@ -19,14 +19,7 @@ static struct engine_send out[LIMIT_BURST];
 
 static int apply(void)
 {
-    struct plan *p;
-    struct err e = {0};
-    int r = plan_build(&f.file, &f.peers, "n1", SPEC_NETWORK_POD, engine_plan(en), now, &p, &e);
-    if (r == 0)
-        r = engine_apply(en, p, now, &e);
-    if (r != 0)
-        printf("    %s\n", e.msg);
-    return r;
+    return files_apply(&f, en, now);
 }
 
 static void stop(void)

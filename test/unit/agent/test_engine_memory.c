@@ -10,22 +10,9 @@
 static struct files f;
 static struct engine *en;
 
-static void fill(uint64_t *to, size_t n, void *arg UNUSED)
-{
-    for (size_t i = 0; i < n; i++)
-        to[i] = i;
-}
-
 static int apply(void)
 {
-    struct plan *p;
-    struct err e = {0};
-    int r = plan_build(&f.file, &f.peers, "n1", SPEC_NETWORK_POD, engine_plan(en), 1, &p, &e);
-    if (r == 0)
-        r = engine_apply(en, p, 1, &e);
-    if (r != 0)
-        printf("    %s\n", e.msg);
-    return r;
+    return files_apply(&f, en, 1);
 }
 
 static void stop(void)
@@ -41,7 +28,7 @@ static void start(void)
     if (en) // a case failed before this one
         stop();
     files_init(&f);
-    en = engine_new(fill, NULL, &e);
+    en = engine_new(files_random, NULL, &e);
 }
 
 // The published formula: bytes of a pair by bounds.

@@ -98,14 +98,7 @@ static void test_errno(void)
 
 static int apply(void)
 {
-    struct plan *p;
-    struct err e = {0};
-    int r = plan_build(&f.file, &f.peers, "n1", SPEC_NETWORK_POD, engine_plan(en), now, &p, &e);
-    if (r == 0)
-        r = engine_apply(en, p, now, &e);
-    if (r != 0)
-        printf("    %s\n", e.msg);
-    return r;
+    return files_apply(&f, en, now);
 }
 
 static size_t told;

@@ -51,16 +51,21 @@ static void check_many(struct loop *l, struct reflect *r)
     CHECK_INT(reflect_failed(r), 0);
 }
 
-static void many(void)
+static void with_reflect(void (*check)(struct loop *l, struct reflect *r))
 {
     struct err e;
     struct addr any = {0};
     struct loop *l = loop_new(&e);
     struct reflect *r = l ? reflect_new(l, &any, 0, &e) : NULL;
     CHECK(r);
-    check_many(l, r);
+    check(l, r);
     reflect_free(r);
     loop_free(l);
+}
+
+static void many(void)
+{
+    with_reflect(check_many);
 }
 
 // With no descriptor left the loop must not spin, and the connection is taken when there is one again.
@@ -85,14 +90,7 @@ static void check_starved(struct loop *l, struct reflect *r)
 
 static void starved(void)
 {
-    struct err e;
-    struct addr any = {0};
-    struct loop *l = loop_new(&e);
-    struct reflect *r = l ? reflect_new(l, &any, 0, &e) : NULL;
-    CHECK(r);
-    check_starved(l, r);
-    reflect_free(r);
-    loop_free(l);
+    with_reflect(check_starved);
 }
 
 static void port_taken(void)
