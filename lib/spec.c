@@ -8,28 +8,22 @@
 #include "lib/spec_override.h"
 #include "lib/spec_read.h"
 
+static const struct {
+    const char *name, *label;
+} types[] = {
+    [SPEC_ICMP] = {"ICMP", "icmp"}, [SPEC_TCP] = {"TCP", "tcp"},    [SPEC_STAMP] = {"STAMP", "stamp"},
+    [SPEC_DNS] = {"DNS", "dns"},    [SPEC_HTTP] = {"HTTP", "http"},
+};
+_Static_assert(ARRAY_LEN(types) == SPEC_PROBE_TYPES, "each type has its names");
+
 const char *spec_probe_type_name(enum spec_probe_type t)
 {
-    switch (t) {
-    case SPEC_ICMP: return "ICMP";
-    case SPEC_TCP: return "TCP";
-    case SPEC_STAMP: return "STAMP";
-    case SPEC_DNS: return "DNS";
-    case SPEC_HTTP: return "HTTP";
-    }
-    return "";
+    return types[t].name;
 }
 
 const char *spec_probe_type_label(enum spec_probe_type t)
 {
-    switch (t) {
-    case SPEC_ICMP: return "icmp";
-    case SPEC_TCP: return "tcp";
-    case SPEC_STAMP: return "stamp";
-    case SPEC_DNS: return "dns";
-    case SPEC_HTTP: return "http";
-    }
-    return "";
+    return types[t].label;
 }
 
 unsigned spec_probe_packets(enum spec_probe_type t, enum spec_transport transport)

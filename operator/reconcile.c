@@ -40,6 +40,20 @@ struct action *action_list_add(struct action_list *l)
     return a;
 }
 
+struct action *action_list_add_of(struct action_list *l, enum action_verb verb, enum store_kind kind,
+                                  const struct store_meta *object)
+{
+    struct action *a = action_list_add(l);
+    if (!a)
+        return NULL;
+    a->verb = verb;
+    a->kind = kind;
+    memcpy(a->namespace, object->namespace, sizeof(a->namespace));
+    memcpy(a->name, object->name, sizeof(a->name));
+    memcpy(a->uid, object->uid, sizeof(a->uid));
+    return a;
+}
+
 static struct reconcile_mark *find_mark(const struct reconcile_marks *m, enum store_kind kind,
                                         const char *name)
 {
@@ -126,15 +140,7 @@ static int prune_child(const void *object, void *arg)
                 strcmp(child->meta.namespace, fleet->namespace) == 0;
     if (!ours || child->meta.deleting || is_wanted(p->in->wanted, child))
         return 0;
-    struct action *a = action_list_add(p->ret);
-    if (!a)
-        return -ENOMEM;
-    a->verb = ACTION_DELETE;
-    a->kind = child->kind;
-    memcpy(a->namespace, child->meta.namespace, sizeof(a->namespace));
-    memcpy(a->name, child->meta.name, sizeof(a->name));
-    memcpy(a->uid, child->meta.uid, sizeof(a->uid));
-    return 0;
+    return action_list_add_of(p->ret, ACTION_DELETE, child->kind, &child->meta) ? 0 : -ENOMEM;
 }
 
 // blocked: something that was wanted before it is not to be had.
@@ -244,15 +250,8 @@ struct poke {
 
 static int add_poke(const struct store_pod *pod, const char *published, struct action_list *ret)
 {
-    struct action *a = action_list_add(ret);
-    if (!a)
-        return -ENOMEM;
-    a->verb = ACTION_POKE;
-    a->kind = STORE_POD;
-    memcpy(a->namespace, pod->meta.namespace, sizeof(a->namespace));
-    memcpy(a->name, pod->meta.name, sizeof(a->name));
-    memcpy(a->uid, pod->meta.uid, sizeof(a->uid));
-    return base_copy(a->value, sizeof(a->value), published);
+    struct action *a = action_list_add_of(ret, ACTION_POKE, STORE_POD, &pod->meta);
+    return a ? base_copy(a->value, sizeof(a->value), published) : -ENOMEM;
 }
 
 static int poke_pod(const void *object, void *arg)

@@ -54,6 +54,9 @@ struct action_list {
 
 // One more, all zero; NULL: no memory.
 struct action *action_list_add(struct action_list *l);
+// The same, with a verb that means this very object (DELETE, POKE): its names and uid.
+struct action *action_list_add_of(struct action_list *l, enum action_verb verb, enum store_kind kind,
+                                  const struct store_meta *object);
 void action_list_release(struct action_list *l);
 void reconcile_marks_release(struct reconcile_marks *m);
 

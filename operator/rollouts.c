@@ -209,15 +209,7 @@ static int gather_pod(const void *object, void *arg)
 
 static int add_delete(const struct store_pod *pod, struct action_list *ret)
 {
-    struct action *a = action_list_add(ret);
-    if (!a)
-        return -ENOMEM;
-    a->verb = ACTION_DELETE;
-    a->kind = STORE_POD;
-    memcpy(a->namespace, pod->meta.namespace, sizeof(a->namespace));
-    memcpy(a->name, pod->meta.name, sizeof(a->name));
-    memcpy(a->uid, pod->meta.uid, sizeof(a->uid));
-    return 0;
+    return action_list_add_of(ret, ACTION_DELETE, STORE_POD, &pod->meta) ? 0 : -ENOMEM;
 }
 
 static int replace_of(const struct rollouts_input *in, const struct agent_set *set, const char *settings,
