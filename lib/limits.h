@@ -87,9 +87,9 @@
 // One log line; longer ones are cut (journald and container runtimes split at 16 KiB).
 #define LIMIT_LOG_LINE 4096
 // Lines of one level: at once, and one in so long after that. At once: more than a start says, or a change of
-// many things at the same moment (LIMIT_TROUBLES pairs that begin or end). In the long run 10 a second, at
-// most 3 KB/s of ordinary lines: a kubelet keeps 50 MiB of a container's log by default, and turns the file
-// once an hour then, so that what began it can still be read in the morning after.
+// many things at the same moment (LIMIT_TROUBLES pairs that begin or end). In the long run 10 a second, some
+// 3 KB/s: a kubelet keeps 50 MiB of a container's log by default, so that of a flood of one level the last
+// hours can be read.
 #define LIMIT_LOG_BURST 256
 #define LIMIT_LOG_EACH_NS (100 * NS_PER_MS)
 
