@@ -240,6 +240,18 @@ bool engine_find_at(const struct engine *en, const struct addr *to, uint16_t seq
     return found == 1;
 }
 
+bool engine_waits(const struct engine *en, const struct engine_token *t, uint64_t *ret_sent_ns,
+                  uint64_t *ret_until_ns)
+{
+    struct flight *f;
+    const struct flight_slot *s = find(en, t, &f);
+    if (!s || s->state != FLIGHT_FLYING)
+        return false;
+    *ret_sent_ns = s->sent_ns;
+    *ret_until_ns = s->sent_ns + engine_heap_patience(en, engine_heap_probe(en, f));
+    return true;
+}
+
 void engine_rename(struct engine *en, struct engine_token *t, uint64_t cookie)
 {
     struct flight *f;

@@ -114,6 +114,10 @@ size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, s
 // How many are to be begun at most in one tick under this plan: its share, with room to catch up.
 size_t engine_burst(const struct engine *en);
 
+// Whether a probe is in flight; until when it is: the first tick after that takes it for lost.
+bool engine_waits(const struct engine *en, const struct engine_token *t, uint64_t *ret_sent_ns,
+                  uint64_t *ret_until_ns);
+
 // The probe is known by another cookie from now on, which t takes: for packets that have no room for the
 // engine's own. To be called before anything else is said of the probe; as hard to guess as the caller can
 // make it.

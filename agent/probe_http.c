@@ -231,6 +231,13 @@ static bool read_results(struct probe_http *p, uint64_t now_ns)
     return true;
 }
 
+// Whether its time is over: the engine, which comes next, takes it for lost if it has not ended.
+static bool is_over(const struct engine *en, const struct under_way *u, uint64_t now_ns)
+{
+    uint64_t sent_ns, until_ns;
+    return !engine_waits(en, &u->token, &sent_ns, &until_ns) || until_ns <= now_ns;
+}
+
 static void on_gone(void *arg)
 {
     struct probe_http *p = arg;
@@ -257,9 +264,10 @@ void probe_http_drain(struct probe_http *p, uint64_t now_ns)
     }
     for (size_t i = 0; i < p->n;) {
         struct under_way *u = &p->list[i];
-        if (u->unsent && u->give_up_ns > now_ns)
+        bool over = is_over(p->en, u, now_ns);
+        if (u->unsent && !over)
             u->unsent = !hand_over(p, u, now_ns);
-        if (u->unsent && u->give_up_ns <= now_ns) {
+        if (u->unsent && over) {
             finish_locally(p, u, "the helper does not listen", now_ns);
             drop(p, i);
         } else if (u->give_up_ns + FORGET_NS <= now_ns) {

@@ -348,7 +348,7 @@ while True:
 
 def case_helper_that_answers_late(binary):
     """The time is what the helper says; more than the timeout is late, whatever the clock says here."""
-    with agent_in(binary, helper=SCRIPT + "for ident in probes():\n    agent.send(result(ident, total=6 * 10 ** 9))\n") as a:
+    with agent_in(binary, helper=SCRIPT + "for ident in probes():\n    agent.send(result(ident, total=5050 * 10 ** 6))\n") as a:
         configure(a, target("web", "http://127.0.0.1:9/", timeout="5s"))
         a.start()
         wait("results", lambda: a.metrics().one("kubecanary_probe_results_total", target="web", result="late") >= 5)
