@@ -177,7 +177,7 @@ void helper_condemn(struct helper *h, const struct err *why)
 {
     if (h->fd < 0)
         return;
-    log_error("helper makes no sense", LOG_STR("program", h->path), LOG_ERR(why));
+    log_error("helper is killed", LOG_STR("program", h->path), LOG_ERR(why));
     hang_up(h);
     kill(h->pid, SIGKILL);
 }

@@ -29,7 +29,8 @@ void helper_free(struct helper *h); // ends it and waits for that; after the loo
 void helper_want(struct helper *h, bool wanted);
 // Its socket, non-blocking; -1: it is not running.
 int helper_fd(const struct helper *h);
-// It said what cannot be: it is killed, and started again like one that ended by itself.
+// It said what cannot be, or says nothing any more: it is killed, and started again like one that ended by
+// itself.
 void helper_condemn(struct helper *h, const struct err *why);
 
 struct helper_stats {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two messages, written and read.
+// The messages, written and read.
 #include "agent/http_wire.h"
 
 #include <string.h>
@@ -14,7 +14,7 @@
 #define DATE_MAX INT64_C(253402300799)
 #define DATE_MIN INT64_C(-62135596800)
 
-static const uint8_t magic[4] = {'k', 'c', 'h', '1'};
+static const uint8_t magic[4] = {'k', 'c', 'h', '2'};
 
 const char *http_wire_outcome_name(enum http_wire_outcome o)
 {
@@ -94,6 +94,7 @@ size_t http_wire_result_write(uint8_t out[static HTTP_WIRE_RESULT_MAX], const st
     bytes_put(out + 6, r->status, 2);
     bytes_put(out + 8, r->id, 8);
     bytes_put(out + 16, r->code, 2);
+    bytes_put(out + 20, r->err, 2);
     out[18] = (uint8_t)len;
     for (unsigned i = 0; i < HTTP_WIRE_PHASES; i++)
         bytes_put(out + 24 + 8 * i, r->phase_ns[i], 8);
@@ -119,13 +120,14 @@ static bool result_can_be(const struct http_wire_result *r)
             return false;
     if (r->outcome == HTTP_WIRE_ANSWERED && !r->status)
         return false;
+    if (r->err > (r->outcome == HTTP_WIRE_LOCAL ? HTTP_WIRE_ERRNO_MAX : 0))
+        return false;
     return date_can_be(r->leaf_end_s) && date_can_be(r->chain_end_s);
 }
 
 bool http_wire_result_read(const uint8_t *data, size_t len, struct http_wire_result *ret)
 {
-    static const uint8_t zero[5];
-    if (!is_kind(data, len, HTTP_WIRE_RESULT_HEAD, KIND_RESULT) || memcmp(data + 19, zero, sizeof(zero)) != 0)
+    if (!is_kind(data, len, HTTP_WIRE_RESULT_HEAD, KIND_RESULT) || data[19] || data[22] || data[23])
         return false;
     if (data[5] >= HTTP_WIRE_OUTCOMES || data[18] > LIMIT_HTTP_TEXT ||
         len != HTTP_WIRE_RESULT_HEAD + (size_t)data[18])
@@ -135,6 +137,7 @@ bool http_wire_result_read(const uint8_t *data, size_t len, struct http_wire_res
         .outcome = (enum http_wire_outcome)data[5],
         .status = (uint16_t)bytes_get(data + 6, 2),
         .code = (uint16_t)bytes_get(data + 16, 2),
+        .err = (uint16_t)bytes_get(data + 20, 2),
         .leaf_end_s = (int64_t)bytes_get(data + 64, 8),
         .chain_end_s = (int64_t)bytes_get(data + 72, 8),
     };
@@ -146,4 +149,20 @@ bool http_wire_result_read(const uint8_t *data, size_t len, struct http_wire_res
         return false;
     *ret = r;
     return true;
+}
+
+// --- whether it is there -------------------------------------------------------------------------
+
+void http_wire_hello_write(uint8_t out[static HTTP_WIRE_HELLO], enum http_wire_hello h)
+{
+    memset(out, 0, HTTP_WIRE_HELLO);
+    memcpy(out, magic, sizeof(magic));
+    out[4] = (uint8_t)h;
+}
+
+bool http_wire_hello_is(const uint8_t *data, size_t len, enum http_wire_hello h)
+{
+    uint8_t want[HTTP_WIRE_HELLO];
+    http_wire_hello_write(want, h);
+    return len == sizeof(want) && memcmp(data, want, sizeof(want)) == 0;
 }

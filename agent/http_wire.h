@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the agent and its helper kubecanary-http say to each other over a SOCK_SEQPACKET pair: one message a
-// probe, one a result, and nothing else, so that neither keeps state of the other's and a helper that was
-// restarted needs to be told nothing. Pure: bytes in, values out. The helper reads what strangers send; so
-// whoever reads a result believes no number in it that is not checked here.
+// probe, one a result, and a question whether the helper is there, so that neither keeps state of the other's
+// and a helper that was restarted needs to be told nothing. Pure: bytes in, values out. The helper reads what
+// strangers send; so whoever reads a result believes no number in it that is not checked here.
 //
 // Probe:                                       Result:
-//  0  4  "kch1": what it is, and its version    0  4  "kch1"
+//  0  4  "kch2": what it is, and its version    0  4  "kch2"
 //  4  1  1                                      4  1  2
 //  5  1  0: GET, 1: HEAD                        5  1  outcome (enum http_wire_outcome)
 //  6  1  1: follow redirects, 2: trust anyone   6  2  status of the answer; 0: none
 //  7  1  family: 0 any, 4, 6                    8  8  id, as in the probe
 //  8  8  id                                    16  2  libcurl's code
 // 16  8  how long it may take, ns              18  1  length of the text
-// 24  4  length of the URL                     19  5  0
-// 28  4  length of the CA bundle               24 40  phases, ns: HTTP_WIRE_PHASES numbers
-// 32     URL, CA bundle (PEM)                  64  8  end of the leaf certificate, unix seconds; 0: unknown
-//                                              72  8  the earliest end in the chain; 0: unknown
-//                                              80     text
+// 24  4  length of the URL                     19  1  0
+// 28  4  length of the CA bundle               20  2  errno, of HTTP_WIRE_LOCAL only; 0: unknown
+// 32     URL, CA bundle (PEM)                  22  2  0
+//                                              24 40  phases, ns: HTTP_WIRE_PHASES numbers
+// Question and answer:                         64  8  end of the leaf certificate, unix seconds; 0: unknown
+//  0  4  "kch2"                                72  8  the earliest end in the chain; 0: unknown
+//  4  1  3: are you there, 4: here             80     text
+//  5  3  0
 // Numbers are big-endian.
 #ifndef KUBECANARY_AGENT_HTTP_WIRE_H
 #define KUBECANARY_AGENT_HTTP_WIRE_H
@@ -30,6 +33,8 @@
 #define HTTP_WIRE_PROBE_MAX (HTTP_WIRE_PROBE_HEAD + LIMIT_HTTP_URL + LIMIT_HTTP_CA)
 #define HTTP_WIRE_RESULT_HEAD 80
 #define HTTP_WIRE_RESULT_MAX (HTTP_WIRE_RESULT_HEAD + LIMIT_HTTP_TEXT)
+#define HTTP_WIRE_HELLO 8
+#define HTTP_WIRE_ERRNO_MAX 4095 // Linux' own bound (MAX_ERRNO)
 
 enum http_wire_family { HTTP_WIRE_ANY = 0, HTTP_WIRE_IPV4 = 4, HTTP_WIRE_IPV6 = 6 };
 
@@ -79,6 +84,7 @@ struct http_wire_result {
     enum http_wire_outcome outcome;
     uint16_t status; // 0: none; 100..999
     uint16_t code;   // libcurl's, for people
+    uint16_t err;    // HTTP_WIRE_LOCAL: errno; 0: unknown
     uint64_t phase_ns[HTTP_WIRE_PHASES];
     int64_t leaf_end_s; // 0: unknown
     int64_t chain_end_s;
@@ -90,6 +96,9 @@ void http_wire_probe_head(uint8_t out[static HTTP_WIRE_PROBE_HEAD], const struct
 // url and ca point into data, and are not terminated. False: no probe.
 bool http_wire_probe_read(const uint8_t *data, size_t len, struct http_wire_probe *ret);
 size_t http_wire_result_write(uint8_t out[static HTTP_WIRE_RESULT_MAX], const struct http_wire_result *r);
+enum http_wire_hello { HTTP_WIRE_ARE_YOU_THERE = 3, HTTP_WIRE_HERE = 4 };
+void http_wire_hello_write(uint8_t out[static HTTP_WIRE_HELLO], enum http_wire_hello h);
+bool http_wire_hello_is(const uint8_t *data, size_t len, enum http_wire_hello h);
 // False: no result, or one that cannot be: no part is longer than the whole, the whole is at most
 // LIMIT_HTTP_NS, dates are of four-digit years.
 bool http_wire_result_read(const uint8_t *data, size_t len, struct http_wire_result *ret);

@@ -11,6 +11,8 @@
 
 // A result that is so much later than the moment when nobody waits any more is not waited for either.
 #define FORGET_NS (1 * NS_PER_S)
+// A helper that did not answer for so long is ended. Longer than it takes to start on a busy node.
+#define HUNG_NS (10 * NS_PER_S)
 // A target that changes its mind is told of so often.
 #define TELL_AGAIN_NS (10 * NS_PER_S)
 
@@ -27,6 +29,8 @@ struct probe_http {
     struct engine *en;
     struct helper *helper; // NULL until it is needed for the first time
     bool condemned;        // it talked nonsense: not listened to any more
+    uint64_t heard_ns;     // when it said something last
+    uint64_t asked_ns;     // it was asked then whether it is there, and has said nothing since; 0: not
     size_t n;
     struct under_way list[LIMIT_HTTP_IN_FLIGHT];
 };
@@ -94,8 +98,8 @@ static bool end_probe(struct engine *en, const struct engine_token *t, const str
     struct engine_reply reply = {
         .now_ns = now_ns, .rtt_ns = MAX(r->phase_ns[HTTP_WIRE_PHASE_TOTAL], UINT64_C(1)), .user_rtt = true};
     switch (r->outcome) {
-    case HTTP_WIRE_TIMEOUT: return true;                             // it will see for itself
-    case HTTP_WIRE_LOCAL: engine_send_failed(en, t, 0); return true; // the log says what it was
+    case HTTP_WIRE_TIMEOUT: return true; // it will see for itself
+    case HTTP_WIRE_LOCAL: engine_send_failed(en, t, r->err); return true;
     case HTTP_WIRE_LOOKUP: return engine_unreachable(en, t, REASON_LOOKUP);
     case HTTP_WIRE_CONNECT: return engine_unreachable(en, t, REASON_CONNECT);
     case HTTP_WIRE_CLOSED: return engine_unreachable(en, t, REASON_CLOSED);
@@ -131,9 +135,11 @@ static void finish(struct probe_http *p, const struct under_way *u, const struct
          now_ns);
 }
 
-static void finish_locally(struct probe_http *p, const struct under_way *u, const char *why, uint64_t now_ns)
+// err: the errno that says nearly the same; 0: there is none.
+static void finish_locally(struct probe_http *p, const struct under_way *u, uint16_t err, const char *why,
+                           uint64_t now_ns)
 {
-    struct http_wire_result r = {.outcome = HTTP_WIRE_LOCAL};
+    struct http_wire_result r = {.outcome = HTTP_WIRE_LOCAL, .err = err};
     if (base_copy(r.text, sizeof(r.text), why) == 0)
         finish(p, u, &r, now_ns);
 }
@@ -184,9 +190,9 @@ static void send_one(struct probe_http *p, const struct engine_send *s, uint64_t
                           .give_up_ns = s->give_up_ns};
     engine_sent(p->en, &s->token, now_ns);
     if (!p->helper || helper_fd(p->helper) < 0) {
-        finish_locally(p, &u, "the helper is not running", now_ns);
+        finish_locally(p, &u, 0, "the helper is not running", now_ns);
     } else if (p->n == LIMIT_HTTP_IN_FLIGHT) {
-        finish_locally(p, &u, "too many HTTP probes at once", now_ns);
+        finish_locally(p, &u, EMFILE, "too many HTTP probes at once", now_ns);
     } else {
         u.unsent = !hand_over(p, &u, now_ns);
         plan_hold(u.plan);
@@ -194,11 +200,57 @@ static void send_one(struct probe_http *p, const struct engine_send *s, uint64_t
     }
 }
 
+// --- whether it is there -------------------------------------------------------------------------
+
+// A probe in flight. Who was not heard of in the second half of its time, or in the last two ticks if these
+// are more, was not there: nothing is known of the target.
+struct chance {
+    uint64_t since_ns; // to be heard of
+    uint64_t until_ns; // then the engine, which comes next in the tick, takes it for lost
+};
+
+static bool chance_of(const struct probe_http *p, const struct under_way *u, struct chance *ret)
+{
+    uint64_t sent_ns;
+    if (!engine_waits(p->en, &u->token, &sent_ns, &ret->until_ns))
+        return false;
+    uint64_t time = ret->until_ns - sent_ns, ticks = 2 * engine_tick_ns(p->en);
+    ret->since_ns = ret->until_ns - MAX(time / 2, MIN(ticks, time));
+    return true;
+}
+
+// Asks it whether it is there, if a probe hangs on that. One question at a time; any message is an answer.
+static void ask_if_needed(struct probe_http *p, uint64_t now_ns)
+{
+    uint8_t out[HTTP_WIRE_HELLO];
+    struct chance c;
+    bool needed = false;
+    for (size_t i = 0; i < p->n && !needed; i++)
+        needed = chance_of(p, &p->list[i], &c) && p->heard_ns < c.since_ns && c.since_ns <= now_ns;
+    if (!needed || p->asked_ns)
+        return;
+    http_wire_hello_write(out, HTTP_WIRE_ARE_YOU_THERE);
+    (void)!send(helper_fd(p->helper), out, sizeof(out), MSG_DONTWAIT | MSG_NOSIGNAL); // if not, it is full
+    p->asked_ns = now_ns;
+}
+
+static void heard(struct probe_http *p, uint64_t now_ns)
+{
+    p->heard_ns = now_ns;
+    p->asked_ns = 0;
+}
+
 void probe_http_send(struct probe_http *p, const struct engine_send *s, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (s[i].type == SPEC_HTTP)
-            send_one(p, &s[i], sock_now());
+    bool any = false;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i].type != SPEC_HTTP)
+            continue;
+        send_one(p, &s[i], sock_now());
+        any = true;
+    }
+    if (any && p->n > 0)
+        ask_if_needed(p, sock_now());
 }
 
 // --- in ------------------------------------------------------------------------------------------
@@ -224,18 +276,14 @@ static bool read_results(struct probe_http *p, uint64_t now_ns)
         ssize_t len = recv(helper_fd(p->helper), in, sizeof(in), MSG_DONTWAIT);
         if (len <= 0)
             return true; // nothing, or its end, which SIGCHLD tells
-        if (!http_wire_result_read(in, (size_t)len, &r))
+        bool here = http_wire_hello_is(in, (size_t)len, HTTP_WIRE_HERE);
+        if (!here && !http_wire_result_read(in, (size_t)len, &r))
             return false;
-        take(p, &r, now_ns);
+        heard(p, now_ns);
+        if (!here)
+            take(p, &r, now_ns);
     }
     return true;
-}
-
-// Whether its time is over: the engine, which comes next, takes it for lost if it has not ended.
-static bool is_over(const struct engine *en, const struct under_way *u, uint64_t now_ns)
-{
-    uint64_t sent_ns, until_ns;
-    return !engine_waits(en, &u->token, &sent_ns, &until_ns) || until_ns <= now_ns;
 }
 
 static void on_gone(void *arg)
@@ -245,10 +293,29 @@ static void on_gone(void *arg)
     if (!p->condemned)
         p->condemned = !read_results(p, now);
     while (p->n > 0) {
-        finish_locally(p, &p->list[p->n - 1], "the helper ended", now);
+        finish_locally(p, &p->list[p->n - 1], 0, "the helper ended", now);
         drop(p, p->n - 1);
     }
     p->condemned = false; // the next one is another
+    p->asked_ns = 0;
+}
+
+// What was not handed over yet gets another chance. True: there is nothing more to wait for.
+static bool is_done(struct probe_http *p, struct under_way *u, uint64_t now_ns)
+{
+    struct chance c;
+    bool flies = chance_of(p, u, &c);
+    if (u->unsent && flies && now_ns < c.until_ns)
+        u->unsent = !hand_over(p, u, now_ns);
+    if (!flies || now_ns < c.until_ns)
+        return u->give_up_ns + FORGET_NS <= now_ns;
+    if (u->unsent)
+        finish_locally(p, u, EAGAIN, "the helper does not listen", now_ns);
+    else if (p->heard_ns < c.since_ns)
+        finish_locally(p, u, EAGAIN, "the helper does not answer", now_ns);
+    else
+        return false; // lost; its result may still come
+    return true;
 }
 
 void probe_http_drain(struct probe_http *p, uint64_t now_ns)
@@ -263,18 +330,15 @@ void probe_http_drain(struct probe_http *p, uint64_t now_ns)
         return;
     }
     for (size_t i = 0; i < p->n;) {
-        struct under_way *u = &p->list[i];
-        bool over = is_over(p->en, u, now_ns);
-        if (u->unsent && !over)
-            u->unsent = !hand_over(p, u, now_ns);
-        if (u->unsent && over) {
-            finish_locally(p, u, "the helper does not listen", now_ns);
+        if (is_done(p, &p->list[i], now_ns))
             drop(p, i);
-        } else if (u->give_up_ns + FORGET_NS <= now_ns) {
-            drop(p, i);
-        } else {
+        else
             i++;
-        }
+    }
+    ask_if_needed(p, now_ns);
+    if (p->asked_ns && now_ns - p->asked_ns >= HUNG_NS) {
+        err_set(&e, ETIMEDOUT, "no answer for %u s", (unsigned)(HUNG_NS / NS_PER_S));
+        helper_condemn(p->helper, &e);
     }
 }
 

@@ -7,7 +7,9 @@
 // received: a status that is expected, within the timeout. unexpected: another status; TLS failed, or the
 // certificate is not to be trusted; redirects that do not end. corrupt: no HTTP. unreachable: the name has no
 // address, the connection was refused, or ended without an answer. lost: no answer in time. send_error:
-// nothing left this host, because the helper was not there or ended, or had no room.
+// of our own making, or the helper was not there, ended, had no room, or said nothing in the second half of
+// the probe's time although it was asked: then nothing is known of the target. One that does not answer for
+// 10 s is ended.
 #ifndef KUBECANARY_AGENT_PROBE_HTTP_H
 #define KUBECANARY_AGENT_PROBE_HTTP_H
 

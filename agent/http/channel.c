@@ -56,6 +56,14 @@ void channel_send(struct channel *c, const struct http_wire_result *r)
         c->ring[(c->first + c->n++) % RING] = *r;
 }
 
+// Where there is no room for it there are results to be read, which say as much.
+static void say_here(const struct channel *c)
+{
+    uint8_t out[HTTP_WIRE_HELLO];
+    http_wire_hello_write(out, HTTP_WIRE_HERE);
+    (void)!send(c->fd.fd, out, sizeof(out), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void on_ready(struct loop_fd *fd, uint32_t events, void *arg)
 {
     struct channel *c = arg;
@@ -70,6 +78,10 @@ static void on_ready(struct loop_fd *fd, uint32_t events, void *arg)
         if (len <= 0) { // ECONNRESET: it left results of ours unread
             c->on_end(NULL, c->arg);
             return;
+        }
+        if (http_wire_hello_is(c->in, (size_t)len, HTTP_WIRE_ARE_YOU_THERE)) {
+            say_here(c);
+            continue;
         }
         if (!http_wire_probe_read(c->in, (size_t)len, &p)) {
             err_set(&e, EPROTO, "a message of %zd bytes that is no probe", len);

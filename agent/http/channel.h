@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The helper's end of the socket to the agent: probes come in, results go out, and when the agent has gone so
-// has the reason to be. While the agent does not read, no probe is taken on.
+// has the reason to be. Says that it is there when it is asked. While the agent does not read, no probe is
+// taken on.
 #ifndef KUBECANARY_AGENT_HTTP_CHANNEL_H
 #define KUBECANARY_AGENT_HTTP_CHANNEL_H
 

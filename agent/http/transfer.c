@@ -25,6 +25,7 @@ struct transfer {
     bool system_store;
     size_t headers, body; // bytes so far
     struct cert_ends ends;
+    int socket_err; // of the last socket that there could not be; 0: none
     char error[CURL_ERROR_SIZE];
 };
 
@@ -62,6 +63,16 @@ static CURLcode on_ssl(CURL *easy UNUSED, void *ssl_ctx, void *arg)
     return CURLE_OK;
 }
 
+// libcurl itself forgets why there is no socket.
+static curl_socket_t on_socket(void *arg, curlsocktype purpose UNUSED, struct curl_sockaddr *to)
+{
+    struct transfer *x = arg;
+    int fd = socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    if (fd < 0)
+        x->socket_err = errno;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 static void transfer_end(struct transfer *x)
 {
     struct transfers *t = x->set;
@@ -83,7 +94,8 @@ static void on_transfer_done(CURL *easy, CURLcode code, void *arg)
     struct http_wire_result r;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&x);
     bool enough = x->body > LIMIT_HTTP_BODY, flood = x->headers > LIMIT_HTTP_HEADERS;
-    transfer_outcome(easy, enough && code == CURLE_WRITE_ERROR ? CURLE_OK : code, x->error, &r);
+    transfer_outcome(easy, enough && code == CURLE_WRITE_ERROR ? CURLE_OK : code, x->error, x->socket_err,
+                     &r);
     if (flood)
         r.outcome = HTTP_WIRE_PROTOCOL;
     r.id = x->id;
@@ -161,6 +173,8 @@ static void set_callbacks(struct transfer *x)
     curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x);
     curl_easy_setopt(x->easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(x->easy, CURLOPT_HEADERDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETDATA, x);
 }
 
 static bool begin(struct transfers *t, const struct http_wire_probe *p)
@@ -189,8 +203,9 @@ void transfer_start(struct transfers *t, const struct http_wire_probe *p)
 {
     if (begin(t, p))
         return;
-    const struct http_wire_result r = {
-        .id = p->id, .outcome = HTTP_WIRE_LOCAL, .text = "no memory, or too many probes at once"};
+    bool crowd = t->n >= LIMIT_HTTP_IN_FLIGHT;
+    struct http_wire_result r = {.id = p->id, .outcome = HTTP_WIRE_LOCAL, .err = crowd ? EMFILE : ENOMEM};
+    (void)!base_copy(r.text, sizeof(r.text), crowd ? "too many probes at once" : "no memory");
     t->on_done(&r, t->arg);
 }
 

@@ -12,10 +12,8 @@ static bool is_local(long err)
            err == EAFNOSUPPORT || err == ENETUNREACH;
 }
 
-static enum http_wire_outcome not_connected(CURL *easy)
+static enum http_wire_outcome not_connected(long err)
 {
-    long err = 0;
-    curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &err);
     if (err == 0) // it did not even try: no address is of the family that was asked for
         return HTTP_WIRE_LOOKUP;
     return err == ETIMEDOUT ? HTTP_WIRE_TIMEOUT : is_local(err) ? HTTP_WIRE_LOCAL : HTTP_WIRE_CONNECT;
@@ -35,12 +33,12 @@ static bool was_answered(CURL *easy)
     return us > 0;
 }
 
-static enum http_wire_outcome outcome_of(CURL *easy, CURLcode code, uint16_t status)
+static enum http_wire_outcome outcome_of(CURL *easy, CURLcode code, long err, uint16_t status)
 {
     switch ((int)code) {
     case CURLE_OK: return status ? HTTP_WIRE_ANSWERED : HTTP_WIRE_PROTOCOL;
     case CURLE_COULDNT_RESOLVE_HOST: return HTTP_WIRE_LOOKUP;
-    case CURLE_COULDNT_CONNECT: return not_connected(easy);
+    case CURLE_COULDNT_CONNECT: return not_connected(err);
     case CURLE_OPERATION_TIMEDOUT: return HTTP_WIRE_TIMEOUT;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE: return HTTP_WIRE_CERTIFICATE;
@@ -81,13 +79,26 @@ static void phases_of(CURL *easy, uint64_t ret[HTTP_WIRE_PHASES])
     ret[HTTP_WIRE_PHASE_TOTAL] = total;
 }
 
-void transfer_outcome(CURL *easy, CURLcode code, const char *error, struct http_wire_result *ret)
+// The errno behind it; 0: none.
+static long errno_of(CURL *easy, CURLcode code, int socket_err)
 {
-    long status = 0;
+    long err = 0;
+    curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &err);
+    if (code == CURLE_OUT_OF_MEMORY)
+        return ENOMEM;
+    return err > 0 && err <= HTTP_WIRE_ERRNO_MAX ? err : socket_err;
+}
+
+void transfer_outcome(CURL *easy, CURLcode code, const char *error, int socket_err,
+                      struct http_wire_result *ret)
+{
+    long status = 0, err = errno_of(easy, code, socket_err);
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     *ret = (struct http_wire_result){.status = status >= 100 && status <= 999 ? (uint16_t)status : 0,
                                      .code = (uint16_t)code};
-    ret->outcome = outcome_of(easy, code, ret->status);
+    ret->outcome = outcome_of(easy, code, err, ret->status);
+    if (ret->outcome == HTTP_WIRE_LOCAL)
+        ret->err = (uint16_t)err;
     phases_of(easy, ret->phase_ns);
     if (ret->outcome != HTTP_WIRE_ANSWERED)
         snprintf(ret->text, sizeof(ret->text), "%s", error[0] ? error : curl_easy_strerror(code));

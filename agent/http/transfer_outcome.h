@@ -7,7 +7,9 @@
 
 #include "agent/http_wire.h"
 
-// Outcome, status, phases and text; id and dates are left 0. error: libcurl's own words, may be "".
-void transfer_outcome(CURL *easy, CURLcode code, const char *error, struct http_wire_result *ret);
+// Outcome, status, errno, phases and text; id and dates are left 0. error: libcurl's own words, may be "".
+// socket_err: errno of a socket that there could not be, or 0.
+void transfer_outcome(CURL *easy, CURLcode code, const char *error, int socket_err,
+                      struct http_wire_result *ret);
 
 #endif

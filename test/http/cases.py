@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What kubecanary-http says of servers that are well, slow, broken or hostile."""
 import contextlib
+import errno
 import os
+import resource
 import shutil
 import socket
 import struct
 import subprocess
 import time
 
-from helper import Helper, probe
+from helper import ARE_YOU_THERE, HERE, Helper, probe
 from servers import Names, Server, endless, late, raw, reply
 
 LONG = 3600.0  # a delay that nobody waits for
@@ -114,7 +116,12 @@ def case_refused(w):
 
 def case_no_route_is_local(w):
     with w.helper() as h:
-        expect_outcome(h.ask("http://198.18.0.1/"), "local")  # this network has the loopback only
+        r = h.ask("http://198.18.0.1/")  # this network has the loopback only
+        expect_outcome(r, "local")
+        expect(r.errno == errno.ENETUNREACH, r)
+        r = h.ask("http://[fd00:6b63::1]/")
+        expect_outcome(r, "local")
+        expect(r.errno in (errno.ENETUNREACH, errno.EADDRNOTAVAIL), r)
 
 
 def case_no_answer_in_time(w):
@@ -371,6 +378,26 @@ def case_not_more_than_so_many(w):
         s.wait("all are under way", lambda s: s.accepted == IN_FLIGHT)
         r = h.ask(f"http://127.0.0.1:{s.port}/")
         expect_outcome(r, "local", 0)
+        expect(r.errno == errno.EMFILE, r)
+
+
+def case_no_descriptor_left(w):
+    with w.helper() as h, Server(reply(200)) as s:
+        expect_outcome(h.ask(f"http://127.0.0.1:{s.port}/"), "answered", 200)
+        resource.prlimit(h.process.pid, resource.RLIMIT_NOFILE, (h.descriptors(), h.descriptors()))
+        r = h.ask(f"http://127.0.0.1:{s.port}/")
+        expect_outcome(r, "local")
+        expect(r.errno == errno.EMFILE, r)
+
+
+def case_says_that_it_is_there(w):
+    """At once, whatever it waits for, and as often as it is asked."""
+    with w.helper() as h, Server(late(LONG, reply(200))) as s:
+        for n in range(3):
+            h.ours.send(ARE_YOU_THERE)
+            expect(h.ours.recv(100) == HERE)
+            h.send(f"http://127.0.0.1:{s.port}/", timeout=60)
+            s.wait("it is under way", lambda s, n=n: s.accepted == n + 1)
 
 
 def case_one_hanging_server_delays_nobody(w):

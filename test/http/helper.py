@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kubecanary-http as a process, and the two messages (agent/http_wire.h) written and read by another hand than the program's own."""
+"""kubecanary-http as a process, and the messages (agent/http_wire.h) written and read by another hand than the program's own."""
 import os
 import socket
 import struct
@@ -13,20 +13,23 @@ FD = 3
 
 def probe(ident, url, ca="", timeout=20.0, head=False, follow=False, insecure=False, family=0):
     flags = (1 if follow else 0) | (2 if insecure else 0)
-    return struct.pack(">4sBBBBQQII", b"kch1", 1, int(head), flags, family, ident, int(timeout * 1e9), len(url), len(ca)) + url.encode() + ca.encode()
+    return struct.pack(">4sBBBBQQII", b"kch2", 1, int(head), flags, family, ident, int(timeout * 1e9), len(url), len(ca)) + url.encode() + ca.encode()
+
+
+ARE_YOU_THERE, HERE = b"kch2\3\0\0\0", b"kch2\4\0\0\0"
 
 
 class Result:
     def __init__(self, data):
-        magic, kind, outcome, self.status, self.id, self.code, length, *rest = struct.unpack(">4sBBHQHB5s5Qqq", data[:80])
-        assert magic == b"kch1" and kind == 2 and rest[0] == bytes(5) and len(data) == 80 + length, data
+        magic, kind, outcome, self.status, self.id, self.code, length, self.errno, *rest = struct.unpack(">4sBBHQHBxHxx5Qqq", data[:80])
+        assert magic == b"kch2" and kind == 2 and data[19] == data[22] == data[23] == 0 and len(data) == 80 + length, data
         self.outcome = OUTCOMES[outcome]
-        self.ns = dict(zip(PHASES, rest[1:6]))
-        self.leaf_end, self.chain_end = rest[6:]
+        self.ns = dict(zip(PHASES, rest[:5]))
+        self.leaf_end, self.chain_end = rest[5:]
         self.text = data[80:].decode("ascii")
 
     def __repr__(self):
-        return f"{self.outcome} {self.status} curl {self.code} {self.text!r} {self.ns} ends {self.leaf_end} {self.chain_end}"
+        return f"{self.outcome} {self.status} curl {self.code} errno {self.errno} {self.text!r} {self.ns} ends {self.leaf_end} {self.chain_end}"
 
 
 class Helper:

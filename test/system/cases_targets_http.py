@@ -192,6 +192,49 @@ def case_helper_is_killed(binary):
         expect(len(a.logged("helper ended by itself")) == 2, a.logged("helper"))
 
 
+def send_errors(m):
+    """By errno, of all HTTP probes; those that there were."""
+    return {labels["errno"]: n for labels, n in m.all("kubecanary_probe_send_errors_total") if labels["probe"] == "http" and n}
+
+
+def case_helper_that_hangs(binary):
+    """The program itself, stopped: what it was given is no target's loss. It is ended, and another one started."""
+    with agent_in(binary) as a, serve(a, reply(200)) as good, serve(a, late(LONG, reply(200))) as hanging:
+        configure(a, target("good", f"http://127.0.0.1:{good.port}/", timeout="1s"), target("hanging", f"http://127.0.0.1:{hanging.port}/", timeout="1s"),
+                  target("fast", f"http://127.0.0.1:{good.port}/fast", timeout="60ms"))
+        a.start()
+        wait("it is probed", lambda: a.metrics().one("kubecanary_probe_results_total", target="good", result="received") >= 5)
+        wait("who hangs is lost", lambda: a.metrics().one("kubecanary_probe_results_total", target="hanging", result="lost") >= 5)
+        expect(a.metrics().sum("kubecanary_probe_results_total", result="send_error") == 0, a.metrics().all("kubecanary_probe_results_total", result="send_error"))
+        (pid, _, _), = children(a)
+        os.kill(pid, signal.SIGSTOP)
+        before = a.metrics()
+        m = wait("it is told", lambda: (lambda m: m if all(m.one("kubecanary_probe_results_total", target=t, result="send_error") >= 20
+                 for t in ("good", "hanging", "fast")) else None)(a.metrics()))
+        check_counts(m)
+        for name in ("good", "fast"):
+            expect(m.one("kubecanary_probe_results_total", target=name, result="lost") == before.one("kubecanary_probe_results_total", target=name, result="lost"),
+                   name, "lost what was not")
+        lost, most = (f("kubecanary_probe_results_total", target="hanging", result="lost") for f in (m.one, before.one))
+        expect(lost <= most + before.one("kubecanary_probes_in_flight", target="hanging") / 2 + 1, lost, most, "only what had hung while it was there")
+        expect(send_errors(m) == {"EAGAIN": m.sum("kubecanary_probe_results_total", result="send_error")}, send_errors(m))
+        expect(m.one("kubecanary_agent_skipped_probes_total") == 0, "the agent was held up")
+        wait("another one is there", lambda: a.metrics().one("kubecanary_helper_restarts_total") == 1)
+        expect(a.logged("helper is killed") and len(a.logged("helper ended by itself")) == 1, a.logged("helper"))
+        received = a.metrics().one("kubecanary_probe_results_total", target="good", result="received")
+        wait("it is probed again", lambda: a.metrics().one("kubecanary_probe_results_total", target="good", result="received") > received + 3)
+        expect(children(a)[0][0] != pid)
+
+
+def case_send_errors_of_http_have_an_errno(binary):
+    with agent_in(binary) as a:
+        configure(a, target("nowhere", "http://203.0.113.1/"))
+        a.start()
+        m = wait("some have ended", lambda: (lambda m: m if ended(m, "nowhere") >= 5 else None)(a.metrics()))
+        check_counts(m)
+        expect(send_errors(m) == {"ENETUNREACH": ended(m, "nowhere")}, send_errors(m))
+
+
 def case_helper_ends_with_the_agent(binary):
     for signo in (signal.SIGTERM, signal.SIGKILL):
         with agent_in(binary, "--grace", "100ms") as a, serve(a, late(LONG, reply(200))) as s:
@@ -235,6 +278,7 @@ def case_helper_has_no_more_room(binary):
         check_counts(m)
         expect(m.sum("kubecanary_probes_in_flight") <= 64, m.sum("kubecanary_probes_in_flight"))
         expect(m.sum("kubecanary_probe_results_total", result="send_error") == m.sum("kubecanary_http_errors_total", **{"class": "local"}))
+        expect(send_errors(m) == {"EMFILE": m.sum("kubecanary_probe_results_total", result="send_error")}, send_errors(m))
 
 
 def case_helper_is_not_installed(binary):
@@ -254,7 +298,7 @@ SCRIPT = """#!/usr/bin/python3
 import socket, struct, time
 agent = socket.socket(fileno=3)
 def result(ident, outcome=0, status=200, total=5000000, first=1000000, text=b""):
-    return struct.pack(">4sBBHQHB5sQQQQQqq", b"kch1", 2, outcome, status, ident, 0, len(text), bytes(5), 0, 1000, 0, first, total, 0, 0) + text
+    return struct.pack(">4sBBHQHB5sQQQQQqq", b"kch2", 2, outcome, status, ident, 0, len(text), bytes(5), 0, 1000, 0, first, total, 0, 0) + text
 def probes():
     while True:
         data = agent.recv(65536)
@@ -291,7 +335,7 @@ def case_helper_that_talks_nonsense(binary):
         with agent_in(binary, helper=SCRIPT + f"for ident in probes():\n    agent.send({what})\n") as a:
             configure(a, target("web", "http://127.0.0.1:9/"), '{name: self, type: ICMP, address: 127.0.0.1, interval: 100ms, timeout: 300ms}')
             a.start()
-            wait(f"{what} is noticed", lambda a=a: a.logged("helper makes no sense"))
+            wait(f"{what} is noticed", lambda a=a: a.logged("helper is killed"))
             wait("it is started again", lambda a=a: a.metrics().one("kubecanary_helper_restarts_total") >= 1)
             m = a.metrics()
             check_invariant(m)
@@ -301,15 +345,16 @@ def case_helper_that_talks_nonsense(binary):
 
 
 def case_helper_that_does_not_listen(binary):
-    """Its socket fills up; what had no room in it never left, and nothing else suffers."""
+    """Its socket fills up; what is in it and what had no room in it never left, and nothing else suffers."""
     ca = LONG_BUNDLE
     with agent_in(binary, helper=SCRIPT + "time.sleep(3600)\n") as a:
         configure(a, target("web", "https://127.0.0.1:9/", timeout="2s", caBundle=ca), '{name: self, type: ICMP, address: 127.0.0.1, interval: 100ms, timeout: 300ms}')
         a.start()
-        wait("some were lost with it, others were not sent", lambda: (lambda m: m.one("kubecanary_probe_results_total", target="web", result="lost") > 3
-             and m.one("kubecanary_probe_results_total", target="web", result="send_error") > 3)(a.metrics()))
-        m = a.metrics()
+        m = wait("its socket is full", lambda: (lambda m: m if m.one("kubecanary_probe_results_total", target="web", result="send_error") > 40 else None)(
+            a.metrics()))
         check_invariant(m)
+        expect(m.one("kubecanary_probe_results_total", target="web", result="send_error") == ended(m, "web"))
+        expect(send_errors(m) == {"EAGAIN": ended(m, "web")}, send_errors(m))
         expect(m.one("kubecanary_probe_results_total", target="self", result="lost") == 0)
         expect(m.one("kubecanary_agent_skipped_probes_total") == 0, "the agent was held up")
 

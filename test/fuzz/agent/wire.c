@@ -82,6 +82,18 @@ static void check_result(const uint8_t *data, size_t len)
     for (unsigned i = 0; i < HTTP_WIRE_PHASES; i++)
         FUZZ_CHECK(r.phase_ns[i] <= r.phase_ns[HTTP_WIRE_PHASE_TOTAL] && r.phase_ns[i] <= LIMIT_HTTP_NS);
     FUZZ_CHECK(http_wire_outcome_name(r.outcome)[0]);
+    FUZZ_CHECK(r.err <= (r.outcome == HTTP_WIRE_LOCAL ? HTTP_WIRE_ERRNO_MAX : 0));
+}
+
+static void check_hello(const uint8_t *data, size_t len)
+{
+    struct http_wire_probe p;
+    struct http_wire_result r;
+    bool ask = http_wire_hello_is(data, len, HTTP_WIRE_ARE_YOU_THERE),
+         here = http_wire_hello_is(data, len, HTTP_WIRE_HERE);
+    FUZZ_CHECK(!ask || !here);
+    if (ask || here)
+        FUZZ_CHECK(!http_wire_probe_read(data, len, &p) && !http_wire_result_read(data, len, &r));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -94,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_message(copy, len);
     check_probe(copy, len);
     check_result(copy, len);
+    check_hello(copy, len);
     free(copy);
     return 0;
 }

@@ -102,9 +102,9 @@ static void test_result_both_ways(void)
 static void test_bytes(void)
 {
     static const uint8_t want[HTTP_WIRE_PROBE_HEAD] = {
-        'k', 'c', 'h', '1', 1,    1,    2,    6, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88,
+        'k', 'c', 'h', '2', 1,    1,    2,    6, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88,
         0,   0,   0,   0,   0xb2, 0xd0, 0x5e, 0, 0,    0,    0,    18,   0,    0,    0,    3};
-    static const uint8_t want_result[20] = {'k', 'c', 'h', '1', 2,   4,   1, 247, 255, 255,
+    static const uint8_t want_result[20] = {'k', 'c', 'h', '2', 2,   4,   1, 247, 255, 255,
                                             255, 255, 255, 255, 255, 254, 0, 60,  7,   0};
     uint8_t bytes[HTTP_WIRE_RESULT_MAX];
     http_wire_probe_head(bytes, &probe);
@@ -157,6 +157,55 @@ static void test_result_refused(void)
     }
 }
 
+// An errno is of what was of our own making, and one that there may be.
+static void test_errno(void)
+{
+    uint8_t bytes[HTTP_WIRE_RESULT_MAX];
+    struct http_wire_result back, r = result;
+    for (unsigned o = 0; o < HTTP_WIRE_OUTCOMES; o++) {
+        static const uint16_t errors[] = {0, 1, HTTP_WIRE_ERRNO_MAX, HTTP_WIRE_ERRNO_MAX + 1, UINT16_MAX};
+        for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+            r.outcome = (enum http_wire_outcome)o;
+            r.err = errors[i];
+            bool good = r.err == 0 || (o == HTTP_WIRE_LOCAL && r.err <= HTTP_WIRE_ERRNO_MAX);
+            CHECK_INT(http_wire_result_read(bytes, http_wire_result_write(bytes, &r), &back), good);
+            if (good)
+                CHECK_INT(back.err, r.err);
+        }
+    }
+    r.err = 0;
+    size_t len = http_wire_result_write(bytes, &r);
+    static const size_t zeros[] = {19, 22, 23};
+    for (size_t i = 0; i < ARRAY_LEN(zeros); i++) {
+        bytes[zeros[i]] = 1;
+        CHECK(!http_wire_result_read(bytes, len, &back));
+        bytes[zeros[i]] = 0;
+    }
+    CHECK(http_wire_result_read(bytes, len, &back));
+}
+
+static void test_hello(void)
+{
+    static const uint8_t want[HTTP_WIRE_HELLO + 1] = {'k', 'c', 'h', '2', 3};
+    uint8_t bytes[HTTP_WIRE_HELLO + 1] = {0};
+    struct http_wire_probe p;
+    struct http_wire_result r;
+    http_wire_hello_write(bytes, HTTP_WIRE_ARE_YOU_THERE);
+    CHECK(memcmp(bytes, want, sizeof(want)) == 0);
+    for (size_t n = 0; n <= sizeof(bytes); n++)
+        CHECK_INT(http_wire_hello_is(bytes, n, HTTP_WIRE_ARE_YOU_THERE), n == HTTP_WIRE_HELLO);
+    CHECK(!http_wire_hello_is(bytes, HTTP_WIRE_HELLO, HTTP_WIRE_HERE));
+    http_wire_hello_write(bytes, HTTP_WIRE_HERE);
+    CHECK(http_wire_hello_is(bytes, HTTP_WIRE_HELLO, HTTP_WIRE_HERE));
+    CHECK(!http_wire_probe_read(bytes, HTTP_WIRE_HELLO, &p));
+    CHECK(!http_wire_result_read(bytes, HTTP_WIRE_HELLO, &r));
+    for (size_t at = 0; at < HTTP_WIRE_HELLO; at++) {
+        bytes[at] ^= 0x40;
+        CHECK(!http_wire_hello_is(bytes, HTTP_WIRE_HELLO, HTTP_WIRE_HERE));
+        bytes[at] ^= 0x40;
+    }
+}
+
 static void test_text(void)
 {
     uint8_t bytes[HTTP_WIRE_RESULT_MAX];
@@ -172,8 +221,13 @@ static void test_text(void)
 }
 
 static const struct check_case cases[] = {
-    {"a probe both ways", test_probe_both_ways},     {"a probe at its limits", test_probe_limits},
-    {"a result both ways", test_result_both_ways},   {"these bytes", test_bytes},
-    {"results that cannot be", test_result_refused}, {"text is printable", test_text},
+    {"a probe both ways", test_probe_both_ways},
+    {"a probe at its limits", test_probe_limits},
+    {"a result both ways", test_result_both_ways},
+    {"these bytes", test_bytes},
+    {"results that cannot be", test_result_refused},
+    {"text is printable", test_text},
+    {"errno", test_errno},
+    {"whether it is there", test_hello},
 };
 CHECK_MAIN(cases)
