@@ -24,6 +24,11 @@ struct report_sum_memory { // resident, bytes; of the agents that told
     uint64_t min, median, max;
 };
 
+struct report_sum_sides { // of agents that were told other settings of their allocator, and of those told
+                          // these
+    struct report_sum_memory old[REPORT_SUM_CLASSES], now[REPORT_SUM_CLASSES];
+};
+
 struct report_sum {
     size_t agents;                     // Ready agents, whether they report or not
     size_t reporting;                  // answered when they were last asked

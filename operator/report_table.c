@@ -417,24 +417,57 @@ int report_table_sum(const struct report_table *t, const char *namespace, const 
     return r;
 }
 
-// The memory of one side; the agents of one side beside each other in list, which has room for all.
-static int split_side(const struct report_fleet *f, const char *override, const char *settings, bool now,
-                      struct report_sum_agent *list, struct report_split *ret, struct err *e)
+// Of the agents of a fleet's override: which are looked at together.
+struct side {
+    const struct report_fleet *fleet;
+    const char *override, *settings;
+    bool now;            // with these settings, or with others
+    const char *network; // NULL: of any
+};
+
+static bool is_of_side(const struct side *s, const struct report_agent *a)
+{
+    return a->known && a->report.resident_bytes > 0 && strcmp(a->override, s->override) == 0 &&
+           (strcmp(a->allocator, s->settings) == 0) == s->now &&
+           (!s->network || strcmp(a->network, s->network) == 0);
+}
+
+// list has room for all agents. *ret_n: those of this side.
+static int sum_side(const struct side *s, struct report_sum_agent *list, size_t *ret_n,
+                    struct report_sum_memory ret[static REPORT_SUM_CLASSES], struct err *e)
 {
     const struct report_agent *a;
     size_t n = 0;
-    LIST_FOREACH (a, &f->agents, of_fleet) {
-        if (!a->known || strcmp(a->override, override) != 0 || (strcmp(a->allocator, settings) == 0) != now ||
-            a->report.resident_bytes == 0)
-            continue;
-        list[n++] = (struct report_sum_agent){.node = a->node, .report = &a->report};
-        if (now && a->report.resident_bytes > ret->max) {
-            ret->max = a->report.resident_bytes;
-            snprintf(ret->max_node, sizeof(ret->max_node), "%s", a->node);
-        }
+    LIST_FOREACH (a, &s->fleet->agents, of_fleet) {
+        if (is_of_side(s, a))
+            list[n++] = (struct report_sum_agent){.node = a->node, .report = &a->report};
     }
-    ret->told = now ? n : ret->told;
-    return report_sum_memory_of(list, n, now ? ret->now : ret->old, e);
+    *ret_n = n;
+    return report_sum_memory_of(list, n, ret, e);
+}
+
+// Of all agents (network NULL) or of one network's.
+static int sum_sides(struct side s, struct report_sum_agent *list, size_t *ret_told,
+                     struct report_sum_sides *ret, struct err *e)
+{
+    size_t others;
+    s.now = false;
+    int r = sum_side(&s, list, &others, ret->old, e);
+    s.now = true;
+    return r < 0 ? r : sum_side(&s, list, ret_told, ret->now, e);
+}
+
+static void find_max(const struct side *s, struct report_split *ret)
+{
+    const struct report_agent *a;
+    LIST_FOREACH (a, &s->fleet->agents, of_fleet) {
+        if (!is_of_side(s, a) || a->report.resident_bytes <= ret->max)
+            continue;
+        ret->max = a->report.resident_bytes;
+        snprintf(ret->max_node, sizeof(ret->max_node), "%s", a->node);
+        ret->max_network = strcmp(a->network, spec_network_name(SPEC_NETWORK_NODE)) == 0 ? SPEC_NETWORK_NODE
+                                                                                         : SPEC_NETWORK_POD;
+    }
 }
 
 int report_table_split(const struct report_table *t, const char *namespace, const char *name,
@@ -448,9 +481,14 @@ int report_table_split(const struct report_table *t, const char *namespace, cons
     CLEANUP_FREE struct report_sum_agent *list = calloc(t->n + 1, sizeof(*list));
     if (!list)
         return err_set(e, ENOMEM, "no memory for the reports of fleet %s", name);
-    int r = split_side(f, override, settings, false, list, &split, e);
-    if (r == 0)
-        r = split_side(f, override, settings, true, list, &split, e);
+    struct side side = {.fleet = f, .override = override, .settings = settings, .now = true};
+    find_max(&side, &split);
+    int r = sum_sides(side, list, &split.told, &split.all, e);
+    for (enum spec_network k = 0; r == 0 && k < AGENT_NETWORKS; k++) {
+        size_t told;
+        side.network = spec_network_name(k);
+        r = sum_sides(side, list, &told, &split.of[k], e);
+    }
     if (r == 0)
         *ret = split;
     return r;

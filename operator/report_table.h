@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "lib/spec.h"
+#include "operator/agent_sets.h"
 #include "operator/report_metrics.h"
 #include "operator/report_sum.h"
 #include "operator/store.h"
@@ -69,10 +70,12 @@ struct report_fleet {
 };
 
 struct report_split { // of the agents that told
-    struct report_sum_memory old[REPORT_SUM_CLASSES], now[REPORT_SUM_CLASSES];
-    size_t told;                   // in `now`
+    struct report_sum_sides all;
+    struct report_sum_sides of[AGENT_NETWORKS]; // of one network's agents
+    size_t told;                                // in all.now
     uint64_t max;                  // the most resident memory of one of them, bytes; 0: nobody told
     char max_node[LIMIT_NAME + 1]; // and where that is
+    enum spec_network max_network;
 };
 
 struct report_table;

@@ -92,56 +92,80 @@ static void stop(struct rollout *r, enum rollout_reason reason, const char *mess
     snprintf(r->message, sizeof(r->message), "%s", message);
 }
 
+// For people: the network Pod goes without saying.
+static const char *in_network(enum spec_network network)
+{
+    return network == SPEC_NETWORK_NODE ? ", network Node," : "";
+}
+
 // What no agent may do, canary or not. True: it stopped.
 static bool stop_for_one(struct rollout *r, const struct rollout_wish *wish, const struct rollout_seen *seen)
 {
     char text[sizeof(r->message)];
     if (seen->killed_node[0]) {
-        snprintf(text, sizeof(text), "the agent on node %.160s was killed for its memory", seen->killed_node);
+        snprintf(text, sizeof(text), "the agent on node %.160s%s was killed for its memory",
+                 seen->killed_node, in_network(seen->killed_network));
         stop(r, ROLLOUT_OUT_OF_MEMORY, text);
     } else if (wish->max_resident > 0 && seen->max > wish->max_resident) {
         snprintf(text, sizeof(text),
-                 "the agent on node %.130s takes %" PRIu64 " bytes, more than maxResidentBytes, %" PRIu64,
-                 seen->max_node, seen->max, wish->max_resident);
+                 "the agent on node %.130s%s takes %" PRIu64 " bytes, more than maxResidentBytes, %" PRIu64,
+                 seen->max_node, in_network(seen->max_network), seen->max, wish->max_resident);
         stop(r, ROLLOUT_ABOVE_MAX, text);
     }
     return r->phase == ROLLOUT_STOPPED;
 }
 
-// What the canaries of a class of cores are compared with: those that have kept the old settings, at the same
-// time and under the same load. Only where there are none, with what all had when the change began.
-static const struct report_sum_memory *control_of(const struct rollout *r, const struct rollout_seen *seen,
-                                                  size_t class)
+struct comparison { // of the agents of one class of cores; agents 0: there is nothing to compare
+    size_t class;
+    enum spec_network network;
+    struct report_sum_memory control, now;
+};
+
+// The control are those that have kept the old settings, at the same time and under the same load, in the
+// same network: an agent in the hosts' may take more than one in the pods'. Only where there are none at all,
+// it is all that had them when the change began, of both networks, and those of now are of both, too.
+static struct comparison compare(const struct rollout *r, const struct rollout_seen *seen, size_t class,
+                                 enum spec_network network)
 {
-    return seen->old[class].agents > 0 ? &seen->old[class] : &r->was[class];
+    const struct report_sum_sides *s = &seen->of[network];
+    if (seen->all.old[class].agents == 0)
+        return (struct comparison){class, SPEC_NETWORK_POD, r->was[class], seen->all.now[class]};
+    return (struct comparison){class, network, s->old[class], s->now[class]};
 }
 
-// The class of cores in which the canaries take more; REPORT_SUM_CLASSES: none.
-static size_t find_worse(const struct rollout *r, const struct rollout_seen *seen)
+static bool is_worse(const struct comparison *c)
 {
-    size_t i = 0;
-    for (; i < REPORT_SUM_CLASSES; i++) {
-        const struct report_sum_memory *control = control_of(r, seen, i);
-        if (control->agents > 0 && seen->now[i].agents > 0 &&
-            seen->now[i].median >
-                control->median + control->median * ROLLOUT_WORSE_PERCENT / 100 + ROLLOUT_NOISE_BYTES)
-            break;
+    return c->control.agents > 0 && c->now.agents > 0 &&
+           c->now.median >
+               c->control.median + c->control.median * ROLLOUT_WORSE_PERCENT / 100 + ROLLOUT_NOISE_BYTES;
+}
+
+// Whether the canaries of some class and network take more; *ret: the first.
+static bool find_worse(const struct rollout *r, const struct rollout_seen *seen, struct comparison *ret)
+{
+    for (size_t i = 0; i < REPORT_SUM_CLASSES; i++) {
+        for (enum spec_network k = 0; k < AGENT_NETWORKS; k++) {
+            *ret = compare(r, seen, i, k);
+            if (is_worse(ret))
+                return true;
+        }
     }
-    return i;
+    return false;
 }
 
 static void decide(struct rollout *r, const struct rollout_seen *seen, int64_t now_s)
 {
     char text[sizeof(r->message)];
-    const size_t worse = find_worse(r, seen);
-    if (worse == REPORT_SUM_CLASSES) {
+    struct comparison worse;
+    if (!find_worse(r, seen, &worse)) {
         enter(r, ROLLOUT_ROLLING, now_s);
         return;
     }
     snprintf(text, sizeof(text),
-             "agents on nodes of %s cores take %" PRIu64
+             "agents on nodes of %s cores%s take %" PRIu64
              " bytes (median), with the settings of before %" PRIu64,
-             report_sum_class_names[worse], seen->now[worse].median, control_of(r, seen, worse)->median);
+             report_sum_class_names[worse.class], in_network(worse.network), worse.now.median,
+             worse.control.median);
     stop(r, ROLLOUT_MEMORY_GREW, text);
 }
 
@@ -206,10 +230,10 @@ static void take_memory(const struct rollout *last, const struct rollout_seen *s
     if (same(last->settings, r->settings) && seen->told * 2 < seen->updated)
         memcpy(r->is, last->is, sizeof(r->is));
     else
-        memcpy(r->is, seen->now, sizeof(r->is));
+        memcpy(r->is, seen->all.now, sizeof(r->is));
     for (size_t i = 0; i < REPORT_SUM_CLASSES; i++) {
         if (r->phase != ROLLOUT_COMPLETE && r->was[i].agents == 0)
-            r->was[i] = seen->old[i];
+            r->was[i] = seen->all.old[i];
         r->was[i] = (struct report_sum_memory){.agents = r->was[i].agents, .median = r->was[i].median};
         r->is[i] = (struct report_sum_memory){.agents = r->is[i].agents, .median = r->is[i].median};
     }

@@ -6,6 +6,7 @@
 #ifndef KUBECANARY_OPERATOR_ROLLOUT_H
 #define KUBECANARY_OPERATOR_ROLLOUT_H
 
+#include "operator/agent_sets.h"
 #include "operator/render_allocator.h"
 #include "operator/report_sum.h"
 
@@ -73,10 +74,12 @@ struct rollout_seen {                      // of the agents of these nodes, in a
     bool forbidden;                        // this operator may not replace them
     char other[RENDER_ALLOCATOR_SETTINGS]; // of one that has others, and says which; "": there is none
     char killed_node[LIMIT_NAME + 1];      // of one with these settings that was killed for its memory
-    struct report_sum_memory old[REPORT_SUM_CLASSES], now[REPORT_SUM_CLASSES]; // with others, with these
-    size_t told;                                                               // agents in now
-    uint64_t max;                                                              // the most of one of these
+    enum spec_network killed_network;
+    struct report_sum_sides all, of[AGENT_NETWORKS]; // memory, with others and with these; by network
+    size_t told;                                     // agents in all.now
+    uint64_t max;                                    // the most of one of these
     char max_node[LIMIT_NAME + 1];
+    enum spec_network max_network;
 };
 
 // last: as the status has it. now_s: the real time.

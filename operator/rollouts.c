@@ -74,8 +74,10 @@ static int look_at_pod(const void *object, void *arg)
     seen->updated += updated;
     l->ready[set.network] += updated && pod->ready;
     // Of several the least, so that the same Pods give the same.
-    if (updated && pod->killed && (!seen->killed_node[0] || strcmp(pod->node, seen->killed_node) < 0))
+    if (updated && pod->killed && (!seen->killed_node[0] || strcmp(pod->node, seen->killed_node) < 0)) {
         memcpy(seen->killed_node, pod->node, sizeof(seen->killed_node));
+        seen->killed_network = set.network;
+    }
     if (!updated && pod->allocator[0] && (!seen->other[0] || strcmp(pod->allocator, seen->other) < 0))
         memcpy(seen->other, pod->allocator, sizeof(seen->other));
     return 0;
@@ -119,10 +121,11 @@ static int see(const struct rollouts_input *in, const struct rollout_wish *wish,
     int r = in->reports ? reports_split(in->reports, fleet->namespace, fleet->name, wish->override,
                                         wish->settings, &split, e)
                         : 0;
-    memcpy(ret->old, split.old, sizeof(ret->old));
-    memcpy(ret->now, split.now, sizeof(ret->now));
+    ret->all = split.all;
+    memcpy(ret->of, split.of, sizeof(ret->of));
     ret->told = split.told;
     ret->max = split.max;
+    ret->max_network = split.max_network;
     memcpy(ret->max_node, split.max_node, sizeof(ret->max_node));
     return r;
 }

@@ -124,8 +124,8 @@ static int sum_up(const struct report_table *t, struct report_sum *sum, struct r
 
 static bool is_whole(const struct report_sum *sum, const struct report_split *split)
 {
-    return sum->reporting == AGENTS && sum->memory[0].agents == AGENTS && split->old[0].agents == AGENTS &&
-           split->told == 0;
+    return sum->reporting == AGENTS && sum->memory[0].agents == AGENTS &&
+           split->all.old[0].agents == AGENTS && split->told == 0;
 }
 
 static int follow(struct report_table *t, struct err *e)

@@ -119,11 +119,16 @@ static uint64_t check_fleet(const struct world *w, const char *name)
     for (size_t i = 0; i < ARRAY_LEN(overrides); i++) {
         struct report_split s;
         FUZZ_CHECK(report_table_split(w->table, "ns", name, overrides[i], "a", &s, &e) == 0);
-        FUZZ_CHECK(agents_of(s.now) == s.told);
+        uint64_t now = 0, old = 0;
+        for (size_t k = 0; k < AGENT_NETWORKS; k++) {
+            now += agents_of(s.of[k].now);
+            old += agents_of(s.of[k].old);
+        }
+        FUZZ_CHECK(agents_of(s.all.now) == s.told && now == s.told && old == agents_of(s.all.old));
         FUZZ_CHECK((s.max > 0) == (s.told > 0) && (s.max_node[0] != '\0') == (s.told > 0));
         for (size_t c = 0; c < REPORT_SUM_CLASSES; c++)
-            FUZZ_CHECK(!s.now[c].agents || s.now[c].max <= s.max);
-        split += agents_of(s.old) + s.told;
+            FUZZ_CHECK(!s.all.now[c].agents || s.all.now[c].max <= s.max);
+        split += old + s.told;
     }
     FUZZ_CHECK(split == told); // each is on one side of one override
     return sum.agents;

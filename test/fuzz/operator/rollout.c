@@ -70,8 +70,9 @@ static void take_seen(struct fuzz_input *in, struct rollout_seen *s)
     s->canaries = MIN(fuzz_take(in, 1), s->desired);
     s->ready = MIN(fuzz_take(in, 1), s->canaries);
     s->told = MIN(fuzz_take(in, 1), s->updated);
-    take_memory(in, s->old);
-    take_memory(in, s->now);
+    take_memory(in, s->all.old);
+    take_memory(in, s->all.now);
+    s->of[flags >> 3 & 1] = s->all;
     if (flags & 1)
         take_settings(in, s->other);
     if (flags & 2)

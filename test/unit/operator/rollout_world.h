@@ -13,6 +13,7 @@ struct world {
     struct rollout_seen seen;
     struct rollout r; // as the last step left it
     int64_t now_s;
+    bool both; // networks; otherwise all agents are in the network Pod
 };
 
 static inline void setup(struct world *w)
@@ -44,6 +45,8 @@ static inline void step(struct world *w)
     struct rollout was;
     struct rollouts all = {.n = 1};
     w->now_s += 10;
+    if (!w->both)
+        w->seen.of[SPEC_NETWORK_POD] = w->seen.all;
     rollout_json_read(w->status, w->wish.override, &was);
     rollout_step(&was, &w->wish, &w->seen, w->now_s, &w->r);
     all.list[0] = w->r;
@@ -68,7 +71,7 @@ static inline void settled(struct world *w)
 {
     setup(w);
     see(w, 3, 3);
-    tell(w->seen.now, 3, 1000);
+    tell(w->seen.all.now, 3, 1000);
     w->seen.told = 3;
     step(w);
 }
@@ -88,7 +91,7 @@ static inline void observed(struct world *w)
     setup(w);
     memcpy(w->wish.observation, "o", sizeof("o"));
     see(w, 10, 10);
-    tell(w->seen.now, 10, 1000000);
+    tell(w->seen.all.now, 10, 1000000);
     w->seen.told = 10;
     step(w);
     is(w, "Complete", "a", "");
@@ -103,7 +106,7 @@ static inline void try(struct world *w, uint64_t bytes)
     see(w, 10, 1);
     w->seen.ready = 1;
     w->seen.told = 1;
-    tell(w->seen.now, 1, bytes);
+    tell(w->seen.all.now, 1, bytes);
     w->seen.max = bytes;
     memcpy(w->seen.max_node, "n7", sizeof("n7"));
 }

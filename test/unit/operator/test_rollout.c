@@ -11,15 +11,15 @@ static void before_and_after(void)
     CHECK_INT(w.r.is[0].median, 1000);
     want(&w, "b");
     see(&w, 3, 0);
-    tell(w.seen.old, 3, 1010);
+    tell(w.seen.all.old, 3, 1010);
     step(&w);
     is(&w, "Rolling", "b", "a");
     CHECK_INT(w.r.started_s, w.now_s);
     CHECK_INT(w.r.was[0].median, 1000);
     CHECK_INT(w.r.is[0].agents, 0);
     see(&w, 3, 2);
-    tell(w.seen.old, 1, 9999); // who is left is no measure of what all were
-    tell(w.seen.now, 2, 500);
+    tell(w.seen.all.old, 1, 9999); // who is left is no measure of what all were
+    tell(w.seen.all.now, 2, 500);
     w.seen.told = 2;
     step(&w);
     is(&w, "Rolling", "b", "a");
@@ -28,7 +28,7 @@ static void before_and_after(void)
     CHECK_INT(w.r.was[0].agents, 3);
     CHECK_INT(w.r.is[0].median, 500);
     see(&w, 3, 3);
-    tell(w.seen.now, 3, 510);
+    tell(w.seen.all.now, 3, 510);
     w.seen.told = 3;
     step(&w);
     is(&w, "Complete", "b", "a"); // and stays to be read
@@ -47,7 +47,7 @@ static void changed_again_meanwhile(void)
     see(&w, 3, 0);
     step(&w);
     see(&w, 3, 1);
-    tell(w.seen.now, 1, 7);
+    tell(w.seen.all.now, 1, 7);
     w.seen.told = 1;
     step(&w);
     int64_t first = w.r.started_s;
@@ -66,15 +66,15 @@ static void an_operator_that_begins(void)
 {
     struct world w;
     settled(&w);
-    memset(w.seen.now, 0, sizeof(w.seen.now));
+    memset(w.seen.all.now, 0, sizeof(w.seen.all.now));
     w.seen.told = 0;
     step(&w);
     CHECK_INT(w.r.is[0].median, 1000);
-    tell(w.seen.now, 1, 400);
+    tell(w.seen.all.now, 1, 400);
     w.seen.told = 1;
     step(&w);
     CHECK_INT(w.r.is[0].median, 1000);
-    tell(w.seen.now, 2, 900);
+    tell(w.seen.all.now, 2, 900);
     w.seen.told = 2;
     step(&w);
     CHECK_INT(w.r.is[0].median, 900);
@@ -92,7 +92,7 @@ static void a_status_that_was_lost(void)
     step(&w);
     is(&w, "Rolling", "a", "x");
     CHECK_INT(w.r.was[0].agents, 0);
-    tell(w.seen.old, 2, 800);
+    tell(w.seen.all.old, 2, 800);
     step(&w);
     CHECK_INT(w.r.was[0].median, 800);
     teardown(&w);

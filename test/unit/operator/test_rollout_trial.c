@@ -71,7 +71,7 @@ static void those_who_stay_are_the_measure(void)
         observed(&w);
         step(&w);
         try(&w, 2000000);
-        tell(w.seen.old, 9, grown ? 2000000 : 1000000);
+        tell(w.seen.all.old, 9, grown ? 2000000 : 1000000);
         step(&w);
         wait_s(&w, ROLLOUT_OBSERVE_S);
         is(&w, grown ? "Rolling" : "Stopped", "b", "a");
@@ -82,7 +82,7 @@ static void those_who_stay_are_the_measure(void)
     observed(&w);
     step(&w);
     try(&w, 1000000);
-    tell(w.seen.old, 9, 500000); // and shrink: half of the pairs went
+    tell(w.seen.all.old, 9, 500000); // and shrink: half of the pairs went
     step(&w);
     wait_s(&w, ROLLOUT_OBSERVE_S);
     stopped(&w, "MemoryGrew", "take 1000000 bytes (median), with the settings of before 500000");
@@ -96,8 +96,58 @@ static void classes_are_compared_each_with_itself(void)
     observed(&w);
     step(&w);
     try(&w, 1000);
-    memset(w.seen.now, 0, sizeof(w.seen.now));
-    w.seen.now[4] = (struct report_sum_memory){.agents = 1, .median = 9000000};
+    memset(w.seen.all.now, 0, sizeof(w.seen.all.now));
+    w.seen.all.now[4] = (struct report_sum_memory){.agents = 1, .median = 9000000};
+    step(&w);
+    wait_s(&w, ROLLOUT_OBSERVE_S);
+    is(&w, "Rolling", "b", "a");
+    teardown(&w);
+}
+
+// Agents in the hosts' network take 2 MB, those in the pods' 1 MB: who happens to have told is no matter, and
+// one of the two that takes more is not hidden by the other.
+static void networks_are_compared_each_with_itself(void)
+{
+    for (unsigned worse = 0; worse < 4; worse++) {
+        struct world w;
+        observed(&w);
+        w.both = true;
+        step(&w);
+        try(&w, 2000000);
+        tell(w.seen.all.old, 18, 1000000);
+        tell(w.seen.of[SPEC_NETWORK_POD].old, 9, 1000000);
+        tell(w.seen.of[SPEC_NETWORK_NODE].old, 9, 2000000);
+        if (worse & 1)
+            tell(w.seen.of[SPEC_NETWORK_POD].now, 1, 1500000);
+        tell(w.seen.of[SPEC_NETWORK_NODE].now, 1, worse & 2 ? 3000000 : 2000000);
+        step(&w);
+        wait_s(&w, ROLLOUT_OBSERVE_S);
+        if (worse & 1)
+            stopped(&w, "MemoryGrew",
+                    "1-2 cores take 1500000 bytes (median), with the settings of before 1000000");
+        else if (worse & 2)
+            stopped(
+                &w, "MemoryGrew",
+                "1-2 cores, network Node, take 3000000 bytes (median), with the settings of before 2000000");
+        else
+            is(&w, "Rolling", "b", "a");
+        teardown(&w);
+    }
+}
+
+// All tried at once: of before there are numbers of both networks together, and so are those of now.
+static void without_a_control_both_networks_count_as_one(void)
+{
+    struct world w;
+    observed(&w);
+    w.both = true;
+    step(&w);
+    try(&w, 1000000);
+    see(&w, 10, 10);
+    w.seen.told = 10;
+    tell(w.seen.all.now, 10, 1000000);
+    tell(w.seen.of[SPEC_NETWORK_POD].now, 5, 1000000);
+    tell(w.seen.of[SPEC_NETWORK_NODE].now, 5, 2000000);
     step(&w);
     wait_s(&w, ROLLOUT_OBSERVE_S);
     is(&w, "Rolling", "b", "a");
@@ -334,7 +384,7 @@ static void a_fleet_of_one(void)
     is(&w, "Canary", "b", "a");
     see(&w, 1, 1);
     w.seen.ready = w.seen.told = 1;
-    tell(w.seen.now, 1, 5);
+    tell(w.seen.all.now, 1, 5);
     step(&w);
     wait_s(&w, ROLLOUT_OBSERVE_S);
     is(&w, "Rolling", "b", "a");
@@ -374,6 +424,8 @@ static const struct check_case cases[] = {
     {"canaries that take more", canaries_that_take_more},
     {"those who stay are the measure", those_who_stay_are_the_measure},
     {"classes are compared each with itself", classes_are_compared_each_with_itself},
+    {"networks are compared each with itself", networks_are_compared_each_with_itself},
+    {"without a control both networks count as one", without_a_control_both_networks_count_as_one},
     {"one agent too many", one_agent_too_many},
     {"canaries that are not ready", canaries_that_are_not_ready},
     {"a status from the future", a_status_from_the_future},

@@ -526,13 +526,13 @@ static void memory_of_those_who_were_told(void)
     }
     CHECK_INT(report_table_split(t, "ns", "mesh", "", before, &s, &e), 0);
     CHECK_INT(s.told, 1);
-    CHECK_INT(s.now[1].median, 1);
+    CHECK_INT(s.all.now[1].median, 1);
     CHECK_INT(s.max, 1);
     CHECK_STR(s.max_node, "n1");
-    CHECK_INT(s.old[1].agents, 1);
-    CHECK_INT(s.old[1].median, 2);
+    CHECK_INT(s.all.old[1].agents, 1);
+    CHECK_INT(s.all.old[1].median, 2);
     CHECK_INT(report_table_split(t, "ns", "mesh", "large", before, &s, &e), 0);
-    CHECK_INT(s.told + s.old[1].agents, 0);
+    CHECK_INT(s.told + s.all.old[1].agents, 0);
     CHECK_INT(report_table_split(t, "ns", "elsewhere", "", before, &s, &e), 0);
     CHECK_INT(s.told, 0);
     report_table_free(t);
