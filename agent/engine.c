@@ -201,6 +201,15 @@ size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, s
     return n;
 }
 
+void engine_settle(struct engine *en, uint64_t now_ns)
+{
+    for (size_t i = 0; i < en->n_heap; i++) {
+        struct flight *f = en->heap[i].f;
+        if (en->heap[i].at_ns <= now_ns)
+            flight_settle(f, now_ns, engine_heap_patience(en, engine_heap_probe(en, f)));
+    }
+}
+
 // --- what became of it ---------------------------------------------------------------------------
 
 static struct flight_slot *find(const struct engine *en, const struct engine_token *t, struct flight **ret)

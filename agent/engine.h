@@ -111,6 +111,9 @@ uint64_t engine_tick_ns(const struct engine *en);
 // missed by more than an interval is skipped and counted, never made up for in a burst. Returns how many it
 // put into out; each is counted as sent and is to be sent now.
 size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, size_t max);
+// Ends what waited too long and begins nothing: for a tick that has begun as many as it may, and would leave
+// the rest to the next one.
+void engine_settle(struct engine *en, uint64_t now_ns);
 // How many are to be begun at most in one tick under this plan: its share, with room to catch up.
 size_t engine_burst(const struct engine *en);
 

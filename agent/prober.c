@@ -180,8 +180,11 @@ static void send_due(struct prober *p, uint64_t now_ns)
         probe_tcp_send(p->tcp, p->due, n);
         probe_dns_send(p->dns, p->due, n);
         probe_http_send(p->http, p->due, n);
-        left = due < room || room == 0 ? 0 : left - due;
+        if (due < room || room == 0)
+            return;
+        left -= due;
     }
+    engine_settle(p->engine, now_ns);
 }
 
 static void prune(struct prober *p, uint64_t now_ns)

@@ -306,7 +306,9 @@ static void world_tick(struct world *w, uint64_t at)
     struct packet k;
     while (sim_pop(&w->queue, w->now_ns, &k.when))
         world_deliver(w, &k);
-    size_t n = engine_due(w->en, w->now_ns, out, engine_burst(w->en));
+    size_t max = engine_burst(w->en), n = engine_due(w->en, w->now_ns, out, max);
+    if (n == max)
+        engine_settle(w->en, w->now_ns);
     model_settle(w);
     for (size_t i = 0; i < n; i++)
         world_send(w, &out[i]);

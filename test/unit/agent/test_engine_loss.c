@@ -203,9 +203,32 @@ static void test_late_is_not_lost(void)
     }
 }
 
+// A tick that may send no more has all the same to end what nobody answered, of every pair.
+static void test_full_tick(void)
+{
+    static const struct times one = {S, S};
+    static struct engine_send out[LIMIT_BURST];
+    uint64_t begun = 0;
+    CHECK_INT(begin((struct times[PAIRS]){one, one, one, one, one}), 0);
+    for (size_t n = 0; n < PAIRS; now += engine_tick_ns(en)) {
+        size_t sent = engine_due(en, now, out, PAIRS);
+        for (size_t i = 0; i < sent; i++, n++)
+            engine_sent(en, &out[i].token, now);
+        begun = now;
+    }
+    now = begun + 10 * S; // each pair is due again, and each probe has been given up
+    CHECK_INT(engine_due(en, now, out, 1), 1);
+    engine_settle(en, now);
+    for (size_t i = 0; i < PAIRS; i++)
+        CHECK(engine_stats(en, i)->results[STATS_LOST] > 0);
+    CHECK_INT(engine_due(en, now, out, PAIRS), PAIRS - 1); // who did not come to it
+    end();
+}
+
 static const struct check_case cases[] = {
     {"a silent death is told within two intervals and the timeout", test_same_times},
     {"so it is beside probes with other times", test_mixed_times},
     {"what is late is not lost", test_late_is_not_lost},
+    {"a tick without room for more probes ends the old ones", test_full_tick},
 };
 CHECK_MAIN(cases)
