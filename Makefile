@@ -172,6 +172,7 @@ $(B)/test/torture/test_operator $(B)/test/torture/test_reports: %: %.c.o $(B)/te
 
 FUZZ_O := $(B)/test/fuzz/fuzz.c.o
 FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
+$(B)/test/fuzz/lib/pem: OPERATOR_LIBS += -lcrypto
 $(B)/test/fuzz/lib/%: $(B)/test/fuzz/lib/%.c.o $(FUZZ_O) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
 $(B)/test/fuzz/agent/%: $(B)/test/fuzz/agent/%.c.o $(FUZZ_O) $(AGENT_A) $(LIB_A)

@@ -144,10 +144,9 @@ static int read_line(struct block *b, const char *text, size_t len, unsigned lin
         if (r == 0)
             r = end_block(b, e);
         *n += r == 0;
-    } else if (b->line && len == 0) { // OpenSSL takes it for the end of headers, which none has
-        if (line != b->line + 1)
-            r = err_set(e, EINVAL, "line %u: an empty line in the certificate that begins in line %u", line,
-                        b->line);
+    } else if (b->line && len == 0) { // OpenSSL takes it for the end of headers, and lines of 64 for granted
+        r = err_set(e, EINVAL, "line %u: an empty line in the certificate that begins in line %u", line,
+                    b->line);
     } else if (b->line) {
         r = decode_line(b, text, len, line, e);
     }

@@ -53,8 +53,7 @@ static void test_each(void)
         {"# a comment\n" B LEAST E "-----\n", NULL},
         {B "MAgwADAAAwIAAQ==\n" E, NULL},
         {B "MIEHMAAwAAMBAA==\n" E, NULL}, // its length in two bytes: BER, and harmless
-        {B "\n" LEAST E, NULL},
-        {B "\n\n" LEAST E, "line 3: an empty line in the certificate that begins in line 1"},
+        {B "\n" LEAST E, "line 2: an empty line in the certificate that begins in line 1"},
         {B LEAST " \n" E, "line 3: an empty line in the certificate that begins in line 1"},
         {"", "has no certificate in PEM"},
         {"x\n", "has no certificate in PEM"},
