@@ -10,6 +10,7 @@
 #include "lib/loop.h"
 #include "lib/serve.h"
 #include "operator/reports.h"
+#include "test/unit/agent/netns.h"
 #include "test/unit/check.h"
 
 #define AGENTS 12
@@ -473,7 +474,14 @@ static void a_new_generation_is_asked_after(void)
     teardown(&w);
 }
 
+// A port that is free at one address is free at all of them: nobody else is here.
+static void a_namespace(void)
+{
+    CHECK(netns_enter());
+}
+
 static const struct check_case cases[] = {
+    {"a network namespace of our own", a_namespace}, // the others run in it
     {"good agents report", good_agents_report},
     {"what is not believed", what_is_not_believed},
     {"silence and refusal", silence_and_refusal},
