@@ -210,9 +210,9 @@ e2e: packages-test packages-cluster $(if $(filter command line,$(origin KUBECONF
 	@test/cluster/e2e $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG))
 
 .PHONY: bench
-bench: release packages-bench ## the agent beside fping and smokeping_prober: memory, processor time, errors against the truth
+bench: release packages-bench ## the agent beside fping and smokeping_prober: memory, processor time, errors against the truth (BENCH="--rounds 1": test/bench/run --help)
 	@tools/deps/with $(MAKE) --no-print-directory V=glibc build/glibc/test/bench/hold
-	@test/bench/run
+	@test/bench/run $(BENCH)
 
 .PHONY: bench-allocator
 bench-allocator: release packages-bench ## memory by cores, arenas and threads: docs/allocator.md (UPDATE=1 writes it)

@@ -7,9 +7,10 @@ import resource
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 
+import scrape
 from netns import Wire
+from scrape import NoAnswer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -24,14 +25,19 @@ class Said:
     lost: float
     answered: float
     rtt_s: float  # of the answered, in sum
+    past: float  # answers that it has dealt with, those among them that it lost: which of the network's answers its sum is of
+    by_kernel: float | None = None  # of the answered: timed by the kernel at both ends
 
     def since(self, before: "Said") -> "Said":
-        return Said(self.ended - before.ended, self.lost - before.lost, self.answered - before.answered, self.rtt_s - before.rtt_s)
+        def less(a: float | None, b: float | None) -> float | None:
+            return None if a is None or b is None else a - b
+        return Said(*(less(a, b) for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(before))))
 
 
 class Tool:
     name = version = ""
     port = 0  # of its metrics; 0: it has none
+    ours = False
 
     def command(self, addresses: list[str], folder: pathlib.Path) -> list[str]:
         raise NotImplementedError
@@ -43,42 +49,41 @@ class Tool:
         return subprocess.Popen(wire.inside(*command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def await_ready(self, process: subprocess.Popen[bytes], wire: Wire) -> None:
+        """NoAnswer after a minute."""
         deadline = time.monotonic() + 60
-        while self.port and not self.scrape(wire):
+        while self.port and not self.is_ready(wire):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self.name} does not answer (exit {process.poll()})")
+                raise NoAnswer(f"not ready after a minute (exit {process.poll()})")
             time.sleep(0.1)
 
+    def is_ready(self, wire: Wire) -> bool:
+        try:
+            return self.scrape(wire) is not None
+        except NoAnswer:
+            return False
+
     def scrape(self, wire: Wire) -> int | None:
-        """Bytes of one scrape; None without metrics, 0 when there is no answer."""
-        if not self.port:
-            return None
-        url = f"http://127.0.0.1:{self.port}/metrics"
-        done = subprocess.run(wire.inside("curl", "-sf", "-o", "/dev/null", "-w", "%{size_download}", url), capture_output=True, check=False)
-        return int(done.stdout) if done.returncode == 0 else 0
+        """Bytes of one scrape; None without metrics."""
+        return scrape.size(wire, self.port) if self.port else None
 
     def metrics(self, wire: Wire) -> dict[str, float]:
-        """One scrape, summed up by name and the label `result`."""
-        url = f"http://127.0.0.1:{self.port}/metrics"
-        text = subprocess.run(wire.inside("curl", "-sf", url), capture_output=True, text=True, check=True).stdout
+        """One scrape, summed up by name and the label `result` or `source`."""
         sums: dict[str, float] = {}
-        for name, labels, value in re.findall(r"^(\w+)(\{.*\})? (\S+)$", text, re.MULTILINE):
-            result = re.search(r'[{,]result="(\w+)"', labels)
-            key = f"{name}/{result[1]}" if result else name
+        for name, labels, value in re.findall(r"^(\w+)(\{.*\})? (\S+)$", scrape.text(wire, self.port), re.MULTILINE):
+            label = re.search(r'[{,](?:result|source)="(\w+)"', labels)
+            key = f"{name}/{label[1]}" if label else name
             sums[key] = sums.get(key, 0) + float(value)
         return sums
 
-    def measured(self, wire: Wire, addresses: list[str], seconds: float, mark: Callable[[], None]) -> Said:
-        """What a window of so long shows; mark is called at its ends."""
+    def measured(self, wire: Wire, addresses: list[str], seconds: float) -> tuple[Said, Said]:
+        """What it says at the beginning and at the end of a window of so long."""
         process = self.start(wire, addresses)
         try:
             self.await_ready(process, wire)
             time.sleep(3)
-            mark()
             before = self.said(wire)
             time.sleep(seconds)
-            mark()
-            return self.said(wire).since(before)
+            return before, self.said(wire)
         finally:
             process.kill()
             process.wait()
@@ -89,6 +94,7 @@ class Tool:
 
 class Agent(Tool):
     port = 9961
+    ours = True
 
     def __init__(self, name: str, program: pathlib.Path) -> None:
         self.name = name
@@ -105,25 +111,19 @@ class Agent(Tool):
         (folder / "peers-00.yaml").write_text(f"slice: 0\nslices: 1\npeers:\n{peers}", encoding="ascii")
         return [str(self.program), "--config", str(folder), "--node", "self", "--network", "Pod", "--listen", f":{self.port}"]
 
-
-    def await_ready(self, process: subprocess.Popen[bytes], wire: Wire) -> None:
+    def is_ready(self, wire: Wire) -> bool:
         """Nobody at the far end speaks the agents' protocol: each peer is probed when the agent's patience with it is over."""
-        super().await_ready(process, wire)
-        deadline = time.monotonic() + 60
-        while not self.probes_all(wire):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self.name} does not probe everybody (exit {process.poll()})")
-            time.sleep(0.5)
+        try:
+            return 'kubecanary_peers{network="Pod",state="Pending"} 0\n' in scrape.text(wire, self.port)
+        except NoAnswer:
+            return False
 
     def said(self, wire: Wire) -> Said:
         sums = self.metrics(wire)
         results = {key.partition("/")[2]: n for key, n in sums.items() if key.startswith("kubecanary_probe_results_total/")}
         ended = sum(results.values())
-        return Said(ended, ended - results["received"], sums["kubecanary_probe_rtt_seconds_count"], sums["kubecanary_probe_rtt_seconds_sum"])
-
-    def probes_all(self, wire: Wire) -> bool:
-        done = subprocess.run(wire.inside("curl", "-sf", f"http://127.0.0.1:{self.port}/metrics"), capture_output=True, text=True, check=True)
-        return 'kubecanary_peers{network="Pod",state="Pending"} 0\n' in done.stdout
+        return Said(ended, ended - results["received"], sums["kubecanary_probe_rtt_seconds_count"], sums["kubecanary_probe_rtt_seconds_sum"],
+                    ended - results["send_error"], sums.get("kubecanary_agent_timestamping_total/kernel", 0))
 
 
 class Fping(Tool):
@@ -138,21 +138,22 @@ class Fping(Tool):
         (folder / "targets").write_text("\n".join(addresses) + "\n", encoding="ascii")
         return ["sh", "-c", f"exec {self.program} {self.mode} -q -p 1000 -i {0 if len(addresses) > 1000 else 1} $(cat {folder}/targets)"]
 
-    def measured(self, wire: Wire, addresses: list[str], seconds: float, mark: Callable[[], None]) -> Said:
-        """So many probes of each, which end by themselves: nothing is in flight when it sums up."""
+    def measured(self, wire: Wire, addresses: list[str], seconds: float) -> tuple[Said, Said]:
+        """So many probes of each, which end by themselves: nothing is in flight when it sums up. It says a target's mean to 0.1 ms."""
         self.mode = f"-c {round(seconds)}"
-        mark()
         with tempfile.TemporaryDirectory(prefix="kc-bench-") as folder:
             text = subprocess.run(wire.inside(*self.command(addresses, pathlib.Path(folder))), capture_output=True, text=True, check=False).stderr
-        mark()
         self.mode = "-l"
-        said = Said(0, 0, 0, 0)
+        said = Said(0, 0, 0, 0, 0)
         for sent, received, mean in re.findall(r"xmt/rcv/%loss = (\d+)/(\d+)/\d+%(?:, min/avg/max = \S+?/(\S+?)/)?", text):
             said.ended += int(sent)
             said.lost += int(sent) - int(received)
             said.answered += int(received)
             said.rtt_s += int(received) * float(mean or 0) / 1000
-        return said
+        said.past = said.ended
+        if not said.answered:
+            raise NoAnswer((text.strip().splitlines() or ["it said nothing"])[-1])
+        return Said(0, 0, 0, 0, 0), said
 
 
 class Smokeping(Tool):
@@ -172,7 +173,8 @@ class Smokeping(Tool):
         """It counts what it sent and what came back; what is in flight is no loss over a window."""
         sums = self.metrics(wire)
         answered = sums["smokeping_response_duration_seconds_count"]
-        return Said(sums["smokeping_requests_total"], sums["smokeping_requests_total"] - answered, answered, sums["smokeping_response_duration_seconds_sum"])
+        return Said(sums["smokeping_requests_total"], sums["smokeping_requests_total"] - answered, answered,
+                    sums["smokeping_response_duration_seconds_sum"], answered)
 
 
 def output(*command: str) -> str:
