@@ -2,7 +2,7 @@
 # How the release binaries are compiled and linked, on top of the prefixes that `tools/deps/build KIND` prints. Include it after
 # setting MUSL_PREFIX, GLIBC_PREFIX and JEMALLOC_PREFIX; it sets variables only. The programs:
 #   kubecanary-agent            MUSL_CC  MUSL_CFLAGS    MUSL_LDFLAGS OBJECTS MUSL_AGENT_LIBS
-#   kubecanary-agent-jemalloc   GLIBC_CC GLIBC_CFLAGS   GLIBC_LDFLAGS OBJECTS GLIBC_JEMALLOC_AGENT_LIBS
+#   kubecanary-agent-jemalloc   the same, with MUSL_JEMALLOC_AGENT_LIBS
 #   kubecanary-http             GLIBC_CC GLIBC_CFLAGS   GLIBC_LDFLAGS OBJECTS GLIBC_HTTP_LIBS
 #   kubecanary-operator         GLIBC_CC GLIBC_CFLAGS   GLIBC_LDFLAGS OBJECTS GLIBC_OPERATOR_LIBS
 # The *_CFLAGS go after the common ones (-std, -I., warnings); the -isystem and -idirafter folders are beyond the warnings.
@@ -19,13 +19,16 @@ MUSL_LIBDIR = /usr/lib/$(shell uname -m)-linux-musl/
 MUSL_CFLAGS = $(RELEASE_CFLAGS) -Os -fno-asynchronous-unwind-tables -isystem $(MUSL_PREFIX)/include -idirafter $(MUSL_PREFIX)/kernel
 MUSL_LDFLAGS = $(RELEASE_LDFLAGS) -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text \
                $(MUSL_LIBDIR)rcrt1.o $(MUSL_LIBDIR)crti.o
-MUSL_AGENT_LIBS = -L$(MUSL_PREFIX)/lib -lyaml -lmicrohttpd -lcares -lz $(MUSL_LIBDIR)crtn.o
+MUSL_LIBS = -L$(MUSL_PREFIX)/lib -lyaml -lmicrohttpd -lcares -lz
+MUSL_AGENT_LIBS = $(MUSL_LIBS) $(MUSL_LIBDIR)crtn.o
+# jemalloc without a prefix: it takes malloc's place and reads MALLOC_CONF. -u: an archive gives only what somebody asked for, and a weak reference
+# to mallctl does not ask.
+MUSL_JEMALLOC_AGENT_LIBS = $(MUSL_LIBS) -Wl,-u,malloc,-u,mallctl -ljemalloc $(MUSL_LIBDIR)crtn.o
 
 GLIBC_CC := gcc
 GLIBC_CFLAGS = $(RELEASE_CFLAGS) -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -isystem $(GLIBC_PREFIX)/include
 GLIBC_LDFLAGS = $(RELEASE_LDFLAGS) -static-pie -pthread
-# Debian's jemalloc: no prefix, so it takes malloc's place and reads MALLOC_CONF. -u: an archive gives only what
-# somebody asked for, and a weak reference to mallctl does not ask.
+# Debian's jemalloc on glibc is not shipped: the stand-in of make bench-allocator has it.
 GLIBC_JEMALLOC_AGENT_LIBS = -Wl,--no-warnings -L$(GLIBC_PREFIX)/lib -lyaml -lmicrohttpd -lcares -lz -L$(JEMALLOC_PREFIX)/lib -Wl,-u,malloc,-u,mallctl \
                             -ljemalloc -lm
 # OpenSSL and c-ares name dlopen, getaddrinfo and getservbyname, of which a static link warns. None is called: no engine is

@@ -40,7 +40,7 @@ deps_fetch() {
     printf '%s/%s\n' "$store" "$file"
 }
 
-# deps_source PACKAGE [PATCH-TO-LEAVE-OUT...]: unpacks it, patched as Debian does, into ./PACKAGE.
+# deps_source PACKAGE [PATCH-TO-LEAVE-OUT...]: unpacks it, patched as Debian does and then by our PACKAGE.patch, into ./PACKAGE.
 deps_source() {
     local package=$1 name version dir file sha path patch
     shift
@@ -53,12 +53,15 @@ deps_source() {
         *) tar -C "$package" --strip-components=1 -xf "$path" ;;
         esac
     done <"$deps_dir/pins"
-    [[ -f $package/debian/patches/series ]] || return 0
-    while read -r patch _; do
-        [[ -z $patch || $patch == \#* || " $* " == *" $patch "* ]] && continue
-        printf '== %s: %s\n' "$package" "$patch"
-        patch -d "$package" -s -f -p1 <"$package/debian/patches/$patch"
-    done <"$package/debian/patches/series"
+    if [[ -f $package/debian/patches/series ]]; then
+        while read -r patch _; do
+            [[ -z $patch || $patch == \#* || " $* " == *" $patch "* ]] && continue
+            printf '== %s: %s\n' "$package" "$patch"
+            patch -d "$package" -s -f -p1 <"$package/debian/patches/$patch"
+        done <"$package/debian/patches/series"
+    fi
+    patch=$deps_dir/$package.patch
+    [[ ! -f $patch ]] || patch -d "$package" -s -f -p1 <"$patch"
 }
 
 # deps_yaml DEST CC CFLAGS: Debian's source has no configure script; it is nine plain files.
@@ -148,6 +151,25 @@ deps_curl() {
     grep -q 'define USE_ARES 1' curl/lib/curl_config.h
 }
 
+# What a program has that sets nothing: MALLOC_CONF comes after it and outweighs it, option by option. For one thread that works for a moment and then
+# waits: pages that it has freed go back at once, and no cache keeps what is above 1 KiB.
+deps_jemalloc_conf=dirty_decay_ms:0,lg_tcache_max:10
+
+# deps_jemalloc_source DEST CC CFLAGS: without a prefix, so it replaces malloc and reads MALLOC_CONF. No profiler, as nothing unwinds the stack here; no dss, as
+# musl's sbrk gives nothing. Addresses of 48 bits are what a kernel hands out unasked, and configure's own guess is the building machine's.
+# recipe/jemalloc.patch: it answers questions without a table for each arena that there could be (4 kB each, four for each processor).
+deps_jemalloc_source() {
+    local dest=$1 cc=$2 cflags=$3
+    deps_source jemalloc
+    (
+        cd jemalloc || exit 1
+        ./configure CC="$cc" CFLAGS="$cflags -fno-unroll-loops" ac_cv_func_sbrk=no --prefix=/ --disable-shared --enable-static --disable-cxx --disable-doc --disable-libdl \
+            --with-version=5.3.0-0-g0 --with-lg-page=12 --with-lg-hugepage=21 --with-lg-vaddr=48 --with-malloc-conf="$deps_jemalloc_conf"
+        make -j"$deps_jobs" lib/libjemalloc.a
+    )
+    cp -- jemalloc/lib/libjemalloc.a "$dest/lib/"
+}
+
 deps_finish() {
     rm -rf -- "${1:?}"/{share,bin,lib/pkgconfig,lib/*.la}
     ls -l "$1/lib"
@@ -166,6 +188,7 @@ deps_musl() {
     deps_microhttpd "$dest" musl-gcc "$flags"
     deps_ares "$dest" musl-gcc "$flags"
     deps_zlib "$dest" musl-gcc "$flags"
+    deps_jemalloc_source "$dest" musl-gcc "$flags"
     deps_finish "$dest"
 }
 
@@ -179,7 +202,7 @@ deps_glibc() {
     deps_finish "$dest"
 }
 
-# Debian's own archive: built without a prefix, so it replaces malloc and reads MALLOC_CONF.
+# Debian's own archive, for the stand-in of make bench-allocator: built without a prefix, so it replaces malloc and reads MALLOC_CONF.
 deps_jemalloc() {
     local dest=$1 lib
     lib=/usr/lib/$(gcc -print-multiarch)/libjemalloc.a
