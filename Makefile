@@ -27,6 +27,7 @@ CC := $(MUSL_CC)
 CFLAGS = $(BASE) $(MUSL_CFLAGS)
 LDFLAGS = $(MUSL_LDFLAGS)
 AGENT_LIBS = $(MUSL_AGENT_LIBS)
+AGENT_JEMALLOC_LIBS = $(MUSL_JEMALLOC_AGENT_LIBS)
 else ifeq ($(V),glibc)
 CC := $(GLIBC_CC)
 CFLAGS = $(BASE) $(GLIBC_CFLAGS)
@@ -94,7 +95,8 @@ release: packages-build ## the static programs in build/release
 .PHONY: order
 order: release packages-order ## finds out again which functions of the agent run in a mesh (root, valgrind)
 	@tools/order/measure build/musl/kubecanary-agent >build/order
-	@mv build/order tools/order/agent
+	@tools/order/measure build/musl/kubecanary-agent-jemalloc build/order >build/order-jemalloc
+	@mv build/order tools/order/agent && mv build/order-jemalloc tools/order/jemalloc
 
 .PHONY: images
 images: release ## the container images in build/images
@@ -122,17 +124,24 @@ $(B)/%.a:
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-# What runs in a mesh lies together (tools/order/script says why), and what writes each sample of a scrape is quick before it is small.
+# What runs all the time lies together (tools/order/script says why), and what writes each sample of a scrape is quick before it is small.
 ifeq ($(V),musl)
 $(B)/lib/metric.c.o: CFLAGS += -O2
 $(B)/kubecanary-agent: LDFLAGS += -Wl,-T,$(B)/agent.ld
 $(B)/kubecanary-agent: $(B)/agent.ld
+$(B)/kubecanary-agent-jemalloc: LDFLAGS += -Wl,-T,$(B)/jemalloc.ld
+$(B)/kubecanary-agent-jemalloc: $(B)/jemalloc.ld
 endif
-$(B)/agent.ld: tools/order/agent tools/order/script
+$(B)/agent.ld: tools/order/agent
+$(B)/jemalloc.ld: tools/order/agent tools/order/jemalloc
+$(B)/%.ld: tools/order/script tools/order/lists.py
 	@mkdir -p $(@D)
-	@tools/order/script <$< >$@
+	@$< $(filter-out tools/order/script %.py,$^) >$@
 $(B)/kubecanary-agent: $(B)/agent/main.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.ld,$^) $(AGENT_LIBS)
+# With another malloc, V=musl only.
+$(B)/kubecanary-agent-jemalloc: $(B)/agent/main.c.o $(AGENT_A) $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.ld,$^) $(AGENT_JEMALLOC_LIBS)
 # The agent's helper: what both know of each other is one file.
 $(B)/kubecanary-http: $(call obj,$(HTTP_SRC) agent/http_wire.c) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(HTTP_LIBS)
@@ -148,7 +157,7 @@ $(B)/test/system/%: $(B)/test/system/%.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 $(B)/test/bench/%: $(B)/test/bench/%.c.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
-# The same program on each allocator: the agent's own (V=musl: musl's, V=glibc: jemalloc), and glibc's.
+# The same program on each allocator: V=musl: musl's, V=glibc: Debian's jemalloc, and glibc's.
 $(B)/test/bench/allocator/standin: $(B)/test/bench/allocator/standin.c.o $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 $(B)/test/bench/allocator/standin-system: $(B)/test/bench/allocator/standin.c.o $(LIB_A)

@@ -8,6 +8,7 @@
 
 #include "agent/cli.h"
 #include "agent/export.h"
+#include "agent/footprint.h"
 #include "agent/inputs.h"
 #include "agent/peer_link.h"
 #include "agent/prober.h"
@@ -34,7 +35,7 @@ struct agent {
     struct peer_link *link;
     struct inputs *inputs;
     struct web *web;
-    struct loop_timer stop;
+    struct loop_timer stop, trim;
     bool leaving;
 };
 
@@ -105,6 +106,17 @@ static void listeners_use(struct agent *a, const struct listeners *l)
     a->listeners = *l;
 }
 
+// At first when all that a start needs has run, then now and then, for what is rare. Without the memory for
+// the timer the program stays mapped as it is, and nothing is wrong.
+static void on_trim(struct loop_timer *t, void *arg)
+{
+    struct agent *a = arg;
+    struct err e;
+    footprint_trim();
+    if (loop_timer_set(a->loop, t, loop_now(a->loop) + LIMIT_TRIM_NS, on_trim, a, &e) < 0)
+        log_debug("code stays mapped", LOG_ERR(&e));
+}
+
 // The command line says where /metrics is, before any file is read; files that say otherwise are not meant
 // for this agent.
 static int check_http_port(const struct spec_ports *ports, uint16_t port, struct err *e)
@@ -136,6 +148,8 @@ static int on_files(const struct inputs_files *f, void *arg, struct err *e)
     if (!a->leaving)
         expect_sessions(a, &f->agent.spec.mesh);
     peer_link_wake(a->link);
+    if (footprint_known() && r == 0)
+        r = loop_timer_set(a->loop, &a->trim, loop_now(a->loop), on_trim, a, e);
     return r;
 }
 

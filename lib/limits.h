@@ -185,6 +185,8 @@
 // the pause after one, for the rest of a change that comes in several steps.
 #define LIMIT_INPUTS_POLL_NS (5 * NS_PER_S)
 #define LIMIT_INPUTS_SETTLE_NS (50 * NS_PER_MS)
+// How long code stays mapped that something rare has run (agent/footprint).
+#define LIMIT_TRIM_NS (60 * NS_PER_S)
 
 // What the operator asks its agents for. Report: what an agent writes at most, names that need escaping
 // included. Metrics: of an image of somebody's own, 50,000 series of 170 bytes. In flight: together at most a
