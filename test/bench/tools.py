@@ -108,7 +108,7 @@ class Agent(Tool):
             "generation: 1\nfleet: bench\nnetworks: [Pod]\nipFamilies: [IPv4]\ntopology: {type: Full}\n"
             "probes: [{name: icmp, type: ICMP, interval: 1s, timeout: 1s}]\ntargets: []\n"
             f"metrics: {{rttBucketsMicroseconds: [{buckets}], seriesLimit: 1000000}}\nports: {{http: {self.port}, tcp: 9962}}\n", encoding="ascii")
-        (folder / "peers-00.yaml").write_text(f"slice: 0\nslices: 1\npeers:\n{peers}", encoding="ascii")
+        (folder / "peers-00.yaml").write_text("slice: 0\nslices: 1\npeers:" + (f"\n{peers}" if peers else " []\n"), encoding="ascii")
         return [str(self.program), "--config", str(folder), "--node", "self", "--network", "Pod", "--listen", f":{self.port}"]
 
     def is_ready(self, wire: Wire) -> bool:

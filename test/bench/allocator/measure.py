@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import select
 import subprocess
 import sys
@@ -149,6 +150,10 @@ class OurAgent(tools.Agent):
                 self.scrape(wire)
             limit = int(said["kubecanary_allocator_arenas"])
             return Seen(int(said["kubecanary_node_cpus"]), int(said["kubecanary_agent_threads"]), limit, 0, memory(child(process.pid)))
+
+    def reload(self, generation: int) -> None:
+        file = pathlib.Path(self._folder.name) / "agent.yaml"
+        file.write_text(re.sub("^generation: .*", f"generation: {generation}", file.read_text(encoding="ascii")), encoding="ascii")
 
     def await_ready(self, process: subprocess.Popen[bytes], wire: Wire) -> None:
         tools.Tool.await_ready(self, process, wire)  # no peers to be patient with
