@@ -108,8 +108,7 @@ static void write_rtt(struct export_scrape *x, const char *name, const struct st
     uint64_t buckets[LIMIT_BUCKETS + 1];
     for (size_t i = 0; i <= x->plan->n_bounds; i++)
         buckets[i] = s->buckets[i];
-    metric_histogram(&x->text, name, buf_text(&x->labels), x->bounds, buckets, x->plan->n_bounds,
-                     s->rtt_sum_ns);
+    metric_histogram(&x->text, name, &x->labels, x->bounds, buckets, x->plan->n_bounds, s->rtt_sum_ns);
 }
 
 // The counters that a type has beside: STAMP's ways and flows, or struct dns_counts, or struct http_counts.
@@ -328,7 +327,7 @@ static void write_zone(struct export_scrape *x, const char *name, size_t i)
     begin_labels(x, zone->probe, zone->network);
     metric_label(&x->labels, "destination_zone", zone->zone);
     metric_label(&x->labels, "family", addr_family_name((enum family)zone->family));
-    metric_histogram(&x->text, name, buf_text(&x->labels), x->bounds, row, x->plan->n_bounds,
+    metric_histogram(&x->text, name, &x->labels, x->bounds, row, x->plan->n_bounds,
                      row[x->plan->n_bounds + 1]);
 }
 
@@ -526,13 +525,12 @@ struct export_scrape *export_new(const struct export_sources *from, enum metric_
     for (unsigned i = 0; i < SPEC_NETWORKS; i++)
         buf_init(&x->source[i], PIECE_MAX);
     if (copy_counters(x, from->prober) < 0 ||
-        (x->plan && failures_copy(&x->failures, engine_failures(prober_engine(from->prober))) < 0)) {
+        (x->plan && failures_copy(&x->failures, engine_failures(prober_engine(from->prober))) < 0) ||
+        !buf_room(&x->text, PIECE_FULL + PIECE_ROW)) { // at once, and not in steps
         export_free(x);
         return NULL;
     }
     export_agent_read(from, &x->agent);
-    (void)buf_room(&x->text,
-                   PIECE_FULL + PIECE_ROW); // at once, and not in steps; -1 of export_read if it failed
     return x;
 }
 

@@ -71,13 +71,13 @@ static void gauge(const struct writer *w, const char *name, const char *unit, co
                   uint64_t value)
 {
     metric_family(w->out, w->format, METRIC_GAUGE, name, unit, help);
-    metric_u64(w->out, name, "", "", value);
+    metric_u64(w->out, name, "", NULL, value);
 }
 
 static void counter(const struct writer *w, const char *name, const char *help, uint64_t value)
 {
     metric_family(w->out, w->format, METRIC_COUNTER, name, NULL, help);
-    metric_u64(w->out, name, "_total", "", value);
+    metric_u64(w->out, name, "_total", NULL, value);
 }
 
 static void sample(const struct writer *w, const char *name, const char *suffix, const char *key,
@@ -86,7 +86,7 @@ static void sample(const struct writer *w, const char *name, const char *suffix,
     struct buf labels;
     buf_init(&labels, 1024);
     metric_label(&labels, key, value);
-    metric_u64(w->out, name, suffix, buf_text(&labels), n);
+    metric_u64(w->out, name, suffix, &labels, n);
     buf_release(&labels);
 }
 
@@ -95,7 +95,7 @@ static void delay(const struct writer *w, const char *name, const char *help, co
     struct metric_bound bounds[STATS_DELAY_BOUNDS];
     metric_bounds(bounds, stats_delay_bounds_ns, STATS_DELAY_BOUNDS);
     metric_family(w->out, w->format, METRIC_HISTOGRAM, name, "seconds", help);
-    metric_histogram(w->out, name, "", bounds, d->buckets, STATS_DELAY_BOUNDS, d->sum_ns);
+    metric_histogram(w->out, name, NULL, bounds, d->buckets, STATS_DELAY_BOUNDS, d->sum_ns);
 }
 
 static void write_build(const struct writer *w)
@@ -105,7 +105,7 @@ static void write_build(const struct writer *w)
     metric_label(&labels, "version", version_text);
     metric_label(&labels, "revision", version_revision);
     metric_family(w->out, w->format, METRIC_INFO, "kubecanary_build", NULL, "The agent's version; always 1.");
-    metric_u64(w->out, "kubecanary_build", "_info", buf_text(&labels), 1);
+    metric_u64(w->out, "kubecanary_build", "_info", &labels, 1);
     buf_release(&labels);
 }
 
@@ -119,7 +119,8 @@ static void write_config(const struct writer *w, const struct export_agent *a)
         a->last_ok);
     metric_family(w->out, w->format, METRIC_GAUGE, "kubecanary_config_last_reload_success_timestamp_seconds",
                   "seconds", "When files were last put in force; 0: never.");
-    metric_seconds(w->out, "kubecanary_config_last_reload_success_timestamp_seconds", "", "", a->loaded_real);
+    metric_seconds(w->out, "kubecanary_config_last_reload_success_timestamp_seconds", "", NULL,
+                   a->loaded_real);
     metric_family(w->out, w->format, METRIC_COUNTER, "kubecanary_config_reloads", NULL,
                   "Changes of the files, by what came of them.");
     sample(w, "kubecanary_config_reloads", "_total", "result", "success", a->loads);
@@ -138,7 +139,7 @@ static void write_peers(const struct writer *w, const struct export_agent *a)
             buf_reset(&labels);
             metric_label(&labels, "network", spec_network_name((enum spec_network)i));
             metric_label(&labels, "state", peer_state_name(s));
-            metric_u64(w->out, "kubecanary_peers", "", buf_text(&labels), a->peers[i][s]);
+            metric_u64(w->out, "kubecanary_peers", "", &labels, a->peers[i][s]);
         }
     }
     metric_family(w->out, w->format, METRIC_GAUGE, "kubecanary_coverage_peers", NULL,
@@ -266,7 +267,7 @@ static void pair_sample(const struct writer *w, const char *name, const char *co
     buf_init(&b, 1024);
     metric_label(&b, labels[0], labels[1]);
     metric_label(&b, labels[2], labels[3]);
-    metric_u64(w->out, name, "_info", buf_text(&b), 1);
+    metric_u64(w->out, name, "_info", &b, 1);
     buf_release(&b);
 }
 
@@ -304,7 +305,7 @@ static void write_process(const struct writer *w, const struct runtime_process *
     if (p->limits.cpu_millis > 0) {
         metric_family(w->out, w->format, METRIC_GAUGE, "kubecanary_agent_cpu_limit_cores", NULL,
                       "Processors' worth of time that the control groups let this process have.");
-        metric_seconds(w->out, "kubecanary_agent_cpu_limit_cores", "", "",
+        metric_seconds(w->out, "kubecanary_agent_cpu_limit_cores", "", NULL,
                        p->limits.cpu_millis * (NS_PER_S / 1000));
     }
     if (p->limits.memory_bytes > 0)
@@ -312,14 +313,14 @@ static void write_process(const struct writer *w, const struct runtime_process *
               "Memory that the control groups let this process have.", p->limits.memory_bytes);
     metric_family(w->out, w->format, METRIC_COUNTER, "process_cpu_seconds", "seconds",
                   "User and system processor time.");
-    metric_seconds(w->out, "process_cpu_seconds", "_total", "", p->cpu_ns);
+    metric_seconds(w->out, "process_cpu_seconds", "_total", NULL, p->cpu_ns);
     gauge(w, "process_resident_memory_bytes", "bytes", "Resident memory.", p->resident_bytes);
     gauge(w, "process_virtual_memory_bytes", "bytes", "Virtual memory.", p->virtual_bytes);
     gauge(w, "process_open_fds", NULL, "Open file descriptors.", p->open_fds);
     gauge(w, "process_max_fds", NULL, "Most file descriptors that may be open; 0: no limit.", p->max_fds);
     metric_family(w->out, w->format, METRIC_GAUGE, "process_start_time_seconds", "seconds",
                   "Start of the process, since 1970.");
-    metric_seconds(w->out, "process_start_time_seconds", "", "", runtime_start_time());
+    metric_seconds(w->out, "process_start_time_seconds", "", NULL, runtime_start_time());
 }
 
 void export_agent_write(const struct export_agent *a, enum metric_format f, struct buf *out)

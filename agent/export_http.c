@@ -12,8 +12,8 @@ void export_http_phases(struct buf *out, struct buf *labels, const char *name, c
         n += c->answers[i];
     for (unsigned i = 0; i < HTTP_WIRE_PHASES; i++) {
         metric_label(labels, "phase", http_wire_phase_name((enum http_wire_phase)i));
-        metric_seconds(out, name, "_sum", buf_text(labels), c->phase_ns[i]);
-        metric_u64(out, name, "_count", buf_text(labels), n);
+        metric_seconds(out, name, "_sum", labels, c->phase_ns[i]);
+        metric_u64(out, name, "_count", labels, n);
         labels->len = len;
     }
 }
@@ -23,7 +23,7 @@ void export_http_answers(struct buf *out, struct buf *labels, const char *name, 
     size_t len = labels->len;
     for (unsigned i = 0; i < HTTP_COUNTS_CLASSES; i++) {
         metric_label(labels, "class", http_counts_class(i));
-        metric_u64(out, name, "_total", buf_text(labels), c->answers[i]);
+        metric_u64(out, name, "_total", labels, c->answers[i]);
         labels->len = len;
     }
 }
@@ -33,7 +33,7 @@ void export_http_errors(struct buf *out, struct buf *labels, const char *name, c
     size_t len = labels->len;
     for (unsigned i = 0; i < HTTP_WIRE_OUTCOMES; i++) {
         metric_label(labels, "class", http_counts_error(i));
-        metric_u64(out, name, "_total", buf_text(labels), c->errors[i]);
+        metric_u64(out, name, "_total", labels, c->errors[i]);
         labels->len = len;
     }
 }
@@ -44,7 +44,7 @@ static void expiry(struct buf *out, struct buf *labels, const char *name, const 
     if (!end_s)
         return;
     metric_label(labels, "certificate", which);
-    metric_i64(out, name, "", buf_text(labels), end_s);
+    metric_i64(out, name, "", labels, end_s);
     labels->len = len;
 }
 

@@ -168,9 +168,18 @@ void metric_head(struct buf *head, const char *name, const char *suffix)
     buf_char(head, '{');
 }
 
+// Room for n bytes of samples with these labels. NULL if there is none, or if labels could not be made: a
+// sample without some of them would be another series.
+static char *room_for(struct buf *b, const struct buf *labels, size_t n)
+{
+    b->failed = b->failed || (labels && labels->failed);
+    return buf_room(b, n);
+}
+
 void metric_row(struct buf *b, const struct buf *head, const struct buf *labels, uint64_t value)
 {
-    char *at = buf_room(b, head->len + labels->len + 2 + U64_MAX_TEXT + 1);
+    b->failed = b->failed || head->failed;
+    char *at = room_for(b, labels, head->len + labels->len + 2 + U64_MAX_TEXT + 1);
     if (!at)
         return;
     at = put(put(at, head->data, head->len), labels->data, labels->len);
@@ -180,30 +189,30 @@ void metric_row(struct buf *b, const struct buf *head, const struct buf *labels,
 }
 
 // A sample up to its value, and where that goes: room for it and the line's end. NULL without room.
-static char *begin_sample(struct buf *b, const char *name, const char *suffix, const char *labels)
+static char *begin_sample(struct buf *b, const char *name, const char *suffix, const struct buf *labels)
 {
-    size_t n = strlen(name), s = strlen(suffix), l = strlen(labels);
-    char *at = buf_room(b, n + s + l + 4 + SECONDS_MAX_TEXT);
+    size_t n = strlen(name), s = strlen(suffix), l = labels ? labels->len : 0;
+    char *at = room_for(b, labels, n + s + l + 4 + SECONDS_MAX_TEXT);
     if (!at)
         return NULL;
     at = put(put(at, name, n), suffix, s);
     if (l > 0) {
         *at++ = '{';
-        at = put(at, labels, l);
+        at = put(at, labels->data, l);
         *at++ = '}';
     }
     *at++ = ' ';
     return at;
 }
 
-void metric_u64(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t value)
+void metric_u64(struct buf *b, const char *name, const char *suffix, const struct buf *labels, uint64_t value)
 {
     char *at = begin_sample(b, name, suffix, labels);
     if (at)
         end_sample(b, put_u64(at, value));
 }
 
-void metric_i64(struct buf *b, const char *name, const char *suffix, const char *labels, int64_t value)
+void metric_i64(struct buf *b, const char *name, const char *suffix, const struct buf *labels, int64_t value)
 {
     char *at = begin_sample(b, name, suffix, labels);
     if (!at)
@@ -213,7 +222,8 @@ void metric_i64(struct buf *b, const char *name, const char *suffix, const char 
     end_sample(b, put_u64(at, value < 0 ? -(uint64_t)value : (uint64_t)value));
 }
 
-void metric_seconds(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t ns)
+void metric_seconds(struct buf *b, const char *name, const char *suffix, const struct buf *labels,
+                    uint64_t ns)
 {
     char *at = begin_sample(b, name, suffix, labels);
     if (at)
@@ -229,23 +239,24 @@ void metric_bounds(struct metric_bound *ret, const uint64_t *bounds_ns, size_t n
 }
 
 // `name_bucket{labels,le="`: what all buckets of a histogram begin with.
-static char *put_bucket(char *at, const char *name, size_t name_len, const char *labels, size_t labels_len)
+static char *put_bucket(char *at, const char *name, size_t name_len, const struct buf *labels)
 {
     at = put(put(at, name, name_len), "_bucket{", 8);
-    if (labels_len > 0) {
-        at = put(at, labels, labels_len);
+    if (labels && labels->len > 0) {
+        at = put(at, labels->data, labels->len);
         *at++ = ',';
     }
     return put(at, "le=\"", 4);
 }
 
-void metric_histogram(struct buf *b, const char *name, const char *labels, const struct metric_bound *bounds,
-                      const uint64_t *buckets, size_t n, uint64_t sum_ns)
+void metric_histogram(struct buf *b, const char *name, const struct buf *labels,
+                      const struct metric_bound *bounds, const uint64_t *buckets, size_t n, uint64_t sum_ns)
 {
     static const struct metric_bound inf = {4, "+Inf"};
-    const size_t name_len = strlen(name), labels_len = strlen(labels);
-    const size_t start_max = name_len + 8 + labels_len + 1 + 4;
-    char *begin = buf_room(b, (n + 1) * (start_max + SECONDS_MAX_TEXT + 3 + U64_MAX_TEXT + 1)), *at = begin;
+    const size_t name_len = strlen(name);
+    const size_t start_max = name_len + 8 + (labels ? labels->len : 0) + 1 + 4;
+    char *begin = room_for(b, labels, (n + 1) * (start_max + SECONDS_MAX_TEXT + 3 + U64_MAX_TEXT + 1)),
+         *at = begin;
     uint64_t sum = 0;
     size_t start = 0;
     if (!begin)
@@ -254,7 +265,7 @@ void metric_histogram(struct buf *b, const char *name, const char *labels, const
         const struct metric_bound *le = i < n ? &bounds[i] : &inf;
         sum += buckets[i];
         if (i == 0) {
-            at = put_bucket(begin, name, name_len, labels, labels_len);
+            at = put_bucket(begin, name, name_len, labels);
             start = (size_t)(at - begin);
         } else {
             at = put(at, begin, start);

@@ -29,16 +29,19 @@ static inline ALWAYS_INLINE void metric_label(struct buf *labels, const char *ke
 {
     metric_label_add(labels, key, strlen(key), value, strlen(value));
 }
-// One sample: name, "{labels}" if labels is not "", value. suffix: "", "_total", "_bucket" ...
-void metric_u64(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t value);
-void metric_i64(struct buf *b, const char *name, const char *suffix, const char *labels, int64_t value);
+// One sample: name, "{labels}" if there are any (NULL: none), value. suffix: "", "_total", "_bucket" ... b
+// has failed, too, if labels have: a sample without one of its labels would be another series.
+void metric_u64(struct buf *b, const char *name, const char *suffix, const struct buf *labels,
+                uint64_t value);
+void metric_i64(struct buf *b, const char *name, const char *suffix, const struct buf *labels, int64_t value);
 // For a family of very many samples: head is what all begin with, `name_total{`, made once; labels is not
 // empty.
 void metric_head(struct buf *head, const char *name, const char *suffix);
 void metric_row(struct buf *b, const struct buf *head, const struct buf *labels, uint64_t value);
 // Seconds from nanoseconds: exact, with the digits that are needed and at least one after the point ("1.0",
 // "0.00005"), OpenMetrics' canonical form.
-void metric_seconds(struct buf *b, const char *name, const char *suffix, const char *labels, uint64_t ns);
+void metric_seconds(struct buf *b, const char *name, const char *suffix, const struct buf *labels,
+                    uint64_t ns);
 // A histogram's samples: n buckets and the one above (buckets[n]), each counted for itself, are written
 // cumulated, each with its bound as label le, then _sum and _count. bounds: n of them, as metric_bounds made.
 struct metric_bound {
@@ -46,8 +49,8 @@ struct metric_bound {
     char text[23]; // "0.00005"; no NUL
 };
 void metric_bounds(struct metric_bound *ret, const uint64_t *bounds_ns, size_t n);
-void metric_histogram(struct buf *b, const char *name, const char *labels, const struct metric_bound *bounds,
-                      const uint64_t *buckets, size_t n, uint64_t sum_ns);
+void metric_histogram(struct buf *b, const char *name, const struct buf *labels,
+                      const struct metric_bound *bounds, const uint64_t *buckets, size_t n, uint64_t sum_ns);
 // "# EOF" in OpenMetrics, nothing in text 0.0.4.
 void metric_end(struct buf *b, enum metric_format f);
 

@@ -25,7 +25,7 @@ struct page {
 struct sample {
     enum metric_type type;
     const char *name;
-    const char *labels;
+    const char *label[2]; // key and value; {NULL}: none
     const char *help;
     uint64_t value;
 };
@@ -34,8 +34,10 @@ static void write_samples(struct buf *b, enum metric_format f, const struct samp
 {
     for (size_t i = 0; i < n; i++) {
         metric_family(b, f, list[i].type, list[i].name, NULL, list[i].help);
-        metric_u64(b, list[i].name, list[i].type == METRIC_COUNTER ? "_total" : "", list[i].labels,
-                   list[i].value);
+        CLEANUP_BUF struct buf labels = {.max = 512};
+        if (list[i].label[0])
+            metric_label(&labels, list[i].label[0], list[i].label[1]);
+        metric_u64(b, list[i].name, list[i].type == METRIC_COUNTER ? "_total" : "", &labels, list[i].value);
     }
 }
 
@@ -48,7 +50,7 @@ static void write_build_info(struct buf *b, enum metric_format f)
     metric_label(&labels, "version", version_text);
     metric_label(&labels, "revision", version_revision);
     metric_label(&labels, "compiler", version_compiler);
-    metric_u64(b, "kubecanary_build", "_info", buf_text(&labels), 1);
+    metric_u64(b, "kubecanary_build", "_info", &labels, 1);
 }
 
 // Pages of resident memory from /proc/self/statm, in bytes; 0 when it cannot be read.
@@ -68,31 +70,50 @@ static void write_process(struct buf *b, enum metric_format f)
     struct timespec cpu = {0};
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
     metric_family(b, f, METRIC_COUNTER, "process_cpu_seconds", "seconds", "User and system time used.");
-    metric_seconds(b, "process_cpu_seconds", "_total", "",
+    metric_seconds(b, "process_cpu_seconds", "_total", NULL,
                    (uint64_t)cpu.tv_sec * NS_PER_S + (uint64_t)cpu.tv_nsec);
     metric_family(b, f, METRIC_GAUGE, "process_resident_memory_bytes", "bytes", "Resident memory.");
-    metric_u64(b, "process_resident_memory_bytes", "", "", resident_bytes());
+    metric_u64(b, "process_resident_memory_bytes", "", NULL, resident_bytes());
 }
 
 static void write_metrics(const struct page *p, struct buf *b, enum metric_format f)
 {
     struct control_stats s = control_stats(p->control);
     const struct sample list[] = {
-        {METRIC_GAUGE, "leader_election_master_status", "name=\"kubecanary-operator\"",
-         "1 while this operator leads (writes), else 0.", s.leading},
-        {METRIC_GAUGE, "kubecanary_operator_synced", "", "1 once every watched kind was listed.", s.synced},
-        {METRIC_GAUGE, "kubecanary_operator_fleets", "", "ProbeFleets known.", s.fleets},
-        {METRIC_GAUGE, "kubecanary_operator_nodes", "", "Nodes known.", s.nodes},
-        {METRIC_GAUGE, "kubecanary_operator_agent_pods", "", "Pods of agents known.", s.pods},
-        {METRIC_COUNTER, "controller_runtime_reconcile", "controller=\"probefleet\"",
-         "Rounds of work on a fleet.", s.rounds},
-        {METRIC_COUNTER, "controller_runtime_reconcile_errors", "controller=\"probefleet\"",
-         "Rounds that failed and come again.", s.failures},
-        {METRIC_COUNTER, "kubecanary_operator_applies", "", "Children applied with success.", s.applies},
-        {METRIC_GAUGE, "workqueue_depth", "name=\"probefleet\"", "Fleets that wait for a round.",
+        {METRIC_GAUGE,
+         "leader_election_master_status",
+         {"name", "kubecanary-operator"},
+         "1 while this operator leads (writes), else 0.",
+         s.leading},
+        {METRIC_GAUGE,
+         "kubecanary_operator_synced",
+         {NULL},
+         "1 once every watched kind was listed.",
+         s.synced},
+        {METRIC_GAUGE, "kubecanary_operator_fleets", {NULL}, "ProbeFleets known.", s.fleets},
+        {METRIC_GAUGE, "kubecanary_operator_nodes", {NULL}, "Nodes known.", s.nodes},
+        {METRIC_GAUGE, "kubecanary_operator_agent_pods", {NULL}, "Pods of agents known.", s.pods},
+        {METRIC_COUNTER,
+         "controller_runtime_reconcile",
+         {"controller", "probefleet"},
+         "Rounds of work on a fleet.",
+         s.rounds},
+        {METRIC_COUNTER,
+         "controller_runtime_reconcile_errors",
+         {"controller", "probefleet"},
+         "Rounds that failed and come again.",
+         s.failures},
+        {METRIC_COUNTER, "kubecanary_operator_applies", {NULL}, "Children applied with success.", s.applies},
+        {METRIC_GAUGE,
+         "workqueue_depth",
+         {"name", "probefleet"},
+         "Fleets that wait for a round.",
          s.queue.depth},
-        {METRIC_COUNTER, "workqueue_adds", "name=\"probefleet\"", "Keys added.", s.queue.adds},
-        {METRIC_COUNTER, "workqueue_retries", "name=\"probefleet\"", "Keys that came again after a failure.",
+        {METRIC_COUNTER, "workqueue_adds", {"name", "probefleet"}, "Keys added.", s.queue.adds},
+        {METRIC_COUNTER,
+         "workqueue_retries",
+         {"name", "probefleet"},
+         "Keys that came again after a failure.",
          s.queue.retries},
     };
     write_build_info(b, f);

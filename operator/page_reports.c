@@ -10,27 +10,30 @@
 static void write_requests(struct buf *b, enum metric_format f, const struct reports_stats *s)
 {
     const struct {
-        const char *labels;
+        const char *result;
         uint64_t value;
     } list[] = {
-        {"result=\"received\"", s->received},
-        {"result=\"metrics\"", s->metrics},
-        {"result=\"unreachable\"", s->unreachable},
-        {"result=\"invalid\"", s->invalid},
+        {"received", s->received},
+        {"metrics", s->metrics},
+        {"unreachable", s->unreachable},
+        {"invalid", s->invalid},
     };
     metric_family(b, f, METRIC_COUNTER, "kubecanary_operator_reports", NULL,
                   "Agents asked for their report, by result.");
-    for (size_t i = 0; i < ARRAY_LEN(list); i++)
-        metric_u64(b, "kubecanary_operator_reports", "_total", list[i].labels, list[i].value);
+    for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+        CLEANUP_BUF struct buf labels = {.max = 64};
+        metric_label(&labels, "result", list[i].result);
+        metric_u64(b, "kubecanary_operator_reports", "_total", &labels, list[i].value);
+    }
 }
 
 static void write_agents(struct buf *b, enum metric_format f, const struct reports_stats *s)
 {
     metric_family(b, f, METRIC_GAUGE, "kubecanary_operator_agents", NULL, "Ready agents that are asked.");
-    metric_u64(b, "kubecanary_operator_agents", "", "", s->agents);
+    metric_u64(b, "kubecanary_operator_agents", "", NULL, s->agents);
     metric_family(b, f, METRIC_GAUGE, "kubecanary_operator_agents_reporting", NULL,
                   "Of these, agents whose report is known.");
-    metric_u64(b, "kubecanary_operator_agents_reporting", "", "", s->reporting);
+    metric_u64(b, "kubecanary_operator_agents_reporting", "", NULL, s->reporting);
 }
 
 static void write_fleet(const char *namespace, const char *fleet, const struct report_sum *s, void *arg)
@@ -43,7 +46,7 @@ static void write_fleet(const char *namespace, const char *fleet, const struct r
     metric_label(&labels, "fleet_namespace", namespace);
     metric_label(&labels, "fleet", fleet);
     metric_label(&labels, "setting", s->setting);
-    metric_u64(b, "kubecanary_fleet_allocator_ineffective_agents", "", buf_text(&labels), s->ineffective);
+    metric_u64(b, "kubecanary_fleet_allocator_ineffective_agents", "", &labels, s->ineffective);
 }
 
 static void write_rollouts(const struct store_fleet *fleet, void *arg)
@@ -59,7 +62,7 @@ static void write_rollouts(const struct store_fleet *fleet, void *arg)
         metric_label(&labels, "fleet", fleet->meta.name);
         metric_label(&labels, "override", r.list[i].override);
         metric_label(&labels, "reason", rollout_reason_names[r.list[i].reason]);
-        metric_u64(arg, "kubecanary_fleet_allocator_rollout_stopped", "", buf_text(&labels), 1);
+        metric_u64(arg, "kubecanary_fleet_allocator_rollout_stopped", "", &labels, 1);
     }
 }
 

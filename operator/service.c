@@ -123,12 +123,14 @@ static void write_requests(struct buf *b, const struct service *s)
 {
     const struct kube_stats *lease = s->lease ? lease_stats(s->lease) : NULL;
     for (unsigned code = 0; code < ARRAY_LEN(s->stats->by_code); code++) {
-        char label[32];
+        CLEANUP_BUF struct buf labels = {.max = 64};
+        char number[16];
         uint64_t answers = s->stats->by_code[code] + (lease ? lease->by_code[code] : 0);
         if (answers == 0 && code != 0 && code != 200)
             continue; // those two are there from the start
-        snprintf(label, sizeof(label), code ? "code=\"%u\"" : "code=\"<error>\"", code);
-        metric_u64(b, "rest_client_requests", "_total", label, answers);
+        snprintf(number, sizeof(number), "%u", code);
+        metric_label(&labels, "code", code ? number : "<error>");
+        metric_u64(b, "rest_client_requests", "_total", &labels, answers);
     }
 }
 
@@ -152,7 +154,7 @@ static void write_kube_metrics(struct buf *b, enum metric_format f, void *arg)
     write_requests(b, s);
     for (size_t i = 0; i < ARRAY_LEN(list); i++) {
         metric_family(b, f, METRIC_COUNTER, list[i].name, NULL, list[i].help);
-        metric_u64(b, list[i].name, "_total", "", list[i].value);
+        metric_u64(b, list[i].name, "_total", NULL, list[i].value);
     }
 }
 

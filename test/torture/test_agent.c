@@ -289,9 +289,25 @@ static bool apply_limited(struct agent *a, uint32_t limit, struct err *e)
     return apply(&files, a, e) == 0;
 }
 
+// Takes each sample's value off: what is left are the series, in their order.
+static void drop_values(char *text)
+{
+    char *to = text;
+    for (const char *line = text; *line != '\0';) {
+        size_t len = strcspn(line, "\n"), kept = len;
+        while (line[0] != '#' && kept > 0 && line[kept] != ' ')
+            kept--;
+        memmove(to, line, kept);
+        to[kept] = '\n';
+        to += kept + 1;
+        line += len + (line[len] == '\n');
+    }
+    *to = '\0';
+}
+
 static void scrapes(void)
 {
-    static char text[1 << 20];
+    static char text[1 << 20], whole[sizeof(text)];
     struct agent a;
     struct err e;
     write_after();
@@ -301,6 +317,9 @@ static void scrapes(void)
         size_t n = 0;
         CHECK(apply_limited(&a, limited ? 10 : 50000, &e));
         CHECK_INT(export_limited(prober_plan(a.prober), engine_failures(prober_engine(a.prober))), limited);
+        struct buf want = {.data = whole, .cap = sizeof(whole), .max = sizeof(whole) - 1};
+        CHECK_INT(scrape(&a, METRIC_OPENMETRICS_1_0, &want), 0);
+        drop_values(whole);
         while (hit && ++n < MOST) {
             struct buf out = {.data = text, .cap = sizeof(text), .max = sizeof(text) - 1};
             torture_begin(run % TORTURE_MODES, n);
@@ -310,6 +329,8 @@ static void scrapes(void)
             CHECK(r == 0 || (r < 0 && hit));
             CHECK(!out.failed);
             CHECK((r == 0) == (out.len > 6 && strcmp(text + out.len - 6, "# EOF\n") == 0));
+            drop_values(text);
+            CHECK(r < 0 || strcmp(text, whole) == 0); // no series without its labels
         }
         CHECK(n > 5 && n < MOST);
     }

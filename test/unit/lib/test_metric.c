@@ -78,6 +78,9 @@ static void families(void)
     check_text(&b, "");
 }
 
+static char kv_text[] = "k=\"v\"";
+static const struct buf kv = {.data = kv_text, .len = sizeof(kv_text) - 1};
+
 static void samples(void)
 {
     CLEANUP_BUF struct buf b, labels;
@@ -85,9 +88,9 @@ static void samples(void)
     buf_init(&labels, 4096);
     metric_label(&labels, "node", "a\"b\\c\nd");
     metric_label(&labels, "zone", "");
-    metric_u64(&b, "x", "_total", buf_text(&labels), UINT64_MAX);
-    metric_u64(&b, "x", "", "", 0);
-    metric_i64(&b, "x", "", "k=\"v\"", INT64_MIN);
+    metric_u64(&b, "x", "_total", &labels, UINT64_MAX);
+    metric_u64(&b, "x", "", NULL, 0);
+    metric_i64(&b, "x", "", &kv, INT64_MIN);
     check_text(&b, "x_total{node=\"a\\\"b\\\\c\\nd\",zone=\"\"} 18446744073709551615\nx 0\n"
                    "x{k=\"v\"} -9223372036854775808\n");
 }
@@ -100,14 +103,39 @@ static void histograms(void)
     const uint64_t buckets[] = {1, 0, 6, UINT64_MAX - 7};
     buf_init(&b, 4096);
     metric_bounds(bounds, bounds_ns, 3);
-    metric_histogram(&b, "h", "k=\"v\"", bounds, buckets, 3, 1500 * NS_PER_MS);
+    metric_histogram(&b, "h", &kv, bounds, buckets, 3, 1500 * NS_PER_MS);
     check_text(&b, "h_bucket{k=\"v\",le=\"0.00005\"} 1\nh_bucket{k=\"v\",le=\"0.1\"} 1\n"
                    "h_bucket{k=\"v\",le=\"18446744073.709551615\"} 7\n"
                    "h_bucket{k=\"v\",le=\"+Inf\"} 18446744073709551615\n"
                    "h_sum{k=\"v\"} 1.5\nh_count{k=\"v\"} 18446744073709551615\n");
     buf_reset(&b);
-    metric_histogram(&b, "h", "", bounds, buckets, 0, 0);
+    metric_histogram(&b, "h", NULL, bounds, buckets, 0, 0);
     check_text(&b, "h_bucket{le=\"+Inf\"} 1\nh_sum 0.0\nh_count 1\n");
+}
+
+// Labels that could not be made are no labels left out: the page has failed.
+static void failed_labels(void)
+{
+    const uint64_t buckets[] = {0};
+    for (unsigned i = 0; i < 4; i++) {
+        CLEANUP_BUF struct buf b, head, labels;
+        buf_init(&b, 4096);
+        buf_init(&head, 4096);
+        buf_init(&labels, 4);
+        metric_label(&labels, "node", "n");
+        metric_head(&head, "x", "");
+        CHECK(labels.failed && !head.failed);
+        if (i == 0)
+            metric_u64(&b, "x", "", &labels, 1);
+        else if (i == 1)
+            metric_seconds(&b, "x", "", &labels, 1);
+        else if (i == 2)
+            metric_row(&b, &head, &labels, 1);
+        else
+            metric_histogram(&b, "x", &labels, NULL, buckets, 0, 0);
+        buf_reset(&labels);
+        CHECK(b.failed);
+    }
 }
 
 // What does not fit is not begun; nothing is written beside it.
@@ -121,8 +149,8 @@ static void no_room(void)
         buf_init(&b, max);
         metric_bounds(&bound, &bound_ns, 1);
         metric_label(&b, "k", "\"\"\"");
-        metric_u64(&b, "x", "_total", "k=\"v\"", UINT64_MAX);
-        metric_histogram(&b, "h", "k=\"v\"", &bound, buckets, 1, UINT64_MAX);
+        metric_u64(&b, "x", "_total", &kv, UINT64_MAX);
+        metric_histogram(&b, "h", &kv, &bound, buckets, 1, UINT64_MAX);
         CHECK(b.len <= max && !(b.failed && fitted));
         fitted = !b.failed;
     }
@@ -147,14 +175,19 @@ static void seconds(void)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         CLEANUP_BUF struct buf b;
         buf_init(&b, 64);
-        metric_seconds(&b, "t", "", "", rows[i].ns);
+        metric_seconds(&b, "t", "", NULL, rows[i].ns);
         CHECK(strncmp(buf_text(&b), "t ", 2) == 0);
         CHECK(b.len == strlen(rows[i].want) + 3 && memcmp(b.data + 2, rows[i].want, b.len - 3) == 0);
     }
 }
 
 static const struct check_case cases[] = {
-    {"negotiation", negotiation}, {"families", families}, {"samples", samples},
-    {"histograms", histograms},   {"no room", no_room},   {"seconds", seconds},
+    {"negotiation", negotiation},
+    {"families", families},
+    {"samples", samples},
+    {"histograms", histograms},
+    {"labels that failed", failed_labels},
+    {"no room", no_room},
+    {"seconds", seconds},
 };
 CHECK_MAIN(cases)
