@@ -62,7 +62,8 @@ def measure(tool: tools.Tool, wire: Wire, count: int, seconds: float) -> Sample:
             before, began = cpu_seconds(process.pid), time.monotonic()
             sizes = [tool.scrape(wire) or 0 for _ in range(SCRAPES)]
             probing = sample.cpu / 60 * (time.monotonic() - began)
-            sample.scrape_ms = max(0.0, (cpu_seconds(process.pid) - before - probing) / SCRAPES * 1000)
+            taken = cpu_seconds(process.pid) - before - probing
+            sample.scrape_ms = taken / SCRAPES * 1000 if taken > 0 else None  # it had no more to give: that is not free of charge, but unknown
             sample.scrape_kb = sizes[-1] / 1000
         sample.rss, sample.private = memory(process.pid)
         sample.threads = threads(process.pid)
