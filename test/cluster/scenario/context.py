@@ -63,16 +63,16 @@ class Context:
                 return condition
         return {}
 
-    def wait_condition(self, kind: str, status: str, seconds: float = ROLLOUT_SECONDS, name: str = FLEET) -> dict:
+    def wait_condition(self, kind: str, status: str, seconds: float = ROLLOUT_SECONDS, name: str = FLEET, reason: str = "") -> dict:
         last = {}
 
         def reached():
             last.clear()
             last.update(self.condition(kind, name))
-            if last.get("status") != status:
+            if last.get("status") != status or (reason and last["reason"] != reason):
                 raise Failure(f"it is {last}")
             return dict(last)
-        return wait_for(f"condition {kind}={status}", reached, seconds=seconds, every=0.3)
+        return wait_for(f"condition {kind}={status} {reason}".strip(), reached, seconds=seconds, every=0.3)
 
     def children(self) -> dict:
         """All objects of the fleet: kind/name -> object."""

@@ -100,11 +100,10 @@ def strategy(ctx, fleet: str) -> str:
 
 def wait_stopped(ctx, fleet: str, reason: str, word: str, before: dict) -> str:
     """Waits until the rollout stopped, and fails unless it says so everywhere and all agents but one are as before. Returns the other's node."""
-    condition = ctx.wait_condition("Degraded", "True", name=fleet)
-    same("reason", condition["reason"], STOPPED)
+    condition = ctx.wait_condition("Degraded", "True", name=fleet, reason=STOPPED)
     expect(word in condition["message"], f"{word!r} is not in {condition}")
     for kind in ("Ready", "Progressing"):
-        same(kind, ctx.wait_condition(kind, "False", name=fleet)["reason"], STOPPED)
+        ctx.wait_condition(kind, "False", name=fleet, reason=STOPPED)
     found = wait_phase(ctx, fleet, "Stopped", reason=reason)
     wait_event(ctx, fleet, STOPPED, word)
     labels = {"fleet_namespace": NAMESPACE, "fleet": fleet, "override": "", "reason": reason}
@@ -141,8 +140,7 @@ def without_the_right(ctx):
     wait_for("what all agents take", lambda: sum(m["afterAgents"] for m in row(ctx, TRIAL)["memory"]) == len(ctx.nodes()), seconds=90, every=0.5)
     before = ctx.identities(TRIAL)
     trial_fleet(ctx, narenas=1, rollout={})
-    condition = ctx.wait_condition("Degraded", "True", name=TRIAL)
-    same("reason", condition["reason"], "AllocatorRolloutForbidden")
+    condition = ctx.wait_condition("Degraded", "True", name=TRIAL, reason="AllocatorRolloutForbidden")
     for word in ("spec.agent.allocator.rollout", "helm upgrade", "--set rbac.replaceAgents=true"):
         expect(word in condition["message"], f"{word!r} is not in {condition}")
     same("phase", row(ctx, TRIAL)["phase"], "Canary")
@@ -157,7 +155,7 @@ def granted(ctx):
     ctx.helm("upgrade", RELEASE, "charts/kubecanary", "-n", NAMESPACE, "--reuse-values", "--set", "rbac.replaceAgents=true")
     wait_for("the agent's observation", lambda: losses[TRIAL].look() or row(ctx, TRIAL).get("observedAt"), seconds=60, every=0.5)
     ctx.wait_condition("Degraded", "False", name=TRIAL)
-    same("Progressing", ctx.wait_condition("Progressing", "True", name=TRIAL)["reason"], "AllocatorUnderObservation")
+    ctx.wait_condition("Progressing", "True", name=TRIAL, reason="AllocatorUnderObservation")
     now = ctx.identities(TRIAL)
     tried = [node for node in now if now[node] != before[node]]
     same("agents that were replaced", len(tried), 1)
