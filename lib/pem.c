@@ -99,7 +99,7 @@ static int decode_line(struct block *b, const char *text, size_t len, unsigned l
 // Bits are left over, and padding says so: 4 bits and two signs, 2 and one, or none of either.
 static bool is_complete(const struct block *b)
 {
-    return b->n_bits == 2 * b->padding && (b->bits & ((1u << b->n_bits) - 1)) == 0;
+    return b->padding <= 2 && b->n_bits == 2 * b->padding && (b->bits & ((1u << b->n_bits) - 1)) == 0;
 }
 
 // --- lines ---------------------------------------------------------------------------------------

@@ -53,6 +53,8 @@ static void test_each(void)
         {"# a comment\n" B LEAST E "-----\n", NULL},
         {B "MAgwADAAAwIAAQ==\n" E, NULL},
         {B "MIEHMAAwAAMBAA==\n" E, NULL}, // its length in two bytes: BER, and harmless
+        {B "MAcwADAAAwEAA===\n" E,
+         "line 1: the certificate that begins here is cut"}, // six bits over, and three signs
         {B "\n" LEAST E, "line 2: an empty line in the certificate that begins in line 1"},
         {B LEAST " \n" E, "line 3: an empty line in the certificate that begins in line 1"},
         {"", "has no certificate in PEM"},
