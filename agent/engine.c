@@ -201,13 +201,27 @@ size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, s
     return n;
 }
 
-void engine_settle(struct engine *en, uint64_t now_ns)
+// Ends what waited too long of pairs that this tick has no room for.
+static void settle(struct engine *en, uint64_t now_ns)
 {
     for (size_t i = 0; i < en->n_heap; i++) {
         struct flight *f = en->heap[i].f;
         if (en->heap[i].at_ns <= now_ns)
             flight_settle(f, now_ns, engine_heap_patience(en, engine_heap_probe(en, f)));
     }
+}
+
+void engine_tick(struct engine *en, uint64_t now_ns, struct engine_send *out, size_t room,
+                 engine_send_fn *send, void *arg)
+{
+    for (size_t left = engine_burst(en); left > 0 && room > 0;) {
+        size_t piece = MIN(left, room), n = engine_due(en, now_ns, out, piece);
+        send(out, n, arg);
+        if (n < piece)
+            return;
+        left -= n;
+    }
+    settle(en, now_ns);
 }
 
 // --- what became of it ---------------------------------------------------------------------------
@@ -231,6 +245,7 @@ bool engine_find(const struct engine *en, const struct engine_token *t, size_t *
 
 bool engine_find_at(const struct engine *en, const struct addr *to, uint16_t seq, struct engine_token *ret)
 {
+    struct engine_token t = {0};
     unsigned found = 0;
     for (size_t i = 0; en->plan && i < en->plan->n_pairs; i++) {
         const struct plan_pair *pair = &en->plan->pairs[i];
@@ -242,10 +257,12 @@ bool engine_find_at(const struct engine *en, const struct addr *to, uint16_t seq
             const struct flight_slot *s = &f->slots[k & (uint32_t)(f->n_slots - 1)];
             if ((uint16_t)k != seq || s->state != FLIGHT_FLYING)
                 continue;
-            *ret = (struct engine_token){f->id, k, s->cookie};
+            t = (struct engine_token){f->id, k, s->cookie};
             found++;
         }
     }
+    if (found == 1)
+        *ret = t;
     return found == 1;
 }
 

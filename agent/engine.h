@@ -5,7 +5,7 @@
 // ns.
 //
 // One tick of the caller: read everything the network has (engine_tx, engine_reply, engine_unreachable), then
-// engine_due, then send what it gave. In this order no answer that came before `now` is taken for lost.
+// engine_tick. In this order no answer that came before `now` is taken for lost.
 #ifndef KUBECANARY_AGENT_ENGINE_H
 #define KUBECANARY_AGENT_ENGINE_H
 
@@ -90,7 +90,7 @@ size_t engine_memory(const struct plan *p);
 // Whether a probe is remembered, in flight or ended; *ret_pair: the index of its pair in the engine's plan.
 bool engine_find(const struct engine *en, const struct engine_token *t, size_t *ret_pair);
 // The ICMP probe in flight that an error means which quotes only the first bytes of our packet: destination
-// and the low 16 bits of seq. Looks through all pairs; false unless exactly one fits.
+// and the low 16 bits of seq. Looks through all pairs; false, and *ret as it was, unless exactly one fits.
 bool engine_find_at(const struct engine *en, const struct addr *to, uint16_t seq, struct engine_token *ret);
 // Probes in flight over all pairs.
 uint64_t engine_in_flight(const struct engine *en);
@@ -111,9 +111,12 @@ uint64_t engine_tick_ns(const struct engine *en);
 // missed by more than an interval is skipped and counted, never made up for in a burst. Returns how many it
 // put into out; each is counted as sent and is to be sent now.
 size_t engine_due(struct engine *en, uint64_t now_ns, struct engine_send *out, size_t max);
-// Ends what waited too long and begins nothing: for a tick that has begun as many as it may, and would leave
-// the rest to the next one.
-void engine_settle(struct engine *en, uint64_t now_ns);
+// All of that for one tick: begins at most engine_burst probes, in pieces of at most `room`, for which out
+// has room, and hands each piece to send. What waited too long ends, of those pairs too that are due again
+// and have to wait for the next tick.
+typedef void engine_send_fn(struct engine_send *s, size_t n, void *arg);
+void engine_tick(struct engine *en, uint64_t now_ns, struct engine_send *out, size_t room,
+                 engine_send_fn *send, void *arg);
 // How many are to be begun at most in one tick under this plan: its share, with room to catch up.
 size_t engine_burst(const struct engine *en);
 

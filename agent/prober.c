@@ -153,38 +153,31 @@ static void readdress(struct prober *p, uint64_t now_ns)
 }
 
 // Ends the probes that have nowhere to go; returns how many of due[n] are left.
-static size_t drop_unresolved(struct prober *p, size_t n)
+static size_t drop_unresolved(struct prober *p, struct engine_send *due, size_t n)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         const struct plan *plan = engine_plan(p->engine);
-        bool named = plan->probes[plan->pairs[p->due[i].pair].probe].named;
-        if (p->due[i].to.set || !named)
-            p->due[kept++] = p->due[i];
+        bool named = plan->probes[plan->pairs[due[i].pair].probe].named;
+        if (due[i].to.set || !named)
+            due[kept++] = due[i];
         else
-            engine_unresolved(p->engine, &p->due[i].token);
+            engine_unresolved(p->engine, &due[i].token);
     }
     return kept;
 }
 
 // --- the tick ------------------------------------------------------------------------------------
 
-static void send_due(struct prober *p, uint64_t now_ns)
+static void send_due(struct engine_send *due, size_t n, void *arg)
 {
-    for (size_t left = engine_burst(p->engine); left > 0;) {
-        size_t room = MIN(left, p->n_due);
-        size_t due = engine_due(p->engine, now_ns, p->due, room);
-        size_t n = drop_unresolved(p, due);
-        probe_icmp_send(p->icmp, p->due, n);
-        probe_stamp_send(p->stamp, p->due, n);
-        probe_tcp_send(p->tcp, p->due, n);
-        probe_dns_send(p->dns, p->due, n);
-        probe_http_send(p->http, p->due, n);
-        if (due < room || room == 0)
-            return;
-        left -= due;
-    }
-    engine_settle(p->engine, now_ns);
+    struct prober *p = arg;
+    n = drop_unresolved(p, due, n);
+    probe_icmp_send(p->icmp, due, n);
+    probe_stamp_send(p->stamp, due, n);
+    probe_tcp_send(p->tcp, due, n);
+    probe_dns_send(p->dns, due, n);
+    probe_http_send(p->http, due, n);
 }
 
 static void prune(struct prober *p, uint64_t now_ns)
@@ -217,7 +210,7 @@ static void on_tick(struct loop_timer *t, void *arg)
     probe_http_drain(p->http, now);
     if (presence_settle(p->presence, now))
         engine_hold(p->engine, presence_held(p->presence), now);
-    send_due(p, now);
+    engine_tick(p->engine, now, p->due, p->n_due, send_due, p);
     trouble_settle(&p->trouble, engine_plan(p->engine), now);
     prune(p, now);
     readdress(p, now);

@@ -297,6 +297,15 @@ static void world_step(struct world *w, int64_t by_ns)
     w->step_ns = w->now_ns + 1 + world_random(w) % MS;
 }
 
+static void world_send_all(struct engine_send *s, size_t n, void *arg)
+{
+    struct world *w = arg;
+    for (size_t i = 0; i < n; i++)
+        world_send(w, &s[i]);
+    for (size_t i = 0; i < n; i++)
+        world_check_row(w, w->by_pair[s[i].pair]);
+}
+
 // One tick of the agent at the time `at`.
 static void world_tick(struct world *w, uint64_t at)
 {
@@ -306,14 +315,8 @@ static void world_tick(struct world *w, uint64_t at)
     struct packet k;
     while (sim_pop(&w->queue, w->now_ns, &k.when))
         world_deliver(w, &k);
-    size_t max = engine_burst(w->en), n = engine_due(w->en, w->now_ns, out, max);
-    if (n == max)
-        engine_settle(w->en, w->now_ns);
     model_settle(w);
-    for (size_t i = 0; i < n; i++)
-        world_send(w, &out[i]);
-    for (size_t i = 0; i < n; i++)
-        world_check_row(w, w->by_pair[out[i].pair]);
+    engine_tick(w->en, w->now_ns, out, ARRAY_LEN(out), world_send_all, w);
 }
 
 #endif
