@@ -11,6 +11,7 @@
 #include "agent/prober.h"
 #include "agent/reflect.h"
 #include "agent/reflect_stamp.h"
+#include "agent/runtime.h"
 #include "lib/metric.h"
 #include "lib/serve.h"
 
@@ -20,6 +21,7 @@ struct export_sources { // what is read; NULL: not there (yet)
     const struct reflect *reflect;
     const struct reflect_stamp *stamp;
     const struct peer_link *link;
+    const struct runtime_machine *machine;
 };
 
 // One scrape. NULL without memory.

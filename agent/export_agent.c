@@ -58,6 +58,8 @@ void export_agent_read(const struct export_sources *from, struct export_agent *r
     if (from->link)
         ret->link = *peer_link_stats(from->link);
     runtime_process(&ret->process);
+    if (from->machine)
+        ret->machine = *from->machine;
     allocator_read(&ret->allocator);
 }
 
@@ -296,21 +298,22 @@ static void write_allocator(const struct writer *w, const struct allocator *a)
     write_allocator_sizes(w, a);
 }
 
-static void write_process(const struct writer *w, const struct runtime_process *p)
+static void write_process(const struct writer *w, const struct runtime_process *p,
+                          const struct runtime_machine *m)
 {
     gauge(w, "kubecanary_agent_threads", NULL, "Threads of this process.", p->threads);
-    gauge(w, "kubecanary_node_cpus", NULL, "Processors online on this node.", p->cpus);
+    gauge(w, "kubecanary_node_cpus", NULL, "Processors online on this node.", m->cpus);
     gauge(w, "kubecanary_agent_cpus_allowed", NULL, "Processors that this process may run on.",
           p->cpus_allowed);
-    if (p->limits.cpu_millis > 0) {
+    if (m->limits.cpu_millis > 0) {
         metric_family(w->out, w->format, METRIC_GAUGE, "kubecanary_agent_cpu_limit_cores", NULL,
                       "Processors' worth of time that the control groups let this process have.");
         metric_seconds(w->out, "kubecanary_agent_cpu_limit_cores", "", NULL,
-                       p->limits.cpu_millis * (NS_PER_S / 1000));
+                       m->limits.cpu_millis * (NS_PER_S / 1000));
     }
-    if (p->limits.memory_bytes > 0)
+    if (m->limits.memory_bytes > 0)
         gauge(w, "kubecanary_agent_memory_limit_bytes", "bytes",
-              "Memory that the control groups let this process have.", p->limits.memory_bytes);
+              "Memory that the control groups let this process have.", m->limits.memory_bytes);
     metric_family(w->out, w->format, METRIC_COUNTER, "process_cpu_seconds", "seconds",
                   "User and system processor time.");
     metric_seconds(w->out, "process_cpu_seconds", "_total", NULL, p->cpu_ns);
@@ -334,5 +337,5 @@ void export_agent_write(const struct export_agent *a, enum metric_format f, stru
     write_stats(&w, &a->stats);
     write_helper(&w, &a->helper);
     write_allocator(&w, &a->allocator);
-    write_process(&w, &a->process);
+    write_process(&w, &a->process, &a->machine);
 }

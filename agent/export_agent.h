@@ -31,6 +31,7 @@ struct export_agent {
     struct helper_stats helper;
     struct stats_agent stats;
     struct runtime_process process;
+    struct runtime_machine machine;
     struct allocator allocator;
 };
 

@@ -157,9 +157,9 @@ void report_write(const struct export_sources *from, const struct report_health 
     write_allocator(&a.allocator, out);
     number(out, "residentBytes", a.process.resident_bytes);
     number(out, "threads", a.process.threads);
-    number(out, "cpus", a.process.cpus);
+    number(out, "cpus", a.machine.cpus);
     number(out, "cpusAllowed", a.process.cpus_allowed);
-    number(out, "cpuLimitMillis", a.process.limits.cpu_millis);
-    number(out, "memoryLimitBytes", a.process.limits.memory_bytes);
+    number(out, "cpuLimitMillis", a.machine.limits.cpu_millis);
+    number(out, "memoryLimitBytes", a.machine.limits.memory_bytes);
     close_with(out, "}\n");
 }

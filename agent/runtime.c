@@ -84,20 +84,13 @@ static void read_stat(struct runtime_process *ret)
     ret->resident_bytes = fields[24] * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-// What hardly ever changes, and is slow to read: half of the time that a scrape of ten pairs takes.
-static void read_machine(struct runtime_process *ret)
+void runtime_machine(struct runtime_machine *m, uint64_t now_ns)
 {
-    static struct runtime_process last;
-    static uint64_t read_s;
-    struct timespec ts = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    if (read_s == 0 || (uint64_t)ts.tv_sec - read_s >= LIMIT_MACHINE_AGE_S) {
-        last.cpus = count_online();
-        cgroup_limits("", &last.limits);
-        read_s = MAX((uint64_t)ts.tv_sec, (uint64_t)1);
-    }
-    ret->cpus = last.cpus;
-    ret->limits = last.limits;
+    if (m->read_ns && now_ns - m->read_ns < LIMIT_MACHINE_AGE_NS)
+        return;
+    m->read_ns = now_ns;
+    m->cpus = count_online();
+    cgroup_limits("", &m->limits);
 }
 
 void runtime_process(struct runtime_process *ret)
@@ -113,7 +106,6 @@ void runtime_process(struct runtime_process *ret)
         ret->max_fds = files.rlim_cur == RLIM_INFINITY ? 0 : files.rlim_cur;
     ret->open_fds = count_fds();
     ret->cpus_allowed = count_allowed();
-    read_machine(ret);
 }
 
 uint64_t runtime_start_time(void)

@@ -7,6 +7,15 @@
 #include "agent/cgroup.h"
 #include "lib/base.h"
 
+// What hardly ever changes, and takes longer to be read than all the rest: half of a small scrape.
+struct runtime_machine { // zero-initialised: not read yet
+    uint64_t read_ns;
+    uint64_t cpus; // of the node, online
+    struct cgroup_limits limits;
+};
+// Reads it, unless it was read in the last LIMIT_MACHINE_AGE_NS. now_ns: CLOCK_MONOTONIC, not 0.
+void runtime_machine(struct runtime_machine *m, uint64_t now_ns);
+
 struct runtime_process { // 0 where /proc does not say
     uint64_t resident_bytes;
     uint64_t virtual_bytes;
@@ -15,9 +24,6 @@ struct runtime_process { // 0 where /proc does not say
     uint64_t open_fds;
     uint64_t max_fds;
     uint64_t cpus_allowed; // that this process may run on (sched_getaffinity): what a runtime usually counts
-    // Read anew when they are LIMIT_MACHINE_AGE_S old:
-    uint64_t cpus; // of the node, online
-    struct cgroup_limits limits;
 };
 void runtime_process(struct runtime_process *ret);
 // Wall-clock time of the process's start, ns since 1970; read at the first call.

@@ -22,6 +22,7 @@ struct web {
     struct web_opts opts;
     struct serve *serve;
     struct export_sources from;
+    struct runtime_machine machine;
     size_t n_scrapes;
     struct scrape *scrapes[LIMIT_SCRAPES]; // that stream now, the oldest first
     bool leaving;
@@ -84,6 +85,7 @@ static struct scrape *new_scrape(struct web *w, enum metric_format format, bool 
     struct scrape *s = calloc(1, sizeof(*s));
     if (!s)
         return NULL;
+    runtime_machine(&w->machine, loop_now(w->loop));
     s->web = w;
     s->begun_ns = loop_now(w->loop);
     s->export = export_new(&w->from, format);
@@ -142,13 +144,14 @@ static int answer_ready(const struct web *w, struct serve_response *r)
     return answer_text(r, 503, body);
 }
 
-static int answer_report(const struct web *w, struct serve_response *r)
+static int answer_report(struct web *w, struct serve_response *r)
 {
     CLEANUP_BUF struct buf out;
     char reason[sizeof(struct err) + 32];
     struct report_health h = {.node = w->opts.node, .network = w->opts.network, .reason = reason};
     h.ready = is_ready(w, reason, sizeof(reason));
     buf_init(&out, REPORT_MAX);
+    runtime_machine(&w->machine, loop_now(w->loop));
     report_write(&w->from, &h, &out);
     if (out.failed)
         return -1;
@@ -183,6 +186,7 @@ struct web *web_new(struct loop *l, const struct web_opts *o, struct err *e)
     w->opts = *o;
     w->from.prober = o->prober;
     w->from.link = o->link;
+    w->from.machine = &w->machine;
     w->serve = serve_new(l, &o->addr, o->port, handle, w, e);
     if (!w->serve) {
         free(w);

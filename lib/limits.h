@@ -102,9 +102,10 @@
 #define LIMIT_SERVE_PER_IP 16
 #define LIMIT_SERVE_MEMORY (48u << 10)
 #define LIMIT_SERVE_BLOCK (32u << 10)
-// The agent reads its control groups and the node's processors again after that long.
-#define LIMIT_MACHINE_AGE_S 60
 #define LIMIT_SERVE_IDLE_S 15
+
+// How old what the agent knows of the node's processors and of its control groups may be (agent/runtime).
+#define LIMIT_MACHINE_AGE_NS (60 * NS_PER_S)
 
 // The listener of TCP probes: connections taken a wake-up (so that a flood does not hold up the tick), those
 // that wait in the kernel (one tick's worth of a fleet of 5,000), and how long it looks away when there are

@@ -97,11 +97,11 @@ static void own_at_most(void)
     export_agent_write(&a, METRIC_TEXT_0_0_4, &real);
     CHECK_INT(count_samples(buf_text(&text)), count_samples(buf_text(&real)) + series_now(&f, true));
     CHECK_INT(a.allocator.n_settings, ALLOCATOR_SETTINGS + 1);
-    size_t lacks = (a.process.limits.cpu_millis == 0) + (a.process.limits.memory_bytes == 0) +
+    size_t lacks = (a.machine.limits.cpu_millis == 0) + (a.machine.limits.memory_bytes == 0) +
                    ALLOCATOR_OPTIONS - a.allocator.n_options + bits(jemalloc_sizes) -
                    bits(a.allocator.sizes_known);
     CHECK_INT(count_samples(buf_text(&real)) + lacks, SERIES_FIXED);
-    a.process.limits = (struct cgroup_limits){.cpu_millis = 500, .memory_bytes = 1u << 24};
+    a.machine.limits = (struct cgroup_limits){.cpu_millis = 500, .memory_bytes = 1u << 24};
     a.allocator.sizes_known = jemalloc_sizes;
     for (; a.allocator.n_options < ALLOCATOR_OPTIONS; a.allocator.n_options++)
         a.allocator.options[a.allocator.n_options] = (struct allocator_option){.name = "option"};
