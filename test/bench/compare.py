@@ -94,7 +94,7 @@ class Compared:
 
 def against_truth(tool: tools.Tool, wire: Wire, count: int, seconds: float) -> Compared:
     with Hold(wire, HOLD_US) as hold:
-        before, after = tool.measured(wire, wire.addresses(count, "198.20.0.1"), seconds)
+        before, after = tool.measured(wire, wire.addresses(count, "198.20.0.1"), seconds, hold.mark)
     said = after.since(before)
     if not said.answered:
         raise NoAnswer("no probe was answered in the window")

@@ -6,7 +6,8 @@
 // part of what is taken for the truth; the clock is the one that a prober on the other end has its stamps
 // from.
 //   hold DEVICE MICROSECONDS
-// "ready" on stdout, and it holds until stdin ends. Then one line of what it saw, `asked N answered N failed
+// "ready" on stdout, and it holds until stdin ends; with each byte from there it begins to count anew what it
+// dropped. Then one line of what it saw, `asked N answered N failed
 // N dropped N`, and one for each answer in the order in which they left: for how many ns its request was
 // held, 0 where the kernel gave no stamp.
 #include <inttypes.h>
@@ -188,6 +189,15 @@ static void give(struct network *w)
     }
 }
 
+// What the socket had no room for since this was asked for the last time (packet(7)).
+static unsigned dropped(const struct network *w)
+{
+    struct tpacket_stats stats = {0};
+    socklen_t size = sizeof(stats);
+    (void)getsockopt(w->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size);
+    return stats.tp_drops;
+}
+
 // Until something comes, or what came first is soon to be answered: what comes meanwhile waits in the socket,
 // with its stamp, and wakes nobody. False: stdin has ended.
 static bool wait_for(const struct network *w)
@@ -200,16 +210,18 @@ static bool wait_for(const struct network *w)
         left = (struct timespec){.tv_nsec = from > now ? (long)(from - now) : 0};
     }
     char c;
-    return ppoll(fds, empty ? 2 : 1, &left, NULL) <= 0 || !fds[0].revents || read(STDIN_FILENO, &c, 1) > 0;
+    if (ppoll(fds, empty ? 2 : 1, &left, NULL) <= 0 || !fds[0].revents)
+        return true;
+    bool marked = read(STDIN_FILENO, &c, 1) > 0;
+    if (marked)
+        (void)dropped(w);
+    return marked;
 }
 
 static void tell(const struct network *w)
 {
-    struct tpacket_stats stats = {0};
-    socklen_t size = sizeof(stats);
-    (void)getsockopt(w->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size);
     printf("asked %" PRIu64 " answered %zu failed %" PRIu64 " dropped %u\n", w->asked, w->n_log, w->failed,
-           stats.tp_drops);
+           dropped(w));
     for (size_t i = 0; i < w->n_log; i++)
         printf("%" PRIu64 "\n", w->log[i]);
 }

@@ -74,7 +74,7 @@ class Wire:
 class Truth:
     """What the network of known delay did."""
     held_us: list[float]  # each answer, in the order in which they left; 0: the kernel gave no stamp
-    lost: int  # packets, on both ways
+    lost: int  # packets since the mark, on both ways
 
     def held(self, first: int, last: int) -> list[float]:
         """The answers with these numbers, counted from 0."""
@@ -107,7 +107,15 @@ class Hold:
         assert self._process.stdout
         if self._process.stdout.readline() != "ready\n":
             raise RuntimeError(f"hold ended with {self._process.wait()}")
+        self.mark()
         return self
+
+    def mark(self) -> None:
+        """What is lost from now on counts; what was before is forgotten."""
+        assert self._process.stdin
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self._before = self._dropped()
 
     def __exit__(self, kind: object, *_: object) -> None:
         lines = self._process.communicate()[0].splitlines()
@@ -117,11 +125,14 @@ class Hold:
         words = lines[0].split()
         said = {name: int(number) for name, number in zip(words[::2], words[1::2])}
         # What was not sent for want of room is among those that the device dropped.
-        lost = said["dropped"] + sum(self._dropped(name) for name in (self.wire.near, self.wire.far))
+        lost = said["dropped"] + self._dropped() - self._before
         self.truth = Truth([int(line) / 1000 for line in lines[1:]], lost)
         run("ip", "-n", self.wire.near, "link", "del", self.DEVICE)
 
-    def _dropped(self, name: str) -> int:
-        """Packets that this end sent and the other end's queue had no room for."""
+    def _dropped(self) -> int:
+        """Packets that one end sent and the other end's queue had no room for."""
+        return sum(self._dropped_by(name) for name in (self.wire.near, self.wire.far))
+
+    def _dropped_by(self, name: str) -> int:
         text = subprocess.run(["ip", "-n", name, "-s", "-j", "link", "show", "dev", self.DEVICE], check=True, capture_output=True, text=True).stdout
         return int(json.loads(text)[0]["stats64"]["tx"]["dropped"])

@@ -7,6 +7,7 @@ import resource
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 
 import scrape
 from netns import Wire
@@ -75,11 +76,12 @@ class Tool:
             sums[key] = sums.get(key, 0) + float(value)
         return sums
 
-    def measured(self, wire: Wire, addresses: list[str], seconds: float) -> tuple[Said, Said]:
-        """What it says at the beginning and at the end of a window of so long."""
+    def measured(self, wire: Wire, addresses: list[str], seconds: float, mark: Callable[[], None]) -> tuple[Said, Said]:
+        """What it says at the beginning and at the end of a window of so long. mark is called three seconds before: what is lost then is said in it."""
         process = self.start(wire, addresses)
         try:
             self.await_ready(process, wire)
+            mark()
             time.sleep(3)
             before = self.said(wire)
             time.sleep(seconds)
@@ -138,9 +140,10 @@ class Fping(Tool):
         (folder / "targets").write_text("\n".join(addresses) + "\n", encoding="ascii")
         return ["sh", "-c", f"exec {self.program} {self.mode} -q -p 1000 -i {0 if len(addresses) > 1000 else 1} $(cat {folder}/targets)"]
 
-    def measured(self, wire: Wire, addresses: list[str], seconds: float) -> tuple[Said, Said]:
+    def measured(self, wire: Wire, addresses: list[str], seconds: float, mark: Callable[[], None]) -> tuple[Said, Said]:
         """So many probes of each, which end by themselves: nothing is in flight when it sums up. It says a target's mean to 0.1 ms."""
         self.mode = f"-c {round(seconds)}"
+        mark()
         with tempfile.TemporaryDirectory(prefix="kc-bench-") as folder:
             text = subprocess.run(wire.inside(*self.command(addresses, pathlib.Path(folder))), capture_output=True, text=True, check=False).stderr
         self.mode = "-l"
