@@ -36,6 +36,7 @@ struct agent {
     struct inputs *inputs;
     struct web *web;
     struct loop_timer stop, trim;
+    uint64_t trim_ns; // until code is let go of again
     bool leaving;
 };
 
@@ -106,15 +107,17 @@ static void listeners_use(struct agent *a, const struct listeners *l)
     a->listeners = *l;
 }
 
-// At first when all that a start needs has run, then now and then, for what is rare. Without the memory for
-// the timer the program stays mapped as it is, and nothing is wrong.
+// At first when all that a start needs has run, then as what follows a start has: after 1 s, 2 s, 4 s ... And
+// from then on now and then, for what is rare. Without the memory for the timer the program stays mapped as
+// it is, and nothing is wrong.
 static void on_trim(struct loop_timer *t, void *arg)
 {
     struct agent *a = arg;
     struct err e;
     footprint_trim();
-    if (loop_timer_set(a->loop, t, loop_now(a->loop) + LIMIT_TRIM_NS, on_trim, a, &e) < 0)
+    if (loop_timer_set(a->loop, t, loop_now(a->loop) + a->trim_ns, on_trim, a, &e) < 0)
         log_debug("code stays mapped", LOG_ERR(&e));
+    a->trim_ns = MIN(2 * a->trim_ns, LIMIT_TRIM_NS);
 }
 
 // The command line says where /metrics is, before any file is read; files that say otherwise are not meant
@@ -148,6 +151,7 @@ static int on_files(const struct inputs_files *f, void *arg, struct err *e)
     if (!a->leaving)
         expect_sessions(a, &f->agent.spec.mesh);
     peer_link_wake(a->link);
+    a->trim_ns = NS_PER_S;
     if (footprint_known() && r == 0)
         r = loop_timer_set(a->loop, &a->trim, loop_now(a->loop), on_trim, a, e);
     return r;
