@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// A table of the probes under way, by the cookie that the helper gives back.
+// A table of the probes under way, by the cookie that the helper gives back; liveness.h says whether it is
+// there.
 #include "agent/probe_http.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "agent/liveness.h"
 #include "agent/sock.h"
 #include "lib/log.h"
 
 // A result that is so much later than the moment when nobody waits any more is not waited for either.
 #define FORGET_NS (1 * NS_PER_S)
-// A helper that did not answer for so long is ended. Longer than it takes to start on a busy node.
-#define HUNG_NS (10 * NS_PER_S)
 // A target that changes its mind is told of so often.
 #define TELL_AGAIN_NS (10 * NS_PER_S)
 
@@ -29,8 +29,7 @@ struct probe_http {
     struct engine *en;
     struct helper *helper; // NULL until it is needed for the first time
     bool condemned;        // it talked nonsense: not listened to any more
-    uint64_t heard_ns;     // when it said something last
-    uint64_t asked_ns;     // it was asked then whether it is there, and has said nothing since; 0: not
+    struct liveness life;
     size_t n;
     struct under_way list[LIMIT_HTTP_IN_FLIGHT];
 };
@@ -202,42 +201,27 @@ static void send_one(struct probe_http *p, const struct engine_send *s, uint64_t
 
 // --- whether it is there -------------------------------------------------------------------------
 
-// A probe in flight. Who was not heard of in the second half of its time, or in the last two ticks if these
-// are more, was not there: nothing is known of the target.
-struct chance {
-    uint64_t since_ns; // to be heard of
-    uint64_t until_ns; // then the engine, which comes next in the tick, takes it for lost
-};
-
-static bool chance_of(const struct probe_http *p, const struct under_way *u, struct chance *ret)
+static bool chance_of(const struct probe_http *p, const struct under_way *u, struct liveness_chance *ret)
 {
-    uint64_t sent_ns;
-    if (!engine_waits(p->en, &u->token, &sent_ns, &ret->until_ns))
+    uint64_t sent_ns, until_ns;
+    if (!engine_waits(p->en, &u->token, &sent_ns, &until_ns))
         return false;
-    uint64_t time = ret->until_ns - sent_ns, ticks = 2 * engine_tick_ns(p->en);
-    ret->since_ns = ret->until_ns - MAX(time / 2, MIN(ticks, time));
+    *ret = liveness_chance(sent_ns, until_ns, engine_tick_ns(p->en));
     return true;
 }
 
-// Asks it whether it is there, if a probe hangs on that. One question at a time; any message is an answer.
 static void ask_if_needed(struct probe_http *p, uint64_t now_ns)
 {
     uint8_t out[HTTP_WIRE_HELLO];
-    struct chance c;
+    struct liveness_chance c;
     bool needed = false;
     for (size_t i = 0; i < p->n && !needed; i++)
-        needed = chance_of(p, &p->list[i], &c) && p->heard_ns < c.since_ns && c.since_ns <= now_ns;
-    if (!needed || p->asked_ns)
+        needed = chance_of(p, &p->list[i], &c) && liveness_asks(&p->life, &c, now_ns);
+    if (!needed)
         return;
     http_wire_hello_write(out, HTTP_WIRE_ARE_YOU_THERE);
     (void)!send(helper_fd(p->helper), out, sizeof(out), MSG_DONTWAIT | MSG_NOSIGNAL); // if not, it is full
-    p->asked_ns = now_ns;
-}
-
-static void heard(struct probe_http *p, uint64_t now_ns)
-{
-    p->heard_ns = now_ns;
-    p->asked_ns = 0;
+    liveness_asked(&p->life, now_ns);
 }
 
 void probe_http_send(struct probe_http *p, const struct engine_send *s, size_t n)
@@ -279,7 +263,7 @@ static bool read_results(struct probe_http *p, uint64_t now_ns)
         bool here = http_wire_hello_is(in, (size_t)len, HTTP_WIRE_HERE);
         if (!here && !http_wire_result_read(in, (size_t)len, &r))
             return false;
-        heard(p, now_ns);
+        liveness_heard(&p->life, now_ns);
         if (!here)
             take(p, &r, now_ns);
     }
@@ -297,13 +281,13 @@ static void on_gone(void *arg)
         drop(p, p->n - 1);
     }
     p->condemned = false; // the next one is another
-    p->asked_ns = 0;
+    p->life = (struct liveness){0};
 }
 
 // What was not handed over yet gets another chance. True: there is nothing more to wait for.
 static bool is_done(struct probe_http *p, struct under_way *u, uint64_t now_ns)
 {
-    struct chance c;
+    struct liveness_chance c;
     bool flies = chance_of(p, u, &c);
     if (u->unsent && flies && now_ns < c.until_ns)
         u->unsent = !hand_over(p, u, now_ns);
@@ -311,7 +295,7 @@ static bool is_done(struct probe_http *p, struct under_way *u, uint64_t now_ns)
         return u->give_up_ns + FORGET_NS <= now_ns;
     if (u->unsent)
         finish_locally(p, u, EAGAIN, "the helper does not listen", now_ns);
-    else if (p->heard_ns < c.since_ns)
+    else if (!liveness_shown(&p->life, &c))
         finish_locally(p, u, EAGAIN, "the helper does not answer", now_ns);
     else
         return false; // lost; its result may still come
@@ -336,8 +320,8 @@ void probe_http_drain(struct probe_http *p, uint64_t now_ns)
             i++;
     }
     ask_if_needed(p, now_ns);
-    if (p->asked_ns && now_ns - p->asked_ns >= HUNG_NS) {
-        err_set(&e, ETIMEDOUT, "no answer for %u s", (unsigned)(HUNG_NS / NS_PER_S));
+    if (liveness_hangs(&p->life, now_ns)) {
+        err_set(&e, ETIMEDOUT, "no answer for %u s", (unsigned)(LIVENESS_HUNG_NS / NS_PER_S));
         helper_condemn(p->helper, &e);
     }
 }
