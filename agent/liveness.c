@@ -13,23 +13,29 @@ bool liveness_shown(const struct liveness *l, const struct liveness_chance *c)
     return l->heard_ns >= c->since_ns;
 }
 
-bool liveness_asks(const struct liveness *l, const struct liveness_chance *c, uint64_t now_ns)
+void liveness_needed(struct liveness *l, const struct liveness_chance *c, uint64_t now_ns)
 {
-    return !l->asked_ns && !liveness_shown(l, c) && c->since_ns <= now_ns;
+    if (!l->owes_ns && !liveness_shown(l, c) && c->since_ns <= now_ns)
+        l->owes_ns = now_ns;
+}
+
+bool liveness_asks(const struct liveness *l)
+{
+    return l->owes_ns && !l->asked;
 }
 
 void liveness_asked(struct liveness *l, uint64_t now_ns)
 {
-    l->asked_ns = now_ns;
+    l->owes_ns = now_ns;
+    l->asked = true;
 }
 
 void liveness_heard(struct liveness *l, uint64_t now_ns)
 {
-    l->heard_ns = now_ns;
-    l->asked_ns = 0;
+    *l = (struct liveness){.heard_ns = now_ns};
 }
 
 bool liveness_hangs(const struct liveness *l, uint64_t now_ns)
 {
-    return l->asked_ns && now_ns - l->asked_ns >= LIVENESS_HUNG_NS;
+    return l->owes_ns && now_ns - l->owes_ns >= LIVENESS_HUNG_NS;
 }

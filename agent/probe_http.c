@@ -210,18 +210,20 @@ static bool chance_of(const struct probe_http *p, const struct under_way *u, str
     return true;
 }
 
+// Asks it whether it is there, if a probe hangs on that. Where there is no room now, the next tick tries
+// again.
 static void ask_if_needed(struct probe_http *p, uint64_t now_ns)
 {
     uint8_t out[HTTP_WIRE_HELLO];
     struct liveness_chance c;
-    bool needed = false;
-    for (size_t i = 0; i < p->n && !needed; i++)
-        needed = chance_of(p, &p->list[i], &c) && liveness_asks(&p->life, &c, now_ns);
-    if (!needed)
+    for (size_t i = 0; i < p->n; i++)
+        if (chance_of(p, &p->list[i], &c))
+            liveness_needed(&p->life, &c, now_ns);
+    if (!liveness_asks(&p->life))
         return;
     http_wire_hello_write(out, HTTP_WIRE_ARE_YOU_THERE);
-    (void)!send(helper_fd(p->helper), out, sizeof(out), MSG_DONTWAIT | MSG_NOSIGNAL); // if not, it is full
-    liveness_asked(&p->life, now_ns);
+    if (send(helper_fd(p->helper), out, sizeof(out), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        liveness_asked(&p->life, now_ns);
 }
 
 void probe_http_send(struct probe_http *p, const struct engine_send *s, size_t n)
@@ -313,15 +315,17 @@ void probe_http_drain(struct probe_http *p, uint64_t now_ns)
         helper_condemn(p->helper, &e);
         return;
     }
+    ask_if_needed(p, now_ns); // before probes that wait for room take it
     for (size_t i = 0; i < p->n;) {
         if (is_done(p, &p->list[i], now_ns))
             drop(p, i);
         else
             i++;
     }
-    ask_if_needed(p, now_ns);
     if (liveness_hangs(&p->life, now_ns)) {
-        err_set(&e, ETIMEDOUT, "no answer for %u s", (unsigned)(LIVENESS_HUNG_NS / NS_PER_S));
+        err_set(&e, ETIMEDOUT, "%s for %u s",
+                liveness_asks(&p->life) ? "no room for a question" : "no answer",
+                (unsigned)(LIVENESS_HUNG_NS / NS_PER_S));
         helper_condemn(p->helper, &e);
     }
 }

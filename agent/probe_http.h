@@ -9,7 +9,7 @@
 // address, the connection was refused, or ended without an answer. lost: no answer in time. send_error:
 // of our own making, or the helper was not there, ended, had no room, or said nothing in the second half of
 // the probe's time although it was asked: then nothing is known of the target. One that does not answer for
-// 10 s is ended.
+// 10 s, or leaves no room for the question for so long, is ended (liveness.h).
 #ifndef KUBECANARY_AGENT_PROBE_HTTP_H
 #define KUBECANARY_AGENT_PROBE_HTTP_H
 

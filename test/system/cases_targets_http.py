@@ -357,6 +357,39 @@ def case_helper_that_does_not_listen(binary):
         expect(send_errors(m) == {"EAGAIN": ended(m, "web")}, send_errors(m))
         expect(m.one("kubecanary_probe_results_total", target="self", result="lost") == 0)
         expect(m.one("kubecanary_agent_skipped_probes_total") == 0, "the agent was held up")
+        wait("it is killed", lambda: a.logged("helper is killed"))
+        expect("no room for a question" in a.logged("helper is killed")[0], a.logged("helper is killed"))
+
+
+def case_helper_that_listens_late(binary):
+    """Its socket was full when it was to be asked; then it reads all of it. A question that was never with it is no question that it did not answer: it is
+    asked then, so that what its targets do not answer is their loss, and it lives on."""
+    with tempfile.TemporaryDirectory() as scratch:
+        gate = pathlib.Path(scratch) / "open"
+        os.chmod(scratch, 0o755)  # the helper runs as nobody
+        script = SCRIPT + f"""
+import os
+while not os.path.exists({str(gate)!r}):
+    time.sleep(0.02)
+while True:
+    data = agent.recv(65536)
+    if not data:
+        break
+    if data == struct.pack(">4sB3x", b"kch2", 3):
+        agent.send(struct.pack(">4sB3x", b"kch2", 4))
+"""
+        with agent_in(binary, helper=script) as a:
+            configure(a, target("web", "https://127.0.0.1:9/", timeout="4s", caBundle=LONG_BUNDLE))
+            a.start()
+            wait("its socket is full", lambda: a.metrics().one("kubecanary_probe_results_total", target="web", result="send_error") > 0)
+            gate.touch()
+            m = wait("the first is lost", lambda: (lambda m: m if m.one("kubecanary_probe_results_total", target="web", result="lost") > 0 else None)(a.metrics()))
+            failed = m.one("kubecanary_probe_results_total", target="web", result="send_error")
+            m = wait("more are lost, for longer than it would have had for an answer", lambda: (lambda m: m if m.one(
+                "kubecanary_probe_results_total", target="web", result="lost") > 100 else None)(a.metrics()))
+            check_counts(m)
+            expect(m.one("kubecanary_probe_results_total", target="web", result="send_error") == failed, "that it was there was not seen")
+            expect(m.one("kubecanary_helper_restarts_total") == 0 and not a.logged("helper is killed"), a.logged("helper"))
 
 
 def case_helper_reload_leaves_what_was_asked(binary):

@@ -32,11 +32,12 @@ static void test_shows(void)
     CHECK(!liveness_shown(&l, &c));
     liveness_heard(&l, 115 * S - 1);
     CHECK(!liveness_shown(&l, &c));
-    CHECK(!liveness_asks(&l, &c, 115 * S - 1)); // not before it is time
-    CHECK(liveness_asks(&l, &c, 115 * S));
+    liveness_needed(&l, &c, 115 * S - 1);
+    CHECK(!liveness_asks(&l)); // not before it is time
     liveness_heard(&l, 115 * S);
     CHECK(liveness_shown(&l, &c));
-    CHECK(!liveness_asks(&l, &c, 129 * S));
+    liveness_needed(&l, &c, 129 * S);
+    CHECK(!liveness_asks(&l));
 }
 
 // One question at a time; whatever it says is the answer.
@@ -45,25 +46,52 @@ static void test_asks(void)
     struct liveness l = {0};
     const struct liveness_chance c = {.since_ns = 115 * S, .until_ns = 130 * S},
                                  next = {.since_ns = 117 * S, .until_ns = 132 * S};
-    CHECK(liveness_asks(&l, &c, 115 * S));
-    CHECK(liveness_asks(&l, &c, 115 * S)); // as long as it was not
+    CHECK(!liveness_asks(&l));
+    liveness_needed(&l, &c, 115 * S);
+    CHECK(liveness_asks(&l));
+    CHECK(liveness_asks(&l)); // as long as it was not
     liveness_asked(&l, 115 * S);
-    CHECK(!liveness_asks(&l, &c, 118 * S) && !liveness_asks(&l, &next, 118 * S));
+    liveness_needed(&l, &next, 118 * S);
+    CHECK(!liveness_asks(&l));
     CHECK(!liveness_shown(&l, &c));
     liveness_heard(&l, 116 * S);
     CHECK(liveness_shown(&l, &c) && !liveness_shown(&l, &next));
-    CHECK(liveness_asks(&l, &next, 118 * S));
+    CHECK(!liveness_asks(&l));
+    liveness_needed(&l, &next, 118 * S);
+    CHECK(liveness_asks(&l));
 }
 
 static void test_hangs(void)
 {
     struct liveness l = {0};
-    CHECK(!liveness_hangs(&l, 1000 * S)); // nobody has asked
+    const struct liveness_chance c = {.since_ns = 995 * S, .until_ns = 2000 * S};
+    CHECK(!liveness_hangs(&l, 1000 * S)); // nobody wants to know
+    liveness_needed(&l, &c, 1000 * S);
     liveness_asked(&l, 1000 * S);
+    liveness_needed(&l, &c, 1005 * S); // it is the same question
     CHECK(!liveness_hangs(&l, 1000 * S + LIVENESS_HUNG_NS - 1));
     CHECK(liveness_hangs(&l, 1000 * S + LIVENESS_HUNG_NS));
     liveness_heard(&l, 1000 * S + LIVENESS_HUNG_NS);
-    CHECK(!liveness_hangs(&l, 2000 * S));
+    CHECK(!liveness_hangs(&l, 3000 * S));
+}
+
+// Who leaves no room for a question hangs as well; but once it is sent, there is all the time for the answer.
+static void test_no_room(void)
+{
+    struct liveness l = {0};
+    const struct liveness_chance c = {.since_ns = 1000 * S, .until_ns = 2000 * S};
+    const uint64_t last = 1000 * S + LIVENESS_HUNG_NS - 1;
+    liveness_needed(&l, &c, 1000 * S);
+    liveness_needed(&l, &c, last);
+    CHECK(liveness_asks(&l) && !liveness_hangs(&l, last));
+    CHECK(liveness_hangs(&l, last + 1));
+    liveness_asked(&l, last);
+    CHECK(!liveness_asks(&l) && !liveness_hangs(&l, last + LIVENESS_HUNG_NS - 1));
+    CHECK(liveness_hangs(&l, last + LIVENESS_HUNG_NS));
+    l = (struct liveness){0};
+    liveness_needed(&l, &c, 1000 * S);
+    liveness_heard(&l, 1001 * S); // a result, before there was room
+    CHECK(!liveness_asks(&l) && !liveness_hangs(&l, 1900 * S));
 }
 
 static const struct check_case cases[] = {
@@ -71,5 +99,6 @@ static const struct check_case cases[] = {
     {"it shows", test_shows},
     {"it is asked", test_asks},
     {"it hangs", test_hangs},
+    {"there is no room to ask it", test_no_room},
 };
 CHECK_MAIN(cases)
