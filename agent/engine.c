@@ -328,12 +328,14 @@ void engine_unresolved(struct engine *en, const struct engine_token *t)
         end(f, s, FLIGHT_ENDED, STATS_UNRESOLVED);
 }
 
-void engine_send_failed(struct engine *en, const struct engine_token *t, int err)
+bool engine_send_failed(struct engine *en, const struct engine_token *t, int err)
 {
     struct flight *f;
     struct flight_slot *s = find(en, t, &f);
-    if (s && s->state == FLIGHT_FLYING)
-        end_unsent(en, f, s, reason_error(err));
+    if (!s || s->state != FLIGHT_FLYING)
+        return false;
+    end_unsent(en, f, s, reason_error(err));
+    return true;
 }
 
 void engine_tx(struct engine *en, const struct engine_token *t, uint64_t tx_ns)

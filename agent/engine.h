@@ -132,8 +132,8 @@ void engine_rename(struct engine *en, struct engine_token *t, uint64_t cookie);
 void engine_sent(struct engine *en, const struct engine_token *t, uint64_t sent_ns);
 // It could not be sent, for there is no address to send it to.
 void engine_unresolved(struct engine *en, const struct engine_token *t);
-// It could not be sent, for this errno.
-void engine_send_failed(struct engine *en, const struct engine_token *t, int err);
+// It could not be sent, for this errno. Whether that ended it: false if it had ended already.
+bool engine_send_failed(struct engine *en, const struct engine_token *t, int err);
 // The kernel stamped its transmission.
 void engine_tx(struct engine *en, const struct engine_token *t, uint64_t tx_ns);
 // It was answered. True if it was the first answer or a duplicate of a probe that is remembered (at least the

@@ -90,6 +90,13 @@ static void count_answer(struct http_counts *c, const struct http_wire_result *r
         c->phase_ns[i] += r->phase_ns[i];
 }
 
+// Whether that ended the probe: one that was lost meanwhile is remembered, and has ended.
+static bool refused(struct engine *en, const struct engine_token *t, enum reason reason)
+{
+    uint64_t sent_ns, until_ns;
+    return engine_waits(en, t, &sent_ns, &until_ns) && engine_unreachable(en, t, reason);
+}
+
 // Tells the engine; whether it took that for the end of the probe.
 static bool end_probe(struct engine *en, const struct engine_token *t, const struct http_wire_result *r,
                       bool expected, uint64_t now_ns)
@@ -98,10 +105,10 @@ static bool end_probe(struct engine *en, const struct engine_token *t, const str
         .now_ns = now_ns, .rtt_ns = MAX(r->phase_ns[HTTP_WIRE_PHASE_TOTAL], UINT64_C(1)), .user_rtt = true};
     switch (r->outcome) {
     case HTTP_WIRE_TIMEOUT: return true; // it will see for itself
-    case HTTP_WIRE_LOCAL: engine_send_failed(en, t, r->err); return true;
-    case HTTP_WIRE_LOOKUP: return engine_unreachable(en, t, REASON_LOOKUP);
-    case HTTP_WIRE_CONNECT: return engine_unreachable(en, t, REASON_CONNECT);
-    case HTTP_WIRE_CLOSED: return engine_unreachable(en, t, REASON_CLOSED);
+    case HTTP_WIRE_LOCAL: return engine_send_failed(en, t, r->err);
+    case HTTP_WIRE_LOOKUP: return refused(en, t, REASON_LOOKUP);
+    case HTTP_WIRE_CONNECT: return refused(en, t, REASON_CONNECT);
+    case HTTP_WIRE_CLOSED: return refused(en, t, REASON_CLOSED);
     case HTTP_WIRE_PROTOCOL: reply.corrupt = true; break;
     case HTTP_WIRE_TLS:
     case HTTP_WIRE_CERTIFICATE:

@@ -392,6 +392,45 @@ while True:
             expect(m.one("kubecanary_helper_restarts_total") == 0 and not a.logged("helper is killed"), a.logged("helper"))
 
 
+def case_helper_that_comes_too_late(binary):
+    """A probe ends once: what was lost while its helper was there is no error of ours when the helper ends afterwards, nor whatever it still says of it."""
+    script = SCRIPT + """
+import os, select
+waiting, talk = [], False
+while True:
+    if os.path.exists({gate!r}):
+        if {ends}:
+            break
+        talk = True
+    while talk and waiting:
+        agent.send(result(waiting.pop(0), outcome=1, status=0))
+    if not select.select([agent], [], [], 0.02)[0]:
+        continue
+    data = agent.recv(65536)
+    if not data:
+        break
+    if data == struct.pack(">4sB3x", b"kch2", 3):
+        agent.send(struct.pack(">4sB3x", b"kch2", 4))
+    else:
+        waiting.append(struct.unpack(">Q", data[8:16])[0])
+"""
+    for ends, result, error in ((True, "send_error", "local"), (False, "unreachable", "lookup")):
+        with tempfile.TemporaryDirectory() as scratch:
+            gate = pathlib.Path(scratch) / "open"
+            os.chmod(scratch, 0o755)  # the helper runs as nobody
+            with agent_in(binary, helper=script.replace("{gate!r}", repr(str(gate))).replace("{ends}", str(ends))) as a:
+                configure(a, target("web", "http://127.0.0.1:9/", timeout="100ms"))
+                a.start()
+                before = wait("some are lost", lambda a=a: (lambda m: m if m.one("kubecanary_probe_results_total", target="web", result="lost") >= 5 else None)(
+                    a.metrics())).one("kubecanary_probe_results_total", target="web", result=result)
+                gate.touch()
+                m = wait(f"more are {result}", lambda a=a, n=before, r=result: (lambda m: m if m.one("kubecanary_probe_results_total", target="web", result=r) > n else None)(
+                    a.metrics()))
+                check_counts(m)
+                expect(m.one("kubecanary_http_errors_total", target="web", **{"class": error}) == m.one("kubecanary_probe_results_total", target="web", result=result),
+                       error, m.all("kubecanary_http_errors_total"), m.all("kubecanary_probe_results_total"))
+
+
 def case_helper_reload_leaves_what_was_asked(binary):
     """A probe under way is asked, and its answer judged, by the plan that it was made by: those that the helper has, and those that its socket has
     had no room for."""

@@ -97,7 +97,8 @@ static void test_outcomes(void)
     r = after(1);
     CHECK(!engine_reply(en, &t, &r)); // it has ended
     t = next_probe();
-    engine_send_failed(en, &t, ENETUNREACH);
+    CHECK(engine_send_failed(en, &t, ENETUNREACH));
+    CHECK(!engine_send_failed(en, &t, ENETUNREACH)); // it has ended
     t = next_probe();
     r.corrupt = true;
     CHECK(engine_reply(en, &t, &r));
@@ -171,7 +172,7 @@ static void test_no_alias(void)
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         CHECK(!engine_reply(en, &wrong[i], &r));
         CHECK(!engine_unreachable(en, &wrong[i], REASON_HOST));
-        engine_send_failed(en, &wrong[i], ENETUNREACH);
+        CHECK(!engine_send_failed(en, &wrong[i], ENETUNREACH));
         engine_tx(en, &wrong[i], now);
     }
     CHECK_INT(st()->in_flight, 1);
