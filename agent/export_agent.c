@@ -240,8 +240,11 @@ static void write_helper(const struct writer *w, const struct helper_stats *h)
     gauge(w, "kubecanary_helper_wanted", NULL, "1: there are HTTP targets, for which the helper has to run.",
           h->wanted);
     gauge(w, "kubecanary_helper_up", NULL, "1: the helper for HTTP targets is running.", h->running);
-    counter(w, "kubecanary_helper_restarts",
-            "Times that the helper for HTTP targets was started again, having ended by itself.", h->restarts);
+    counter(
+        w, "kubecanary_helper_restarts",
+        "Times that the helper for HTTP targets was started again: it had ended by itself, or the agent had "
+        "killed it, as it hung or talked nonsense.",
+        h->restarts);
 }
 
 static void write_allocator_sizes(const struct writer *w, const struct allocator *a)

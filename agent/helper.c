@@ -23,7 +23,8 @@ struct helper {
     void *arg;
     bool wanted;
     bool asked;       // to end
-    bool restart_due; // the last one ended by itself
+    bool condemned;   // killed by us: its end is no news, and says nothing of it
+    bool restart_due; // the last one ended although it was wanted
     pid_t pid;        // 0: none
     int fd;           // -1: none, or it is ending
     uint64_t started_ns, backoff_ns;
@@ -103,7 +104,7 @@ static void try_start(struct helper *h)
         return;
     loop_timer_cancel(h->loop, &h->timer);
     h->restarts += h->restart_due;
-    h->restart_due = h->asked = false;
+    h->restart_due = h->asked = h->condemned = false;
     if (start(h, &e) == 0) {
         log_info("helper started", LOG_STR("program", h->path), LOG_INT("pid", h->pid));
         return;
@@ -124,6 +125,19 @@ static void hang_up(struct helper *h)
     h->fd = -1;
 }
 
+static void log_end_unasked(const struct helper *h, int status)
+{
+    int64_t again_ms = (int64_t)(MAX(h->backoff_ns, HELPER_BACKOFF_MIN_NS) / NS_PER_MS);
+    if (h->condemned)
+        log_info("killed helper has ended", LOG_STR("program", h->path),
+                 LOG_INT("againInMilliseconds", again_ms));
+    else
+        log_warn("helper ended by itself", LOG_STR("program", h->path),
+                 LOG_INT("exitStatus", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+                 LOG_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+                 LOG_INT("againInMilliseconds", again_ms));
+}
+
 static void reaped(struct helper *h, int status)
 {
     uint64_t ran_ns = loop_now(h->loop) - h->started_ns;
@@ -137,10 +151,7 @@ static void reaped(struct helper *h, int status)
     }
     if (ran_ns >= HELPER_BACKOFF_MAX_NS)
         h->backoff_ns = 0;
-    log_warn("helper ended by itself", LOG_STR("program", h->path),
-             LOG_INT("exitStatus", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
-             LOG_INT("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
-             LOG_INT("againInMilliseconds", MAX(h->backoff_ns, HELPER_BACKOFF_MIN_NS) / NS_PER_MS));
+    log_end_unasked(h, status);
     h->restart_due = true;
     back_off(h);
 }
@@ -179,6 +190,7 @@ void helper_condemn(struct helper *h, const struct err *why)
         return;
     log_error("helper is killed", LOG_STR("program", h->path), LOG_ERR(why));
     hang_up(h);
+    h->condemned = true;
     kill(h->pid, SIGKILL);
 }
 

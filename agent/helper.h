@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A program that the agent starts beside itself and talks to over a SOCK_SEQPACKET pair, which is its
-// descriptor 3: started when it is wanted, started again with back-off when it ends by itself, ended when it
-// is wanted no more or when the agent ends, in whatever way. Knows nothing of what is said. Logs when it
-// starts and ends: this is where that is decided.
+// descriptor 3: started when it is wanted, started again with back-off when it ends by itself or was
+// condemned, ended when it is wanted no more or when the agent ends, in whatever way. Knows nothing of what
+// is said. Logs when it starts and ends, and by whom: this is where that is decided.
 #ifndef KUBECANARY_AGENT_HELPER_H
 #define KUBECANARY_AGENT_HELPER_H
 
@@ -35,7 +35,7 @@ void helper_condemn(struct helper *h, const struct err *why);
 
 struct helper_stats {
     bool wanted, running;
-    uint64_t restarts;   // times that it was started again because it had ended by itself
+    uint64_t restarts;   // times that it was started again because it had ended by itself, or was condemned
     uint64_t backoff_ns; // how long the next start would be put off, if it ended now
 };
 struct helper_stats helper_stats(const struct helper *h);
