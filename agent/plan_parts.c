@@ -77,7 +77,7 @@ static size_t own_fixed(const struct plan_probe *r)
     case SPEC_TCP: return 0;
     case SPEC_STAMP: return stamp_path_fixed(r->flows);
     case SPEC_DNS: return sizeof(struct dns_counts);
-    case SPEC_HTTP: return sizeof(struct http_counts);
+    case SPEC_HTTP: return sizeof(struct http_own);
     }
     return 0;
 }

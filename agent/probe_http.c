@@ -34,7 +34,7 @@ struct probe_http {
     struct under_way list[LIMIT_HTTP_IN_FLIGHT];
 };
 
-static struct http_counts *counts_of(const struct engine *en, size_t i)
+static struct http_own *own_of(const struct engine *en, size_t i)
 {
     const struct plan *plan = engine_plan(en);
     return plan->probes[plan->pairs[i].probe].type == SPEC_HTTP ? engine_own(en, i).bytes : NULL;
@@ -42,7 +42,8 @@ static struct http_counts *counts_of(const struct engine *en, size_t i)
 
 const struct http_counts *probe_http_counts(const struct engine *en, size_t i)
 {
-    return counts_of(en, i);
+    const struct http_own *own = own_of(en, i);
+    return own ? &own->counts : NULL;
 }
 
 struct helper_stats probe_http_helper(const struct probe_http *p)
@@ -66,10 +67,10 @@ static bool is_expected(const struct plan_http *h, uint16_t status)
 }
 
 // One line for each change of a target, so that the reason can be read somewhere.
-static void tell(struct http_counts *c, const struct plan_dest *target, const struct http_wire_result *r,
+static void tell(struct http_own *o, const struct plan_dest *target, const struct http_wire_result *r,
                  uint64_t error, uint64_t now_ns)
 {
-    if (c->told == error || (c->told_ns && now_ns - c->told_ns < TELL_AGAIN_NS))
+    if (o->told == error || (o->told_ns && now_ns - o->told_ns < TELL_AGAIN_NS))
         return;
     if (error)
         log_warn("HTTP target fails", LOG_STR("target", target->name),
@@ -78,8 +79,8 @@ static void tell(struct http_counts *c, const struct plan_dest *target, const st
     else
         log_info("HTTP target answers as expected", LOG_STR("target", target->name),
                  LOG_INT("status", r->status));
-    c->told = error;
-    c->told_ns = now_ns;
+    o->told = error;
+    o->told_ns = now_ns;
 }
 
 static void count_answer(struct http_counts *c, const struct http_wire_result *r)
@@ -124,7 +125,8 @@ static void finish(struct probe_http *p, const struct under_way *u, const struct
     size_t i;
     if (!engine_find(p->en, &u->token, &i))
         return; // its pair has left the plan
-    struct http_counts *c = counts_of(p->en, i);
+    struct http_own *own = own_of(p->en, i);
+    struct http_counts *c = &own->counts;
     bool answered = r->outcome == HTTP_WIRE_ANSWERED,
          expected = answered && is_expected(http_of(u), r->status);
     if (!end_probe(p->en, &u->token, r, expected, now_ns))
@@ -137,7 +139,7 @@ static void finish(struct probe_http *p, const struct under_way *u, const struct
         c->leaf_end_s = r->leaf_end_s;
         c->chain_end_s = r->chain_end_s;
     }
-    tell(c, &u->plan->dests[u->plan->pairs[u->pair].dest], r, expected ? 0 : 1 + (uint64_t)r->outcome,
+    tell(own, &u->plan->dests[u->plan->pairs[u->pair].dest], r, expected ? 0 : 1 + (uint64_t)r->outcome,
          now_ns);
 }
 

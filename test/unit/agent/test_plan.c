@@ -149,7 +149,8 @@ static void test_http(void)
     CHECK(!h[0]->any_family && !h[1]->any_family && h[2]->any_family);
     CHECK(h[0]->n_statuses == 2 && h[0]->statuses[1] == 401 && h[2]->n_statuses == 0);
     CHECK(plan_bytes(plan) > LIMIT_HTTP_CA && plan_bytes(plan) < 2 * LIMIT_HTTP_CA);
-    CHECK_INT(plan->probes[plan->pairs[0].probe].own_fixed, sizeof(struct http_counts));
+    CHECK_INT(plan->probes[plan->pairs[0].probe].own_fixed, sizeof(struct http_own));
+    CHECK_INT(HTTP_COUNTS_WORDS, HTTP_COUNTS_CLASSES + HTTP_WIRE_PHASES + HTTP_WIRE_OUTCOMES + 2); // as shown
     f.file.spec.n_targets = 2; // one goes, and its series stay for a while, with their labels
     CHECK_INT(build("n1", plan, 2, &again), 0);
     CHECK_INT(again->n_live, 2);
