@@ -13,7 +13,7 @@
 
 // A result that is so much later than the moment when nobody waits any more is not waited for either.
 #define FORGET_NS (1 * NS_PER_S)
-// A target that changes its mind is told of so often.
+// A target that changes its mind is told of so often, and without a failure for so long the helper is well.
 #define TELL_AGAIN_NS (10 * NS_PER_S)
 
 struct under_way {
@@ -30,6 +30,8 @@ struct probe_http {
     struct helper *helper; // NULL until it is needed for the first time
     bool condemned;        // it talked nonsense: not listened to any more
     struct liveness life;
+    uint64_t unmade_ns; // when a probe ended last because of the helper; 0: never
+    bool told;          // the log was told so, and not that it is over
     size_t n;
     struct under_way list[LIMIT_HTTP_IN_FLIGHT];
 };
@@ -58,18 +60,22 @@ static const struct plan_http *http_of(const struct under_way *u)
 
 // --- what became of it ---------------------------------------------------------------------------
 
-static bool is_expected(const struct plan_http *h, uint16_t status)
+static bool is_expected(const struct plan_http *h, const struct http_wire_result *r)
 {
+    if (r->outcome != HTTP_WIRE_ANSWERED)
+        return false;
     for (unsigned i = 0; i < h->n_statuses; i++)
-        if (h->statuses[i] == status)
+        if (h->statuses[i] == r->status)
             return true;
-    return h->n_statuses == 0 && status >= 200 && status <= 299;
+    return h->n_statuses == 0 && r->status >= 200 && r->status <= 299;
 }
 
 // One line for each change of a target, so that the reason can be read somewhere.
-static void tell(struct http_own *o, const struct plan_dest *target, const struct http_wire_result *r,
-                 uint64_t error, uint64_t now_ns)
+static void tell(struct http_own *o, const struct under_way *u, const struct http_wire_result *r,
+                 uint64_t now_ns)
 {
+    const struct plan_dest *target = &u->plan->dests[u->plan->pairs[u->pair].dest];
+    uint64_t error = is_expected(http_of(u), r) ? 0 : 1 + (uint64_t)r->outcome;
     if (o->told == error || (o->told_ns && now_ns - o->told_ns < TELL_AGAIN_NS))
         return;
     if (error)
@@ -119,19 +125,17 @@ static bool end_probe(struct engine *en, const struct engine_token *t, const str
     return engine_reply(en, t, &reply);
 }
 
-static void finish(struct probe_http *p, const struct under_way *u, const struct http_wire_result *r,
-                   uint64_t now_ns)
+// What its pair keeps; NULL: that ended nothing, or the pair has left the plan.
+static struct http_own *finish(struct probe_http *p, const struct under_way *u,
+                               const struct http_wire_result *r, uint64_t now_ns)
 {
     size_t i;
-    if (!engine_find(p->en, &u->token, &i))
-        return; // its pair has left the plan
+    bool expected = is_expected(http_of(u), r);
+    if (!engine_find(p->en, &u->token, &i) || !end_probe(p->en, &u->token, r, expected, now_ns))
+        return NULL;
     struct http_own *own = own_of(p->en, i);
     struct http_counts *c = &own->counts;
-    bool answered = r->outcome == HTTP_WIRE_ANSWERED,
-         expected = answered && is_expected(http_of(u), r->status);
-    if (!end_probe(p->en, &u->token, r, expected, now_ns))
-        return;
-    if (answered)
+    if (r->outcome == HTTP_WIRE_ANSWERED)
         count_answer(c, r);
     if (!expected)
         c->errors[r->outcome]++;
@@ -139,17 +143,31 @@ static void finish(struct probe_http *p, const struct under_way *u, const struct
         c->leaf_end_s = r->leaf_end_s;
         c->chain_end_s = r->chain_end_s;
     }
-    tell(own, &u->plan->dests[u->plan->pairs[u->pair].dest], r, expected ? 0 : 1 + (uint64_t)r->outcome,
-         now_ns);
+    return own;
 }
 
-// err: the errno that says nearly the same; 0: there is none.
-static void finish_locally(struct probe_http *p, const struct under_way *u, uint16_t err, const char *why,
-                           uint64_t now_ns)
+// It ends because of the helper, which is no target's fault: the log has one line for all of them. err: the
+// errno that says nearly the same; 0: there is none. why: NULL: the helper's end was told already (helper.h).
+static void finish_unmade(struct probe_http *p, const struct under_way *u, uint16_t err, const char *why,
+                          uint64_t now_ns)
 {
-    struct http_wire_result r = {.outcome = HTTP_WIRE_LOCAL, .err = err};
-    if (base_copy(r.text, sizeof(r.text), why) == 0)
-        finish(p, u, &r, now_ns);
+    const struct http_wire_result r = {.outcome = HTTP_WIRE_LOCAL, .err = err};
+    if (!finish(p, u, &r, now_ns))
+        return;
+    p->unmade_ns = now_ns;
+    if (!why || p->told)
+        return;
+    log_warn("HTTP probes are not made", LOG_STR("reason", why));
+    p->told = true;
+}
+
+// The helper gave a result.
+static void tell_made(struct probe_http *p, uint64_t now_ns)
+{
+    if (!p->told || now_ns - p->unmade_ns < TELL_AGAIN_NS)
+        return;
+    log_info("HTTP probes are made again");
+    p->told = false;
 }
 
 static void drop(struct probe_http *p, size_t i)
@@ -198,9 +216,9 @@ static void send_one(struct probe_http *p, const struct engine_send *s, uint64_t
                           .give_up_ns = s->give_up_ns};
     engine_sent(p->en, &s->token, now_ns);
     if (!p->helper || helper_fd(p->helper) < 0) {
-        finish_locally(p, &u, 0, "the helper is not running", now_ns);
+        finish_unmade(p, &u, 0, NULL, now_ns);
     } else if (p->n == LIMIT_HTTP_IN_FLIGHT) {
-        finish_locally(p, &u, EMFILE, "too many HTTP probes at once", now_ns);
+        finish_unmade(p, &u, EMFILE, "too many HTTP probes at once", now_ns);
     } else {
         u.unsent = !hand_over(p, &u, now_ns);
         plan_hold(u.plan);
@@ -255,7 +273,10 @@ static void take(struct probe_http *p, const struct http_wire_result *r, uint64_
     for (size_t i = 0; i < p->n; i++) {
         if (p->list[i].token.cookie != r->id)
             continue;
-        finish(p, &p->list[i], r, now_ns);
+        struct http_own *own = finish(p, &p->list[i], r, now_ns);
+        if (own)
+            tell(own, &p->list[i], r, now_ns);
+        tell_made(p, now_ns);
         drop(p, i);
         return;
     }
@@ -288,7 +309,7 @@ static void on_gone(void *arg)
     if (!p->condemned)
         p->condemned = !read_results(p, now);
     while (p->n > 0) {
-        finish_locally(p, &p->list[p->n - 1], 0, "the helper ended", now);
+        finish_unmade(p, &p->list[p->n - 1], 0, NULL, now);
         drop(p, p->n - 1);
     }
     p->condemned = false; // the next one is another
@@ -305,9 +326,9 @@ static bool is_done(struct probe_http *p, struct under_way *u, uint64_t now_ns)
     if (!flies || now_ns < c.until_ns)
         return u->give_up_ns + FORGET_NS <= now_ns;
     if (u->unsent)
-        finish_locally(p, u, EAGAIN, "the helper does not listen", now_ns);
+        finish_unmade(p, u, EAGAIN, "the helper does not listen", now_ns);
     else if (!liveness_shown(&p->life, &c))
-        finish_locally(p, u, EAGAIN, "the helper does not answer", now_ns);
+        finish_unmade(p, u, EAGAIN, "the helper does not answer", now_ns);
     else
         return false; // lost; its result may still come
     return true;

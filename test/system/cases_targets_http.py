@@ -190,6 +190,13 @@ def case_helper_is_killed(binary):
             expect(m.one("kubecanary_probe_results_total", target=name, result="lost") == 0, name, "lost what was not")
         wait("no descriptor is left", lambda: descriptors(a) <= before)  # some may be of scrapes that just ended
         expect(len(a.logged("helper ended by itself")) == 2, a.logged("helper"))
+        expect_no_target_blamed(a)
+        expect(not a.logged("HTTP probes are not made"), "that is told already")
+
+
+def expect_no_target_blamed(a):
+    """What is our helper's fault is said of it, and of no target."""
+    expect(not [x for x in a.logged("HTTP target fails") if "helper" in x or "at once" in x], a.logged("HTTP target fails"))
 
 
 def send_errors(m):
@@ -225,6 +232,9 @@ def case_helper_that_hangs(binary):
         received = a.metrics().one("kubecanary_probe_results_total", target="good", result="received")
         wait("it is probed again", lambda: a.metrics().one("kubecanary_probe_results_total", target="good", result="received") > received + 3)
         expect(children(a)[0][0] != pid)
+        wait("that is told", lambda: a.logged("HTTP probes are made again"))
+        expect(len(a.logged("HTTP probes are not made")) == 1 and "does not answer" in a.logged("HTTP probes are not made")[0], a.logged("HTTP probes"))
+        expect_no_target_blamed(a)
 
 
 def case_send_errors_of_http_have_an_errno(binary):
@@ -234,6 +244,7 @@ def case_send_errors_of_http_have_an_errno(binary):
         m = wait("some have ended", lambda: (lambda m: m if ended(m, "nowhere") >= 5 else None)(a.metrics()))
         check_counts(m)
         expect(send_errors(m) == {"ENETUNREACH": ended(m, "nowhere")}, send_errors(m))
+        expect(len([x for x in a.logged("HTTP target fails") if '"target":"nowhere","class":"local"' in x]) == 1, a.logged("HTTP target fails"))
 
 
 def case_helper_ends_with_the_agent(binary):
@@ -280,6 +291,8 @@ def case_helper_has_no_more_room(binary):
         expect(m.sum("kubecanary_probes_in_flight") <= 64, m.sum("kubecanary_probes_in_flight"))
         expect(m.sum("kubecanary_probe_results_total", result="send_error") == m.sum("kubecanary_http_errors_total", **{"class": "local"}))
         expect(send_errors(m) == {"EMFILE": m.sum("kubecanary_probe_results_total", result="send_error")}, send_errors(m))
+        expect(len(a.logged("HTTP probes are not made")) == 1 and "too many HTTP probes at once" in a.logged("HTTP probes are not made")[0], a.logged("HTTP probes"))
+        expect_no_target_blamed(a)
 
 
 def case_helper_is_not_installed(binary):
@@ -291,6 +304,7 @@ def case_helper_is_not_installed(binary):
         expect(m.one("kubecanary_helper_wanted") == 1 and m.one("kubecanary_helper_up") == 0)
         expect(m.one("kubecanary_probe_results_total", target="web", result="send_error") == ended(m, "web") > 0)
         expect('"exitStatus":127' in a.logged("helper ended by itself")[0], a.logged("helper"))
+        expect_no_target_blamed(a)
 
 
 # --- helpers that somebody has taken over --------------------------------------------------------
@@ -361,6 +375,8 @@ def case_helper_that_does_not_listen(binary):
         expect(m.one("kubecanary_agent_skipped_probes_total") == 0, "the agent was held up")
         wait("it is killed", lambda: a.logged("helper is killed"))
         expect("no room for a question" in a.logged("helper is killed")[0], a.logged("helper is killed"))
+        expect(len(a.logged("HTTP probes are not made")) == 1, a.logged("HTTP probes"))
+        expect_no_target_blamed(a)
 
 
 def case_helper_that_listens_late(binary):
