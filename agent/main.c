@@ -303,29 +303,22 @@ static int check(const struct cli *c)
     return 0;
 }
 
-// What was printed has to have arrived.
-static int finish(int status)
-{
-    struct err e;
-    if (status != 0 || output_end(&e) == 0)
-        return status;
-    fprintf(stderr, "kubecanary-agent: %s\n", e.msg);
-    return 1;
-}
-
 int main(int argc, char **argv)
 {
+    static const char program[] = "kubecanary-agent";
     struct cli c;
     struct err e;
     if (cli_parse(argc, argv, &c, &e) < 0) {
-        fprintf(stderr, "kubecanary-agent: %s\n%s", e.msg, cli_usage());
+        fprintf(stderr, "%s: %s\n%s", program, e.msg, cli_usage());
         return 2;
     }
     log_init(c.log_level, STDERR_FILENO);
     switch (c.mode) {
-    case CLI_HELP: fputs(cli_usage(), stdout); return finish(0);
-    case CLI_VERSION: printf("kubecanary-agent %s (%s)\n", version_text, version_revision); return finish(0);
-    case CLI_CHECK: return finish(check(&c));
+    case CLI_HELP: fputs(cli_usage(), stdout); return output_finish(program, 0);
+    case CLI_VERSION:
+        printf("%s %s (%s)\n", program, version_text, version_revision);
+        return output_finish(program, 0);
+    case CLI_CHECK: return output_finish(program, check(&c));
     case CLI_RUN: return run(&c);
     }
     return 2;

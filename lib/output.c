@@ -11,3 +11,12 @@ int output_end(struct err *e)
         return err_sys(e, errno, "standard output");
     return failed_before ? err_sys(e, EIO, "standard output") : 0;
 }
+
+int output_finish(const char *program, int status)
+{
+    struct err e;
+    if (status != 0 || output_end(&e) == 0)
+        return status;
+    fprintf(stderr, "%s: %s\n", program, e.msg);
+    return 1;
+}

@@ -10,18 +10,13 @@
 #include "operator/offline.h"
 #include "operator/service.h"
 
+static const char program[] = "kubecanary-operator";
+
 static int print_error(const struct err *e)
 {
     char text[1024];
-    fprintf(stderr, "kubecanary-operator: %s\n", err_text(e, text, sizeof(text)));
+    fprintf(stderr, "%s: %s\n", program, err_text(e, text, sizeof(text)));
     return 1;
-}
-
-// What was printed has to have arrived.
-static int finish(void)
-{
-    struct err e;
-    return output_end(&e) < 0 ? print_error(&e) : 0;
 }
 
 int main(int argc, char **argv)
@@ -35,11 +30,11 @@ int main(int argc, char **argv)
     }
     log_init(cli.log_level, STDERR_FILENO);
     switch (cli.command) {
-    case CLI_HELP: fputs(cli_usage(), stdout); return finish();
+    case CLI_HELP: fputs(cli_usage(), stdout); return output_finish(program, 0);
     case CLI_VERSION:
-        printf("kubecanary-operator %s (%s, %s)\n", version_text, version_revision, version_compiler);
-        return finish();
-    case CLI_RENDER: return offline_render(&cli, &e) < 0 ? print_error(&e) : finish();
+        printf("%s %s (%s, %s)\n", program, version_text, version_revision, version_compiler);
+        return output_finish(program, 0);
+    case CLI_RENDER: return offline_render(&cli, &e) < 0 ? print_error(&e) : output_finish(program, 0);
     case CLI_LOCAL: return service_local(&cli, &e) < 0 ? print_error(&e) : 0;
     case CLI_RUN: return service_run(&cli, &e) < 0 ? print_error(&e) : 0;
     }

@@ -62,26 +62,17 @@ static int run(void)
     return r < 0 ? 1 : h.status;
 }
 
-// What was printed has to have arrived.
-static int finish(void)
-{
-    struct err e;
-    if (output_end(&e) == 0)
-        return 0;
-    fprintf(stderr, "kubecanary-http: %s\n", e.msg);
-    return 1;
-}
-
 int main(int argc, char **argv)
 {
+    static const char program[] = "kubecanary-http";
     enum log_level level = LOG_INFO;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
-        return finish();
+        return output_finish(program, 0);
     }
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        printf("kubecanary-http %s (%s)\n", version_text, version_revision);
-        return finish();
+        printf("%s %s (%s)\n", program, version_text, version_revision);
+        return output_finish(program, 0);
     }
     if (argc != 1 &&
         !(argc == 3 && strcmp(argv[1], "--log-level") == 0 && log_parse_level(argv[2], &level) == 0)) {
