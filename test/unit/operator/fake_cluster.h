@@ -10,6 +10,8 @@
 #include "test/unit/check.h"
 
 #define MOST 256
+// Of a case, turns of `work` in which nothing is asked. The operator looks again after ten seconds at most.
+#define QUIET 128
 
 struct fake {
     struct cluster cluster;
@@ -33,6 +35,7 @@ struct fake {
     const char *pod_address;                                   // of every Pod; NULL: 198.19.0.x
     int applies;                                               // of DaemonSets: their generation
     int fleet_writes;
+    int quiet; // turns of `work` so far in which nothing was asked
 };
 
 static const struct render_config config = {
@@ -153,6 +156,21 @@ static inline void answer(struct fake *f)
         show(f, a, object);
     f->done[i](&result, f->arg[i]);
     json_decref(object);
+}
+
+// One turn for those who wait for something. False: it is waited for in vain, which is told.
+static inline bool work(struct fake *f)
+{
+    struct err e;
+    const size_t n = f->n;
+    if (loop_once(f->loop, NS_PER_S, &e) < 0)
+        return false;
+    f->quiet += f->n == n;
+    while (f->answered < f->n)
+        answer(f);
+    if (f->n == MOST || f->quiet == QUIET)
+        printf("    waited in vain: %zu actions, %d turns without one\n", f->n, f->quiet);
+    return f->n < MOST && f->quiet < QUIET;
 }
 
 // Lets the operator work until it neither asks nor waits for anything sooner than a few seconds.

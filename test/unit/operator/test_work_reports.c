@@ -57,15 +57,12 @@ static json_t *jemalloc(const char *image)
     return spec;
 }
 
-// Works until the condition has that status; the test's own patience is the runner's.
+// Works until the condition has that status.
 static bool await(struct fake *f, const char *type, const char *status)
 {
-    struct err e;
     while (strcmp(condition(f, type, "status"), status) != 0) {
-        if (loop_once(f->loop, NS_PER_S, &e) < 0 || f->n == MOST)
+        if (!work(f))
             return false;
-        while (f->answered < f->n)
-            answer(f);
     }
     return true;
 }
@@ -138,12 +135,8 @@ static void only_a_leader_asks(void)
     CHECK(put_pod(&f, 1, true) && settle(&f));
     CHECK_INT(control_stats(f.control).reports.agents, 0);
     control_set_leading(f.control, true);
-    while (control_stats(f.control).reports.received < 2) {
-        struct err e;
-        CHECK_INT(loop_once(f.loop, NS_PER_S, &e), 0);
-        while (f.answered < f.n)
-            answer(&f);
-    }
+    while (control_stats(f.control).reports.received < 2)
+        CHECK(work(&f));
     serve_free(a.serve);
     teardown(&f);
 }

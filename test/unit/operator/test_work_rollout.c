@@ -117,39 +117,39 @@ static const char *phase(const struct fake *f)
     return text ? text : "";
 }
 
-// Works until the status is in that phase; the test's own patience is the runner's.
+// Works until the status is in that phase.
 static bool await_phase(struct fake *f, const char *wanted)
 {
-    struct err e;
     while (strcmp(phase(f), wanted) != 0) {
-        if (loop_once(f->loop, NS_PER_S, &e) < 0 || f->n == MOST)
+        if (!work(f))
             return false;
-        while (f->answered < f->n)
-            answer(f);
+    }
+    return true;
+}
+
+static bool await_degraded(struct fake *f, const char *status)
+{
+    while (strcmp(degraded(f, "status"), status) != 0) {
+        if (!work(f))
+            return false;
     }
     return true;
 }
 
 static bool await_deletes(struct fake *f, size_t n)
 {
-    struct err e;
     while (count(f, ACTION_DELETE, NULL) < n) {
-        if (loop_once(f->loop, NS_PER_S, &e) < 0 || f->n == MOST)
+        if (!work(f))
             return false;
-        while (f->answered < f->n)
-            answer(f);
     }
     return true;
 }
 
 static bool await_strategy(struct fake *f, const char *wanted)
 {
-    struct err e;
     while (!strategy(f) || strcmp(strategy(f), wanted) != 0) {
-        if (loop_once(f->loop, NS_PER_S, &e) < 0 || f->n == MOST)
+        if (!work(f))
             return false;
-        while (f->answered < f->n)
-            answer(f);
     }
     return true;
 }
@@ -304,8 +304,7 @@ static void without_the_right_to_delete(void)
     f.deletes_forbidden = true;
     CHECK(put_fleet_of(&f, fleet(2, 100), 2, json_deep_copy(store_fleet(f.store, "ns", "mesh")->status)));
     CHECK(await_strategy(&f, "OnDelete") && roll_out(&f, AGENTS) && await_deletes(&f, 1) && settle(&f));
-    while (strcmp(degraded(&f, "status"), "True") != 0)
-        CHECK(settle(&f));
+    CHECK(await_degraded(&f, "True"));
     static const char *const types[] = {"Degraded", "Ready", "Progressing"};
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
         CHECK_STR(condition(&f, types[i], "reason"), "AllocatorRolloutForbidden");
@@ -324,8 +323,7 @@ static void without_the_right_to_delete(void)
     f.deletes_forbidden = false;
     CHECK(put_agent(&f, 1, before, false)); // any news is a reason to look
     CHECK(await_deletes(&f, tries + 1));
-    while (strcmp(degraded(&f, "status"), "False") != 0)
-        CHECK(settle(&f));
+    CHECK(await_degraded(&f, "False"));
     CHECK_STR(condition(&f, "Progressing", "reason"), "AllocatorUnderObservation");
     teardown(&f);
 }
@@ -339,8 +337,7 @@ static void a_rollout_that_is_taken_back_is_not_forbidden(void)
     f.deletes_forbidden = true;
     CHECK(put_fleet_of(&f, fleet(2, 100), 2, json_deep_copy(store_fleet(f.store, "ns", "mesh")->status)));
     CHECK(await_strategy(&f, "OnDelete") && roll_out(&f, AGENTS) && await_deletes(&f, 1) && settle(&f));
-    while (strcmp(degraded(&f, "status"), "True") != 0)
-        CHECK(settle(&f));
+    CHECK(await_degraded(&f, "True"));
     CHECK(put_fleet_of(&f, fleet(2, 0), 3, json_deep_copy(store_fleet(f.store, "ns", "mesh")->status)));
     CHECK(await_phase(&f, "Rolling") && settle(&f));
     CHECK_STR(degraded(&f, "status"), "False");
@@ -357,13 +354,11 @@ static void canaries_that_were_made_by_hand(void)
     f.deletes_forbidden = true;
     CHECK(put_fleet_of(&f, fleet(2, 34), 2, json_deep_copy(store_fleet(f.store, "ns", "mesh")->status)));
     CHECK(await_strategy(&f, "OnDelete") && roll_out(&f, AGENTS) && await_deletes(&f, 1) && settle(&f));
-    while (strcmp(degraded(&f, "status"), "True") != 0)
-        CHECK(settle(&f));
+    CHECK(await_degraded(&f, "True"));
     char after[17];
     snprintf(after, sizeof(after), "%s", settings(&f));
     CHECK(put_agent(&f, 2, after, false) && put_agent(&f, 3, after, false) && settle(&f));
-    while (strcmp(degraded(&f, "status"), "False") != 0)
-        CHECK(settle(&f));
+    CHECK(await_degraded(&f, "False"));
     CHECK_STR(phase(&f), "Canary");
     CHECK(json_object_get(rollout(&f), "observedAt") != NULL);
     CHECK_STR(strategy(&f), "OnDelete");

@@ -100,16 +100,6 @@ static void nothing_shown(struct fake *f UNUSED, const struct action *a UNUSED)
 {
 }
 
-static bool work(struct fake *f)
-{
-    struct err e;
-    if (loop_once(f->loop, NS_PER_S, &e) < 0 || f->n == MOST)
-        return false;
-    while (f->answered < f->n)
-        answer(f);
-    return true;
-}
-
 static bool put_agents(struct fake *f, const char *told)
 {
     bool ok = true;
