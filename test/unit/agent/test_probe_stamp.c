@@ -408,11 +408,6 @@ static void test_ours(void)
     stop();
 }
 
-static void test_namespace(void)
-{
-    CHECK(netns_enter());
-}
-
 // The answer to a padded probe, as our reflector makes it, with one byte changed (0: none) and some cut off.
 static void give_padded(const struct got *g, size_t changed, size_t cut)
 {
@@ -485,17 +480,11 @@ static void test_payload_changes(void)
 }
 
 static const struct check_case cases[] = {
-    {"payloads", test_payload},
-    {"payloads change", test_payload_changes},
-    {"a namespace", test_namespace},
-    {"packets", test_packets},
-    {"other answers", test_foreign_answers},
-    {"corrupt ones", test_corrupt},
-    {"what the reflector held", test_held},
-    {"directions", test_directions},
-    {"the agent is asleep", test_asleep},
-    {"refused", test_refused},
-    {"reloads", test_reload},
+    {"payloads", test_payload},       {"payloads change", test_payload_changes},
+    {"packets", test_packets},        {"other answers", test_foreign_answers},
+    {"corrupt ones", test_corrupt},   {"what the reflector held", test_held},
+    {"directions", test_directions},  {"the agent is asleep", test_asleep},
+    {"refused", test_refused},        {"reloads", test_reload},
     {"our own reflector", test_ours},
 };
-CHECK_MAIN(cases)
+CHECK_MAIN_IN(netns_enter(), cases)

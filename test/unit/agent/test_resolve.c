@@ -336,13 +336,14 @@ static void test_silence(void)
     stop(); // with a query under way
 }
 
-static void test_namespace(void)
+static bool enter(void)
 {
     static const char text[] = "nameserver 127.0.0.1\nsearch test\noptions ndots:5\n";
-    CHECK(netns_enter());
-    int fd = mkstemp(conf);
-    CHECK(fd >= 0 && write(fd, text, sizeof(text) - 1) == sizeof(text) - 1);
-    close(fd);
+    int fd = netns_enter() ? mkstemp(conf) : -1;
+    bool ok = fd >= 0 && write(fd, text, sizeof(text) - 1) == sizeof(text) - 1;
+    if (fd >= 0)
+        close(fd);
+    return ok;
 }
 
 static void test_clean_up(void)
@@ -351,7 +352,6 @@ static void test_clean_up(void)
 }
 
 static const struct check_case cases[] = {
-    {"a network namespace of our own", test_namespace}, // the others run in it
     {"names", test_names},
     {"literals, and both families", test_literal_and_families},
     {"one that fails stops no other", test_failure_stops_nothing},
@@ -361,4 +361,4 @@ static const struct check_case cases[] = {
     {"a server that is silent", test_silence},
     {"clean-up", test_clean_up},
 };
-CHECK_MAIN(cases)
+CHECK_MAIN_IN(enter(), cases)
