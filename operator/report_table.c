@@ -143,7 +143,8 @@ static struct report_agent *find_agent(const struct report_table *t, const char 
 }
 
 static struct report_agent *add_agent(struct report_table *t, struct report_fleet *f,
-                                      const struct store_pod *pod, uint64_t now_ns)
+                                      const struct store_pod *pod, const struct agent_set *set,
+                                      uint64_t now_ns)
 {
     if (t->n == t->cap) {
         size_t cap = t->cap ? t->cap * 2 : 16;
@@ -163,10 +164,7 @@ static struct report_agent *add_agent(struct report_table *t, struct report_flee
     a->fleet = f;
     a->node = node;
     memcpy(a->uid, pod->meta.uid, sizeof(a->uid));
-    memcpy(a->network, pod->network, sizeof(a->network));
-    struct agent_set set;
-    if (agent_sets_of_pod(pod, &set))
-        memcpy(a->override, set.override, sizeof(a->override));
+    a->set = *set;
     LIST_INSERT_HEAD(&f->agents, a, of_fleet);
     a->queue = REPORT_TABLE_QUEUES;
     enter_queue(t, a, REPORT_TABLE_FRESH, now_ns);
@@ -187,15 +185,17 @@ static int sync_pod(const void *object, void *arg)
     const struct sync *s = arg;
     const struct store_pod *pod = object;
     struct report_table *t = s->table;
+    struct agent_set set;
     if (!pod->ready || pod->meta.deleting || !pod->meta.uid[0] ||
         (!pod->ip[FAMILY_IPV4].set && !pod->ip[FAMILY_IPV6].set) ||
         !store_fleet(s->store, pod->meta.namespace, pod->meta.fleet) ||
-        !members_is_member(s->store, pod->meta.namespace, pod->meta.fleet, pod))
+        !members_is_member(s->store, pod->meta.namespace, pod->meta.fleet, pod) ||
+        !agent_sets_of_pod(pod, &set))
         return 0;
     struct report_fleet *f = find_or_add_fleet(t, pod->meta.namespace, pod->meta.fleet);
     struct report_agent *a = find_agent(t, pod->meta.uid);
     if (f && !a)
-        a = add_agent(t, f, pod, s->now_ns);
+        a = add_agent(t, f, pod, &set, s->now_ns);
     if (!f || !a)
         return -ENOMEM;
     a->seen = true;
@@ -305,7 +305,7 @@ const struct report_told *report_table_told(const struct report_agent *a)
 {
     const struct report_fleet *f = a->fleet;
     for (size_t i = 0; i < f->n_sets; i++) {
-        if (strcmp(f->sets[i].override, a->override) == 0)
+        if (strcmp(f->sets[i].override, a->set.override) == 0)
             return &f->sets[i].told;
     }
     return NULL;
@@ -421,15 +421,15 @@ int report_table_sum(const struct report_table *t, const char *namespace, const 
 struct side {
     const struct report_fleet *fleet;
     const char *override, *settings;
-    bool now;            // with these settings, or with others
-    const char *network; // NULL: of any
+    bool now;                         // with these settings, or with others
+    const enum spec_network *network; // NULL: of any
 };
 
 static bool is_of_side(const struct side *s, const struct report_agent *a)
 {
-    return a->known && a->report.resident_bytes > 0 && strcmp(a->override, s->override) == 0 &&
+    return a->known && a->report.resident_bytes > 0 && strcmp(a->set.override, s->override) == 0 &&
            (strcmp(a->allocator, s->settings) == 0) == s->now &&
-           (!s->network || strcmp(a->network, s->network) == 0);
+           (!s->network || a->set.network == *s->network);
 }
 
 // list has room for all agents. *ret_n: those of this side.
@@ -465,8 +465,7 @@ static void find_max(const struct side *s, struct report_split *ret)
             continue;
         ret->max = a->report.resident_bytes;
         snprintf(ret->max_node, sizeof(ret->max_node), "%s", a->node);
-        ret->max_network = strcmp(a->network, spec_network_name(SPEC_NETWORK_NODE)) == 0 ? SPEC_NETWORK_NODE
-                                                                                         : SPEC_NETWORK_POD;
+        ret->max_network = a->set.network;
     }
 }
 
@@ -486,7 +485,7 @@ int report_table_split(const struct report_table *t, const char *namespace, cons
     int r = sum_sides(side, list, &split.told, &split.all, e);
     for (enum spec_network k = 0; r == 0 && k < AGENT_NETWORKS; k++) {
         size_t told;
-        side.network = spec_network_name(k);
+        side.network = &k;
         r = sum_sides(side, list, &told, &split.of[k], e);
     }
     if (r == 0)

@@ -31,9 +31,8 @@ struct report_agent { // read by the owner of the table; changed by the function
     struct report_fleet *fleet;
     char uid[LIMIT_UID + 1]; // of its Pod
     char *node;
-    char network[16];
-    char override[LIMIT_OVERRIDE_NAME + 1]; // of the placement; "": none
-    char allocator[17];                     // as its Pod says what it was told (store_pod)
+    struct agent_set set;
+    char allocator[17]; // as its Pod says what it was told (store_pod)
     struct addr ip[FAMILIES];
     enum family family;            // to ask it by, where it has both
     enum report_table_queue queue; // REPORT_TABLE_QUEUES: being asked

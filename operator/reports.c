@@ -217,7 +217,8 @@ static int on_report_data(int status, const char *data, size_t len, void *arg)
 static void read_report(struct ask *q)
 {
     const struct report_agent *a = q->agent;
-    const struct report_who who = {.fleet = a->fleet->name, .node = a->node, .network = a->network};
+    const struct report_who who = {
+        .fleet = a->fleet->name, .node = a->node, .network = spec_network_name(a->set.network)};
     struct report report;
     struct err e;
     int r = q->body.failed ? err_set(&e, ENOMEM, "no memory for a report")

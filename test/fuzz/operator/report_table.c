@@ -168,7 +168,8 @@ static int parse_metrics(const struct report_agent *a, const char *text, size_t 
 // numbers of its own that are as a report's may be.
 static void answer(struct world *w, struct report_agent *a, struct fuzz_input *in, unsigned how)
 {
-    const struct report_who who = {.fleet = a->fleet->name, .node = a->node, .network = a->network};
+    const struct report_who who = {
+        .fleet = a->fleet->name, .node = a->node, .network = spec_network_name(a->set.network)};
     struct report report = {0};
     struct err e;
     int r = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Settings under observation in a fleet of both networks: each has a DaemonSet and canaries of its own, which
 // are judged together, and what one of them does stops both.
+#include "operator/report_table.h"
 #include "test/unit/operator/fake_cluster.h"
 
 #define NODES 2
@@ -167,5 +168,44 @@ static void each_network_has_canaries(void)
     teardown(&f);
 }
 
-static const struct check_case cases[] = {{"each network has canaries", each_network_has_canaries}};
+// Agents in the pods' network take 1000 bytes, those in the hosts' 2000; on node 1 both have other settings
+// than the rest, and take ten times as much.
+static void memory_by_network(void)
+{
+    struct fake f;
+    struct err e;
+    struct report_split s;
+    char before[17];
+    struct report r = {.generation = 1, .cpus = 4, .allocator.name = "jemalloc"};
+    CHECK(start(&f, before) && put_agent(&f, 1, 0, "other", false) && put_agent(&f, 1, 1, "other", false));
+    struct report_table *t = report_table_new(NULL, NULL);
+    CHECK(t && report_table_sync(t, f.store, 0) == 0);
+    for (size_t i = 0; i < NODES * ARRAY_LEN(networks); i++) {
+        struct report_agent *a = report_table_next(t);
+        r.resident_bytes = a->set.network == SPEC_NETWORK_NODE ? 2000 : 1000;
+        r.resident_bytes *= strcmp(a->allocator, "other") == 0 ? 10 : 1;
+        report_table_ask(t, a, NULL);
+        report_table_answer(t, a, &r, NS_PER_S);
+    }
+    CHECK_INT(report_table_split(t, "ns", "mesh", "", "other", &s, &e), 0);
+    CHECK_INT(s.told, 2);
+    CHECK_INT(s.all.now[1].agents, 2);
+    CHECK_INT(s.all.old[1].agents, 2);
+    for (enum spec_network k = 0; k < AGENT_NETWORKS; k++) {
+        CHECK_INT(s.of[k].now[1].agents, 1);
+        CHECK_INT(s.of[k].old[1].agents, 1);
+        CHECK_INT(s.of[k].now[1].median, k == SPEC_NETWORK_NODE ? 20000 : 10000);
+        CHECK_INT(s.of[k].old[1].median, k == SPEC_NETWORK_NODE ? 2000 : 1000);
+    }
+    CHECK_INT(s.max, 20000);
+    CHECK_STR(s.max_node, "n1");
+    CHECK_INT(s.max_network, SPEC_NETWORK_NODE);
+    report_table_free(t);
+    teardown(&f);
+}
+
+static const struct check_case cases[] = {
+    {"each network has canaries", each_network_has_canaries},
+    {"memory by network", memory_by_network},
+};
 CHECK_MAIN(cases)
