@@ -50,23 +50,46 @@ static int compare(const void *a, const void *b)
     return x != y ? (x < y ? -1 : 1) : strcmp(p->pod->node, q->pod->node);
 }
 
-size_t canary_choose(const struct canary_set *s, struct canary_pod *list, size_t n)
+struct count { // of a set's Pods
+    size_t shall, away, updated, ready, candidates;
+};
+
+static struct count count_pods(const struct canary_set *s, const struct canary_pod *list, size_t n)
 {
-    size_t present = 0, updated = 0, ready = 0, candidates = 0, chosen = 0;
+    struct count c = {0};
+    size_t present = 0;
     for (size_t i = 0; i < n; i++) {
         const bool there = !list[i].pod->meta.deleting;
         present += there;
-        updated += there && list[i].updated;
-        ready += there && list[i].pod->ready;
-        candidates += may_go(&list[i]);
+        c.updated += there && list[i].updated;
+        c.ready += there && list[i].pod->ready;
+        c.candidates += may_go(&list[i]);
     }
-    const size_t shall = MAX(s->desired, present), away = shall - present;
-    const size_t taken = updated + away, count = canary_count(s);
-    const size_t missing = count > taken ? count - taken : 0, most = most_away(s);
-    size_t unready = shall - ready;
+    c.shall = MAX(s->desired, present);
+    c.away = c.shall - present;
+    return c;
+}
+
+static size_t missing_of(const struct canary_set *s, const struct count *c)
+{
+    const size_t taken = c->updated + c->away, count = canary_count(s);
+    return count > taken ? count - taken : 0;
+}
+
+size_t canary_missing(const struct canary_set *s, const struct canary_pod *list, size_t n)
+{
+    const struct count c = count_pods(s, list, n);
+    return missing_of(s, &c);
+}
+
+size_t canary_choose(const struct canary_set *s, struct canary_pod *list, size_t n)
+{
+    const struct count c = count_pods(s, list, n);
+    const size_t missing = missing_of(s, &c), most = most_away(s);
+    size_t unready = c.shall - c.ready, chosen = 0;
     if (n > 0)
         qsort(list, n, sizeof(*list), compare);
-    while (chosen < MIN(candidates, missing)) {
+    while (chosen < MIN(c.candidates, missing)) {
         const bool costs = list[chosen].pod->ready;
         if (costs && unready >= most)
             break;

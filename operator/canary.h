@@ -20,10 +20,11 @@ struct canary_set {
 
 // How many canaries there are to be.
 size_t canary_count(const struct canary_set *s);
+// How many there are not yet. Pods that are new count, and those that are away, whatever they went for.
+size_t canary_missing(const struct canary_set *s, const struct canary_pod *list, size_t n);
 // Sorts the list and gives how many of its first are to be replaced now, those of them at the front: none of
 // which is being deleted, not more than canaries are missing, and of the ready ones not more than
-// max_unavailable allows. Pods that are away or new already count, whatever they went for: an operator that
-// forgot whom it replaced replaces no more than it would have.
+// max_unavailable allows. So an operator that forgot whom it replaced replaces no more than it would have.
 size_t canary_choose(const struct canary_set *s, struct canary_pod *list, size_t n);
 
 #endif

@@ -216,7 +216,7 @@ static int add_delete(const struct store_pod *pod, struct action_list *ret)
 }
 
 static int replace_of(const struct rollouts_input *in, const struct agent_set *set, const char *settings,
-                      struct action_list *ret)
+                      struct action_list *ret, bool *lacking)
 {
     const struct canary_set c = canaries_of(in, set);
     struct gather g = {.in = in, .set = set, .settings = settings, .cap = store_count(in->store, STORE_POD)};
@@ -225,6 +225,7 @@ static int replace_of(const struct rollouts_input *in, const struct agent_set *s
         return -ENOMEM;
     g.list = list;
     store_each(in->store, STORE_POD, gather_pod, &g);
+    *lacking |= canary_missing(&c, list, g.n) > 0;
     size_t n = MIN(canary_choose(&c, list, g.n), (size_t)ROLLOUTS_REPLACE);
     int r = 0;
     for (size_t i = 0; i < n && r == 0; i++)
@@ -241,19 +242,24 @@ static bool is_settled(const struct rollouts_input *in, const struct agent_set *
            reconcile_is_shown(in->marks, d, STORE_DAEMONSET, agent_sets_name(set, fleet->name, name));
 }
 
-int rollouts_replace(const struct rollouts_input *in, const struct rollouts *r, struct action_list *ret)
+int rollouts_replace(const struct rollouts_input *in, const struct rollouts *r, struct action_list *ret,
+                     bool *ret_lacking)
 {
     struct agent_sets sets;
+    bool lacking = false;
     agent_sets_of(in->spec, &sets);
     for (size_t i = 0; i < sets.n; i++) {
         const struct agent_set *set = &sets.list[i];
-        const size_t k = (agent_sets_index(set, &in->spec->placement) + 1) % r->n;
+        const struct rollout *now = &r->list[(agent_sets_index(set, &in->spec->placement) + 1) % r->n];
         struct rollout in_status;
-        rollout_json_read(in->fleet->status, set->override, &in_status);
-        if (!rollout_replaces(&in_status, &r->list[k]) || !is_settled(in, set))
+        if (!rollout_replaces(now, now))
             continue;
-        if (replace_of(in, set, r->list[k].settings, ret) < 0)
+        rollout_json_read(in->fleet->status, set->override, &in_status);
+        if (!rollout_replaces(&in_status, now) || !is_settled(in, set))
+            lacking = true; // it is too early to tell
+        else if (replace_of(in, set, now->settings, ret, &lacking) < 0)
             return -ENOMEM;
     }
+    *ret_lacking = lacking;
     return 0;
 }

@@ -17,7 +17,7 @@ struct rollouts_input {
     const struct reconcile_marks *marks; // what was applied
     const struct reports *reports;       // NULL: the agents are not asked
     int64_t now_s;                       // the real time, since the epoch
-    bool forbidden;                      // the last delete of a Pod was refused for want of the right
+    bool forbidden;                      // this operator may not delete Pods, as far as it knows
 };
 
 // ENOMEM.
@@ -33,8 +33,9 @@ bool rollouts_wait(const struct rollouts *r);
 // Pods of one round.
 #define ROLLOUTS_REPLACE 20
 // Appends the deletes of Pods that are to be canaries, of DaemonSets that are as this operator last applied
-// them and whose controller knows that: who goes comes back with the new settings. -ENOMEM.
+// them and whose controller knows that: who goes comes back with the new settings. *ret_lacking: canaries are
+// missing, be it that none may go at the moment. -ENOMEM.
 MUST_USE int rollouts_replace(const struct rollouts_input *in, const struct rollouts *r,
-                              struct action_list *ret);
+                              struct action_list *ret, bool *ret_lacking);
 
 #endif

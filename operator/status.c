@@ -94,15 +94,25 @@ static void describe_stopped(const struct rollout *r, char *text, size_t size)
 // A rollout that waits for canaries which this operator may not make.
 static bool is_forbidden(const struct status_input *in)
 {
-    const struct rollout *r = find_rollout(in, ROLLOUT_CANARY);
-    return in->forbidden && r && r->observed_s == 0;
+    bool waits = false;
+    for (size_t i = 0; in->rollouts && i < in->rollouts->n; i++)
+        waits |= in->rollouts->list[i].phase == ROLLOUT_CANARY && in->rollouts->list[i].observed_s == 0;
+    return waits && in->refusal && in->refusal[0];
 }
 
-static const char forbidden_text[] =
-    "spec.agent.allocator.rollout: this operator may not delete pods, so it cannot have some agents try other "
-    "settings first: nobody is replaced, and no other change of their pods is carried out. Let it (helm upgrade "
-    "RELEASE CHART --namespace NAMESPACE --reuse-values --set rbac.replaceAgents=true), delete some of the "
-    "fleet's pods yourself, or remove the rollout to have the settings everywhere";
+static struct condition forbidden(const struct status_input *in, const char *type, const char *status,
+                                  char *text, size_t size)
+{
+    snprintf(
+        text, size,
+        "spec.agent.allocator.rollout: the API server does not let this operator delete pods, so it cannot have "
+        "some agents try other settings first: nobody is replaced, and no other change of their pods is carried "
+        "out. If it lacks the right, give it (helm upgrade RELEASE CHART --namespace NAMESPACE --reuse-values "
+        "--set rbac.replaceAgents=true); or delete some of the fleet's pods yourself, or remove the rollout to "
+        "have the settings everywhere. The server says: %s",
+        in->refusal);
+    return (struct condition){type, status, "AllocatorRolloutForbidden", text};
+}
 
 static bool progressing(const struct status_input *in)
 {
@@ -184,7 +194,7 @@ static struct condition degraded(const struct status_input *in, char *text, size
         c = (struct condition){"Degraded", "True", "AllocatorRolloutStopped", text};
         describe_stopped(stopped, text, size);
     } else if (is_forbidden(in)) {
-        c = (struct condition){"Degraded", "True", "AllocatorRolloutForbidden", forbidden_text};
+        c = forbidden(in, "Degraded", "True", text, size);
     } else if (t->pods > 0) {
         describe_trouble(in, &c, text, size);
     }
@@ -227,7 +237,7 @@ static struct condition ready(const struct status_input *in, char *text, size_t 
         return (struct condition){"Ready", "False", "AllocatorRolloutStopped", text};
     }
     if (is_forbidden(in))
-        return (struct condition){"Ready", "False", "AllocatorRolloutForbidden", forbidden_text};
+        return forbidden(in, "Ready", "False", text, size);
     if (!in->settled || !all_rolled_out(in)) {
         describe_rollout(in, text, size);
         return (struct condition){"Ready", "False", "RolloutInProgress", text};
@@ -249,7 +259,7 @@ static struct condition progress(const struct status_input *in, char *text, size
         return (struct condition){"Progressing", "False", "AllocatorRolloutStopped", text};
     }
     if (!in->problem->reason && is_forbidden(in))
-        return (struct condition){"Progressing", "False", "AllocatorRolloutForbidden", forbidden_text};
+        return forbidden(in, "Progressing", "False", text, size);
     if (!in->problem->reason && find_rollout(in, ROLLOUT_CANARY))
         return (struct condition){"Progressing", "True", "AllocatorUnderObservation",
                                   "some agents try the wanted settings of the allocator first"};

@@ -39,7 +39,7 @@ struct status_input {
     bool settled;                     // all children are as wanted
     const struct report_sum *reports; // what the agents say; NULL: they are not asked
     const struct rollouts *rollouts;  // of the allocator's settings; NULL: not known
-    bool forbidden;                   // this operator may not replace agents that are to be canaries
+    const char *refusal;              // why it may not delete agents' Pods; "" or NULL: it may
     const char *now;                  // RFC 3339, for transitions
 };
 

@@ -126,7 +126,7 @@ static struct rollouts_input rollouts_input(const struct work_job *j, const stru
                                    .marks = &j->record->marks,
                                    .reports = j->env->reports,
                                    .now_s = (int64_t)time(NULL),
-                                   .forbidden = j->record->forbidden};
+                                   .forbidden = j->record->refusal[0] != '\0'};
 }
 
 // While the spec is not carried out, nothing moves.
@@ -163,14 +163,18 @@ static int plan_children(struct work_job *j, const struct store_fleet *fleet, st
 static void plan_canaries(struct work_job *j, const struct store_fleet *fleet)
 {
     const struct rollouts_input in = rollouts_input(j, fleet);
+    struct work_record *r = j->record;
+    bool lacking = true;
     if (j->problem.reason || !j->applied_all)
         return;
     if (rollouts_wait(&j->rollouts))
         come_again(j, WORK_ROLLOUT_PAUSE_NS);
-    if (rollouts_replace(&in, &j->rollouts, &j->actions) < 0)
+    if (rollouts_replace(&in, &j->rollouts, &j->actions, &lacking) < 0)
         j->outcome.failed = true;
-    if (j->actions.n == 0)
-        j->record->forbidden = false;
+    if (!lacking && r->refusal[0]) {
+        r->refusal[0] = '\0';
+        come_again(j, WORK_DECIDED_PAUSE_NS);
+    }
 }
 
 static void plan_pokes(struct work_job *j, const struct store_fleet *fleet)
@@ -266,7 +270,7 @@ static json_t *new_status(struct work_job *j, const struct store_fleet *fleet)
         .settled = j->applied_all && shown,
         .reports = read_reports(j, fleet, &reports) ? &reports : NULL,
         .rollouts = &j->rollouts,
-        .forbidden = j->record->forbidden,
+        .refusal = j->record->refusal,
         .now = now,
     };
     return status_build(&in);
@@ -382,6 +386,22 @@ static void apply_failed(struct work_job *j, const struct action *a, const struc
         j->next = j->actions.n;
 }
 
+static void take_refusal(struct work_job *j, const struct action *a, const struct action_result *result)
+{
+    struct work_record *r = j->record;
+    const uint64_t now = loop_now(j->env->loop);
+    if (r->refusal[0] && now - r->refusal_ns < WORK_REFUSAL_PAUSE_NS)
+        return;
+    char text[sizeof(r->refusal)];
+    r->refusal_ns = now;
+    if (strcmp(err_text(&result->err, text, sizeof(text)), r->refusal) == 0)
+        return;
+    memcpy(r->refusal, text, sizeof(text));
+    log_warn("agents may not be replaced", LOG_STR("namespace", r->namespace), LOG_STR("fleet", r->name),
+             LOG_STR("pod", a->name), LOG_ERR(&result->err));
+    come_again(j, WORK_DECIDED_PAUSE_NS);
+}
+
 // Whether this operator may delete Pods: the first answer tells for all of a round, and the status says it.
 // False: the result is of something else, or of another failure.
 static bool told_of_right(struct work_job *j, const struct action *a, const struct action_result *result)
@@ -390,14 +410,13 @@ static bool told_of_right(struct work_job *j, const struct action *a, const stru
     const bool forbidden = result->status == 403;
     if (a->verb != ACTION_DELETE || a->kind != STORE_POD || (result->err.code && !forbidden))
         return false;
-    if (forbidden != r->forbidden)
-        come_again(j, WORK_DECIDED_PAUSE_NS);
-    if (forbidden && !r->forbidden)
-        log_warn("agents may not be replaced", LOG_STR("namespace", r->namespace), LOG_STR("fleet", r->name),
-                 LOG_STR("pod", a->name), LOG_ERR(&result->err));
-    r->forbidden = forbidden;
-    if (forbidden)
+    if (forbidden) {
+        take_refusal(j, a, result);
         j->next = j->actions.n;
+    } else if (r->refusal[0]) {
+        r->refusal[0] = '\0';
+        come_again(j, WORK_DECIDED_PAUSE_NS);
+    }
     return true;
 }
 
@@ -516,6 +535,7 @@ void work_start(const struct work_env *env, struct work_record *r, work_done_fn 
         members_known_release(&r->known);
         r->slices = 0;
         r->leftovers_ns = 0;
+        r->refusal[0] = '\0';
         memcpy(r->uid, fleet->meta.uid, sizeof(r->uid));
     }
     struct err e = {0};

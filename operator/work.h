@@ -18,6 +18,9 @@
 // acted upon so soon.
 #define WORK_ROLLOUT_PAUSE_NS (10 * NS_PER_S)
 #define WORK_DECIDED_PAUSE_NS (1 * NS_PER_S)
+// What the server says to a delete that it refuses may be another text each time: it is told at most so
+// often.
+#define WORK_REFUSAL_PAUSE_NS (60 * NS_PER_S)
 // Children of a fleet that was deleted and made again go with the garbage collector, within seconds. Until
 // then they are looked for each second; after so long they are a collision.
 #define WORK_LEFTOVERS_PAUSE_NS (1 * NS_PER_S)
@@ -48,9 +51,12 @@ struct work_record { // what the operator remembers of a fleet between rounds; a
     uint64_t poke_ns;           // no pokes before
     size_t poke_turn;           // rounds of pokes so far
     uint64_t leftovers_ns; // since when children of a fleet of this name that is gone are in the way; 0: not
-    bool forbidden;        // the last delete of a Pod was refused for want of the right
-    char problem[768];     // the one last logged
-    struct work_job *job;  // NULL between rounds
+    // What the server said when it last refused to let Pods be deleted (403); "": it does not, as far as is
+    // known. Until it accepts one, or no canary is missing.
+    char refusal[256];
+    uint64_t refusal_ns;  // when that was taken
+    char problem[768];    // the one last logged
+    struct work_job *job; // NULL between rounds
     uint64_t rounds, failures, applies;
 };
 

@@ -229,7 +229,8 @@ static bool step_replace(enum torture_mode mode, size_t n, bool *ret_hit)
     const struct rollouts_input in = input(&marks);
     bool ok = rollouts_step(&in, &all, &e) == 0 && all.list[0].phase == ROLLOUT_CANARY;
     torture_begin(mode, n);
-    int r = ok ? rollouts_replace(&in, &all, &actions) : 0;
+    bool lacking = true;
+    int r = ok ? rollouts_replace(&in, &all, &actions, &lacking) : 0;
     *ret_hit = torture_end();
     world.fleet.status = NULL;
     ok = ok && (r == 0 ? !*ret_hit && actions.n == AGENTS / 2 : r == -ENOMEM && actions.n < AGENTS / 2);

@@ -28,7 +28,7 @@ struct fake {
     int refused_status, retry_after_s;
     const char *why; // the refusal's text, which has a number in it each time
     bool pokes_refused;
-    bool deletes_forbidden;                                    // of Pods
+    const char *deletes_forbidden;                             // why Pods may not be deleted; NULL: they may
     bool status_denied;                                        // writes of the status
     bool lags;                                                 // the watch shows nothing any more
     void (*show_poke)(struct fake *f, const struct action *a); // NULL: the Pod is one of put_pod_of
@@ -133,7 +133,7 @@ static inline void judge(struct fake *f, const struct action *a, struct action_r
         err_set(&result->err, EPROTO, "%s (%zu)", f->why ? f->why : "no", f->answered);
     } else if (a->verb == ACTION_DELETE && a->kind == STORE_POD && f->deletes_forbidden) {
         result->status = 403;
-        err_set(&result->err, EACCES, "pods \"%s\" is forbidden (%zu)", a->name, f->answered);
+        err_set(&result->err, EACCES, "%s (%zu)", f->deletes_forbidden, f->answered);
     } else if (a->verb == ACTION_STATUS && f->status_denied) {
         result->status = 403;
         err_set(&result->err, EACCES, "you may not");
@@ -203,15 +203,21 @@ static inline json_t *mesh(int budget)
                      "ICMP", "interval", "1s", "timeout", "1s", "budget", "packetsPerSecond", budget);
 }
 
-static inline bool put_node(struct fake *f, int i)
+static inline bool put_node_of(struct fake *f, int i, const char *version, bool ready)
 {
     char name[16], address[32];
     snprintf(name, sizeof(name), "n%d", i);
     snprintf(address, sizeof(address), "198.18.0.%d", i);
     return put(f, STORE_NODE,
                json_pack("{s:{s:s, s:s, s:s}, s:{s:[{s:s, s:s}], s:[{s:s, s:s}]}}", "metadata", "name", name,
-                         "uid", name, "resourceVersion", "1", "status", "addresses", "type", "InternalIP",
-                         "address", address, "conditions", "type", "Ready", "status", "True"));
+                         "uid", name, "resourceVersion", version, "status", "addresses", "type", "InternalIP",
+                         "address", address, "conditions", "type", "Ready", "status",
+                         ready ? "True" : "False"));
+}
+
+static inline bool put_node(struct fake *f, int i)
+{
+    return put_node_of(f, i, "1", true);
 }
 
 static inline bool put_pod_of(struct fake *f, int i, const char *version, const char *published)

@@ -46,7 +46,8 @@ static inline const char *settings(const struct fake *f)
 }
 
 // The Pod of node i, with these settings.
-static inline bool put_agent_of(struct fake *f, int i, const char *told, bool killed, const char *published)
+static inline bool put_agent_of(struct fake *f, int i, const char *told, bool killed, bool ready,
+                                const char *published)
 {
     static unsigned version;
     char name[16], node[16], address[32];
@@ -62,7 +63,7 @@ static inline bool put_agent_of(struct fake *f, int i, const char *told, bool ki
         "resourceVersion", "1", "labels", "kubecanary.io/fleet", "mesh", "kubecanary.io/network", "Pod",
         "annotations", "kubecanary.io/allocator", told, "ownerReferences", "controller", 1, "uid", "mesh-pod",
         "spec", "nodeName", node, "status", "phase", "Running", "podIPs", "ip", address, "conditions", "type",
-        "Ready", "status", "True", "containerStatuses", container);
+        "Ready", "status", ready ? "True" : "False", "containerStatuses", container);
     json_object_set_new(json_object_get(pod, "metadata"), "resourceVersion", json_sprintf("v%u", ++version));
     json_object_set_new(json_object_get(json_object_get(pod, "metadata"), "annotations"),
                         "kubecanary.io/published", json_string(published));
@@ -71,7 +72,7 @@ static inline bool put_agent_of(struct fake *f, int i, const char *told, bool ki
 
 static inline bool put_agent(struct fake *f, int i, const char *told, bool killed)
 {
-    return put_agent_of(f, i, told, killed, "nothing");
+    return put_agent_of(f, i, told, killed, true, "nothing");
 }
 
 struct search {
@@ -93,7 +94,7 @@ static inline void show_poke_of(struct fake *f, const struct action *a)
     if (!store_each(f->store, STORE_POD, match, &s))
         return;
     const struct store_pod pod = *s.ret;
-    put_agent_of(f, a->name[4] - '0', pod.allocator, pod.killed, a->value);
+    put_agent_of(f, a->name[4] - '0', pod.allocator, pod.killed, pod.ready, a->value);
 }
 
 static inline bool set_up(struct fake *f)

@@ -96,6 +96,7 @@ static void who_is_away_counts(void)
 {
     struct world w;
     setup(&w, 10, 30, "100%");
+    CHECK_INT(canary_missing(&w.set, w.list, w.n), 3);
     CHECK_INT(canary_choose(&w.set, w.list, w.n), 3);
     w.pods[w.list[0].pod - w.pods].meta.deleting = true; // the first was deleted
     CHECK_INT(canary_choose(&w.set, w.list, w.n), 2);
@@ -104,6 +105,7 @@ static void who_is_away_counts(void)
             w.list[i] = w.list[--w.n];
     }
     CHECK_INT(w.n, 9);
+    CHECK_INT(canary_missing(&w.set, w.list, w.n), 2);
     CHECK_INT(canary_choose(&w.set, w.list, w.n), 2);
     w.set.desired = 9; // its node went, too
     CHECK_INT(canary_choose(&w.set, w.list, w.n), 3);
@@ -116,6 +118,7 @@ static void new_for_another_reason(void)
     find(&w, &w.pods[4])->updated = true;
     CHECK_INT(canary_choose(&w.set, w.list, w.n), 1);
     find(&w, &w.pods[5])->updated = true;
+    CHECK_INT(canary_missing(&w.set, w.list, w.n), 0);
     CHECK_INT(canary_choose(&w.set, w.list, w.n), 0);
 }
 
@@ -138,6 +141,7 @@ static void agents_that_are_not_ready(void)
     CHECK(canary_choose(&w.set, w.list, w.n) <= 2);
     w.pods[4].ready = false;
     w.pods[5].ready = false;
+    CHECK_INT(canary_missing(&w.set, w.list, w.n), 10); // though no more may be away
     size_t n = canary_choose(&w.set, w.list, w.n);
     for (size_t i = 0; i < n; i++)
         CHECK(!w.list[i].pod->ready);
