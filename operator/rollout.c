@@ -42,13 +42,20 @@ static void begin(struct rollout *r, int64_t now_s)
     enter(r, is_observed(r) ? ROLLOUT_CANARY : ROLLOUT_ROLLING, now_s);
 }
 
+static void begin_memory(const struct rollout_memory *last, bool whole, struct rollout_memory *ret)
+{
+    memcpy(ret->was, whole ? last->is : last->was, sizeof(ret->was));
+}
+
 // The last settings that every agent had are what this change is from: those of the last step only if it was
 // at its end.
 static void begin_change(const struct rollout *last, int64_t now_s, struct rollout *r)
 {
     const bool whole = last->phase == ROLLOUT_COMPLETE;
     copy_settings(r->before, whole ? last->settings : last->before);
-    memcpy(r->was, whole ? last->is : last->was, sizeof(r->was));
+    begin_memory(&last->all, whole, &r->all);
+    for (enum spec_network k = 0; k < AGENT_NETWORKS; k++)
+        begin_memory(&last->of[k], whole, &r->of[k]);
     begin(r, now_s);
 }
 
@@ -122,21 +129,26 @@ struct comparison { // of the agents of one class of cores; agents 0: there is n
 };
 
 // The control are those that have kept the old settings, at the same time and under the same load, in the
-// same network: an agent in the hosts' may take more than one in the pods'. Only where there are none at all,
-// it is all that had them when the change began, of both networks, and those of now are of both, too.
+// same network: an agent in the hosts' may take more than one in the pods'. Only where there are none, it is
+// all that had them in that network when the change began.
 static struct comparison compare(const struct rollout *r, const struct rollout_seen *seen, size_t class,
                                  enum spec_network network)
 {
     const struct report_sum_sides *s = &seen->of[network];
-    if (seen->all.old[class].agents == 0)
-        return (struct comparison){class, SPEC_NETWORK_POD, r->was[class], seen->all.now[class]};
-    return (struct comparison){class, network, s->old[class], s->now[class]};
+    const struct report_sum_memory *old = &s->old[class], *was = &r->of[network].was[class];
+    return (struct comparison){class, network, old->agents > 0 ? *old : *was, s->now[class]};
+}
+
+// Of two the lower is no middle: the other one could take ten times as much.
+static uint64_t taken(const struct comparison *c)
+{
+    return c->now.agents == 2 ? c->now.max : c->now.median;
 }
 
 static bool is_worse(const struct comparison *c)
 {
     return c->control.agents > 0 && c->now.agents > 0 &&
-           c->now.median >
+           taken(c) >
                c->control.median + c->control.median * ROLLOUT_WORSE_PERCENT / 100 + ROLLOUT_NOISE_BYTES;
 }
 
@@ -163,9 +175,9 @@ static void decide(struct rollout *r, const struct rollout_seen *seen, int64_t n
     }
     snprintf(text, sizeof(text),
              "agents on nodes of %s cores%s take %" PRIu64
-             " bytes (median), with the settings of before %" PRIu64,
-             report_sum_class_names[worse.class], in_network(worse.network), worse.now.median,
-             worse.control.median);
+             " bytes (%s), with the settings of before %" PRIu64,
+             report_sum_class_names[worse.class], in_network(worse.network), taken(&worse),
+             worse.now.agents == 2 ? "the greater of two" : "median", worse.control.median);
     stop(r, ROLLOUT_MEMORY_GREW, text);
 }
 
@@ -224,19 +236,31 @@ static void judge(struct rollout *r, const struct rollout_wish *wish, const stru
         enter(r, ROLLOUT_COMPLETE, now_s);
 }
 
+static struct report_sum_memory kept(const struct report_sum_memory *m)
+{
+    return (struct report_sum_memory){.agents = m->agents, .median = m->median};
+}
+
+// now: NULL if what was known of those with these settings is kept. moves: a change is under way.
+static void take_sides(const struct report_sum_sides *seen, const struct report_sum_memory *now, bool moves,
+                       struct rollout_memory *ret)
+{
+    for (size_t i = 0; i < REPORT_SUM_CLASSES; i++) {
+        if (moves && ret->was[i].agents == 0)
+            ret->was[i] = kept(&seen->old[i]);
+        if (now)
+            ret->is[i] = kept(&now[i]);
+    }
+}
+
 static void take_memory(const struct rollout *last, const struct rollout_seen *seen, struct rollout *r)
 {
     // An operator that has just begun has heard of few: what is known of more is kept.
-    if (same(last->settings, r->settings) && seen->told * 2 < seen->updated)
-        memcpy(r->is, last->is, sizeof(r->is));
-    else
-        memcpy(r->is, seen->all.now, sizeof(r->is));
-    for (size_t i = 0; i < REPORT_SUM_CLASSES; i++) {
-        if (r->phase != ROLLOUT_COMPLETE && r->was[i].agents == 0)
-            r->was[i] = seen->all.old[i];
-        r->was[i] = (struct report_sum_memory){.agents = r->was[i].agents, .median = r->was[i].median};
-        r->is[i] = (struct report_sum_memory){.agents = r->is[i].agents, .median = r->is[i].median};
-    }
+    const bool few = same(last->settings, r->settings) && seen->told * 2 < seen->updated;
+    const bool moves = r->phase != ROLLOUT_COMPLETE;
+    take_sides(&seen->all, few ? NULL : seen->all.now, moves, &r->all);
+    for (enum spec_network k = 0; k < AGENT_NETWORKS; k++)
+        take_sides(&seen->of[k], few ? NULL : seen->of[k].now, moves, &r->of[k]);
 }
 
 void rollout_step(const struct rollout *last, const struct rollout_wish *wish,

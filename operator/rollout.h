@@ -14,8 +14,9 @@
 #define ROLLOUT_OBSERVE_S 180
 // Without progress for so long, be it of canaries that are to be ready or of reports, it stops.
 #define ROLLOUT_PATIENCE_S 600
-// Worse: the median of a class of cores is above that of the agents that keep the old settings by more than
-// both together (what tables and buffers of the same agent differ by from one start to the next).
+// Worse: the median of a class of cores (the greater, where there are two) is above that of the agents that
+// keep the old settings by more than both together (what tables and buffers of the same agent differ by from
+// one start to the next).
 #define ROLLOUT_WORSE_PERCENT 10
 #define ROLLOUT_NOISE_BYTES (UINT64_C(128) << 10)
 
@@ -39,6 +40,12 @@ enum rollout_reason { // why it stopped; stable API
 };
 extern const char *const rollout_reason_names[ROLLOUT_REASONS];
 
+// Of all agents before the change began (nothing if none was seen), and of those that have the settings. Of
+// each class only agents and median are kept.
+struct rollout_memory {
+    struct report_sum_memory was[REPORT_SUM_CLASSES], is[REPORT_SUM_CLASSES];
+};
+
 struct rollout {                                 // all zero: nothing is known yet
     char override[LIMIT_OVERRIDE_NAME + 1];      // "": the nodes of none
     char settings[RENDER_ALLOCATOR_SETTINGS];    // that are wanted, as a hash; "": not known
@@ -48,14 +55,12 @@ struct rollout {                                 // all zero: nothing is known y
     enum rollout_reason reason; // of phase Stopped
     char message[256];          // likewise, for people
     // Real times, since the epoch. 0: not yet.
-    int64_t started_s;    // when the change was first seen
-    int64_t progressed_s; // when one more canary was ready
-    int64_t observed_s;   // since when all canaries have been
-    uint64_t updated;     // agents that have the settings
-    uint64_t ready;       // canaries that were ready, at most
-    // Memory of all agents before the change began (nothing if none was seen), and of those that have the
-    // settings. Of each class only agents and median are kept.
-    struct report_sum_memory was[REPORT_SUM_CLASSES], is[REPORT_SUM_CLASSES];
+    int64_t started_s;                             // when the change was first seen
+    int64_t progressed_s;                          // when one more canary was ready
+    int64_t observed_s;                            // since when all canaries have been
+    uint64_t updated;                              // agents that have the settings
+    uint64_t ready;                                // canaries that were ready, at most
+    struct rollout_memory all, of[AGENT_NETWORKS]; // by network: what people read, and what is compared
 };
 
 struct rollout_wish { // by the spec

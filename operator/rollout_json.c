@@ -41,6 +41,27 @@ static int64_t time_of(const json_t *o, const char *key)
     return end && !*end ? MAX((int64_t)timegm(&tm), 0) : 0;
 }
 
+static void read_class(const json_t *o, size_t class, struct rollout_memory *ret)
+{
+    ret->was[class].agents = number_of(o, "beforeAgents");
+    ret->was[class].median = number_of(o, "beforeMedianBytes");
+    ret->is[class].agents = number_of(o, "afterAgents");
+    ret->is[class].median = number_of(o, "afterMedianBytes");
+}
+
+static void read_networks(const json_t *o, size_t class, struct rollout *r)
+{
+    size_t i;
+    const json_t *at;
+    json_array_foreach(json_object_get(o, "networks"), i, at)
+    {
+        for (enum spec_network k = 0; k < AGENT_NETWORKS; k++) {
+            if (strcmp(text_of(at, "network"), spec_network_name(k)) == 0)
+                read_class(at, class, &r->of[k]);
+        }
+    }
+}
+
 static void read_memory(const json_t *o, struct rollout *r)
 {
     size_t i;
@@ -50,10 +71,8 @@ static void read_memory(const json_t *o, struct rollout *r)
         for (size_t c = 0; c < REPORT_SUM_CLASSES; c++) {
             if (strcmp(text_of(at, "cpus"), report_sum_class_names[c]) != 0)
                 continue;
-            r->was[c].agents = number_of(at, "beforeAgents");
-            r->was[c].median = number_of(at, "beforeMedianBytes");
-            r->is[c].agents = number_of(at, "afterAgents");
-            r->is[c].median = number_of(at, "afterMedianBytes");
+            read_class(at, c, &r->all);
+            read_networks(at, c, r);
         }
     }
 }
@@ -123,18 +142,47 @@ static void set_time(json_t *o, const char *key, int64_t seconds, bool *ok)
         *ok = false;
 }
 
+static bool is_known(const struct rollout_memory *m, size_t class)
+{
+    return m->was[class].agents > 0 || m->is[class].agents > 0;
+}
+
+static json_t *class_json(const char *key, const char *name, const struct rollout_memory *m, size_t class,
+                          bool *ok)
+{
+    const struct report_sum_memory *was = &m->was[class], *is = &m->is[class];
+    json_t *o = json_pack("{s:s}", key, name);
+    set(o, "beforeAgents", was->agents, was->agents > 0, ok);
+    set(o, "beforeMedianBytes", was->median, was->agents > 0, ok);
+    set(o, "afterAgents", is->agents, is->agents > 0, ok);
+    set(o, "afterMedianBytes", is->median, is->agents > 0, ok);
+    return o;
+}
+
+static json_t *networks_json(const struct rollout *r, size_t class, bool *ok)
+{
+    json_t *list = json_array();
+    for (enum spec_network k = 0; k < AGENT_NETWORKS; k++) {
+        if (!is_known(&r->of[k], class))
+            continue;
+        json_t *o = class_json("network", spec_network_name(k), &r->of[k], class, ok);
+        *ok &= json_array_append_new(list, o) == 0;
+    }
+    return list;
+}
+
 static json_t *memory_json(const struct rollout *r, bool *ok)
 {
     json_t *list = json_array();
     for (size_t c = 0; c < REPORT_SUM_CLASSES; c++) {
-        const bool was = r->was[c].agents > 0, is = r->is[c].agents > 0;
-        if (!was && !is)
+        json_t *networks = networks_json(r, c, ok);
+        if (!is_known(&r->all, c) && json_array_size(networks) == 0) {
+            json_decref(networks);
             continue;
-        json_t *o = json_pack("{s:s}", "cpus", report_sum_class_names[c]);
-        set(o, "beforeAgents", r->was[c].agents, was, ok);
-        set(o, "beforeMedianBytes", r->was[c].median, was, ok);
-        set(o, "afterAgents", r->is[c].agents, is, ok);
-        set(o, "afterMedianBytes", r->is[c].median, is, ok);
+        }
+        json_t *o = class_json("cpus", report_sum_class_names[c], &r->all, c, ok);
+        if (json_object_set_new(o, "networks", networks) < 0)
+            *ok = false;
         *ok &= json_array_append_new(list, o) == 0;
     }
     return list;

@@ -22,6 +22,15 @@ static bool same(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
+static void check_same_memory(const struct rollout_memory *a, const struct rollout_memory *b)
+{
+    for (size_t i = 0; i < REPORT_SUM_CLASSES; i++) {
+        FUZZ_CHECK(a->was[i].agents == b->was[i].agents && a->is[i].agents == b->is[i].agents);
+        FUZZ_CHECK(!a->was[i].agents || a->was[i].median == b->was[i].median);
+        FUZZ_CHECK(!a->is[i].agents || a->is[i].median == b->is[i].median);
+    }
+}
+
 static void check_same(const struct rollout *a, const struct rollout *b)
 {
     FUZZ_CHECK(same(a->override, b->override) && same(a->settings, b->settings));
@@ -30,11 +39,9 @@ static void check_same(const struct rollout *a, const struct rollout *b)
     FUZZ_CHECK(a->started_s == b->started_s && a->progressed_s == b->progressed_s);
     FUZZ_CHECK(a->observed_s == b->observed_s && a->updated == b->updated);
     FUZZ_CHECK(a->phase != ROLLOUT_CANARY || a->ready == b->ready);
-    for (size_t i = 0; i < REPORT_SUM_CLASSES; i++) {
-        FUZZ_CHECK(a->was[i].agents == b->was[i].agents && a->is[i].agents == b->is[i].agents);
-        FUZZ_CHECK(!a->was[i].agents || a->was[i].median == b->was[i].median);
-        FUZZ_CHECK(!a->is[i].agents || a->is[i].median == b->is[i].median);
-    }
+    check_same_memory(&a->all, &b->all);
+    for (size_t k = 0; k < AGENT_NETWORKS; k++)
+        check_same_memory(&a->of[k], &b->of[k]);
 }
 
 static void check_round_trip(const struct rollout *r)
@@ -111,7 +118,7 @@ static void check_result(const struct rollout_wish *w, int64_t now_s, const stru
     // What nobody observes does not stop.
     FUZZ_CHECK(w->observation[0] || (r->phase != ROLLOUT_CANARY && r->phase != ROLLOUT_STOPPED));
     for (size_t i = 0; i < REPORT_SUM_CLASSES; i++)
-        FUZZ_CHECK(r->was[i].min == 0 && r->is[i].max == 0); // kept are agents and median
+        FUZZ_CHECK(r->all.was[i].min == 0 && r->of[1].is[i].max == 0); // kept are agents and median
 }
 
 // Who is replaced is replaced by the operator alone, and only while the controller is held.

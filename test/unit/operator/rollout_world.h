@@ -37,7 +37,7 @@ static inline void see(struct world *w, size_t agents, size_t updated)
 static inline void tell(struct report_sum_memory *m, uint64_t agents, uint64_t median)
 {
     m[0].agents = agents;
-    m[0].median = median;
+    m[0].min = m[0].median = m[0].max = median;
 }
 
 static inline void step(struct world *w)

@@ -8,15 +8,15 @@ static void before_and_after(void)
     settled(&w);
     is(&w, "Complete", "a", "");
     CHECK_INT(w.r.started_s, 0);
-    CHECK_INT(w.r.is[0].median, 1000);
+    CHECK_INT(w.r.all.is[0].median, 1000);
     want(&w, "b");
     see(&w, 3, 0);
     tell(w.seen.all.old, 3, 1010);
     step(&w);
     is(&w, "Rolling", "b", "a");
     CHECK_INT(w.r.started_s, w.now_s);
-    CHECK_INT(w.r.was[0].median, 1000);
-    CHECK_INT(w.r.is[0].agents, 0);
+    CHECK_INT(w.r.all.was[0].median, 1000);
+    CHECK_INT(w.r.all.is[0].agents, 0);
     see(&w, 3, 2);
     tell(w.seen.all.old, 1, 9999); // who is left is no measure of what all were
     tell(w.seen.all.now, 2, 500);
@@ -24,16 +24,16 @@ static void before_and_after(void)
     step(&w);
     is(&w, "Rolling", "b", "a");
     CHECK_INT(w.r.started_s, w.now_s - 10);
-    CHECK_INT(w.r.was[0].median, 1000);
-    CHECK_INT(w.r.was[0].agents, 3);
-    CHECK_INT(w.r.is[0].median, 500);
+    CHECK_INT(w.r.all.was[0].median, 1000);
+    CHECK_INT(w.r.all.was[0].agents, 3);
+    CHECK_INT(w.r.all.is[0].median, 500);
     see(&w, 3, 3);
     tell(w.seen.all.now, 3, 510);
     w.seen.told = 3;
     step(&w);
     is(&w, "Complete", "b", "a"); // and stays to be read
-    CHECK_INT(w.r.was[0].median, 1000);
-    CHECK_INT(w.r.is[0].median, 510);
+    CHECK_INT(w.r.all.was[0].median, 1000);
+    CHECK_INT(w.r.all.is[0].median, 510);
     CHECK_INT(w.r.updated, 3);
     teardown(&w);
 }
@@ -55,8 +55,8 @@ static void changed_again_meanwhile(void)
     see(&w, 3, 0);
     step(&w);
     is(&w, "Rolling", "c", "a");
-    CHECK_INT(w.r.was[0].median, 1000);
-    CHECK_INT(w.r.is[0].agents, 0);
+    CHECK_INT(w.r.all.was[0].median, 1000);
+    CHECK_INT(w.r.all.is[0].agents, 0);
     CHECK(w.r.started_s > first);
     teardown(&w);
 }
@@ -69,15 +69,15 @@ static void an_operator_that_begins(void)
     memset(w.seen.all.now, 0, sizeof(w.seen.all.now));
     w.seen.told = 0;
     step(&w);
-    CHECK_INT(w.r.is[0].median, 1000);
+    CHECK_INT(w.r.all.is[0].median, 1000);
     tell(w.seen.all.now, 1, 400);
     w.seen.told = 1;
     step(&w);
-    CHECK_INT(w.r.is[0].median, 1000);
+    CHECK_INT(w.r.all.is[0].median, 1000);
     tell(w.seen.all.now, 2, 900);
     w.seen.told = 2;
     step(&w);
-    CHECK_INT(w.r.is[0].median, 900);
+    CHECK_INT(w.r.all.is[0].median, 900);
     teardown(&w);
 }
 
@@ -91,10 +91,10 @@ static void a_status_that_was_lost(void)
     memcpy(w.seen.other, "x", sizeof("x"));
     step(&w);
     is(&w, "Rolling", "a", "x");
-    CHECK_INT(w.r.was[0].agents, 0);
+    CHECK_INT(w.r.all.was[0].agents, 0);
     tell(w.seen.all.old, 2, 800);
     step(&w);
-    CHECK_INT(w.r.was[0].median, 800);
+    CHECK_INT(w.r.all.was[0].median, 800);
     teardown(&w);
     setup(&w); // agents of an operator that wrote no annotation: nothing is known to have changed
     see(&w, 3, 0);

@@ -25,14 +25,17 @@ static void what_somebody_else_wrote(void)
     json_t *status =
         json_loads("{\"allocatorRollouts\":[{\"override\":\"\",\"settings\":\"a\",\"phase\":\"Rolling\","
                    "\"startedAt\":\"yesterday\",\"updated\":-4,\"memory\":[3,{\"cpus\":\"1-2\","
-                   "\"afterAgents\":\"x\",\"beforeAgents\":2}]}]}",
+                   "\"afterAgents\":\"x\",\"beforeAgents\":2,\"networks\":[7,{\"network\":\"Moon\","
+                   "\"beforeAgents\":8},{\"network\":\"Node\",\"beforeAgents\":1}]}]}]}",
                    0, NULL);
     rollout_json_read(status, "", &r);
     CHECK_INT(r.phase, ROLLOUT_ROLLING);
     CHECK_INT(r.started_s, 0);
     CHECK_INT(r.updated, 0);
-    CHECK_INT(r.is[0].agents, 0);
-    CHECK_INT(r.was[0].agents, 2);
+    CHECK_INT(r.all.is[0].agents, 0);
+    CHECK_INT(r.all.was[0].agents, 2);
+    CHECK_INT(r.of[SPEC_NETWORK_POD].was[0].agents, 0);
+    CHECK_INT(r.of[SPEC_NETWORK_NODE].was[0].agents, 1);
     json_decref(status);
 }
 

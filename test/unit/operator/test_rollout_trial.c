@@ -33,7 +33,7 @@ static void a_canary_that_does_well(void)
     w.seen.told = 10;
     step(&w);
     is(&w, "Complete", "b", "a");
-    CHECK_INT(w.r.was[0].median, 1000000);
+    CHECK_INT(w.r.all.was[0].median, 1000000);
     CHECK_INT(w.r.started_s, first.started_s);
     teardown(&w);
 }
@@ -75,7 +75,7 @@ static void those_who_stay_are_the_measure(void)
         step(&w);
         wait_s(&w, ROLLOUT_OBSERVE_S);
         is(&w, grown ? "Rolling" : "Stopped", "b", "a");
-        CHECK_INT(w.r.was[0].median, 1000000);
+        CHECK_INT(w.r.all.was[0].median, 1000000);
         teardown(&w);
     }
     struct world w;
@@ -135,22 +135,84 @@ static void networks_are_compared_each_with_itself(void)
     }
 }
 
-// All tried at once: of before there are numbers of both networks together, and so are those of now.
-static void without_a_control_both_networks_count_as_one(void)
+// Ten agents in each network with the settings "a", of 1 MB and of 2 MB; all are to try others at once.
+static void observed_in_both(struct world *w)
+{
+    setup(w);
+    w->both = true;
+    memcpy(w->wish.observation, "o", sizeof("o"));
+    see(w, 20, 20);
+    tell(w->seen.all.now, 20, 1000000);
+    tell(w->seen.of[SPEC_NETWORK_POD].now, 10, 1000000);
+    tell(w->seen.of[SPEC_NETWORK_NODE].now, 10, 2000000);
+    w->seen.told = 20;
+    step(w);
+    want(w, "b");
+    see(w, 20, 0);
+    w->seen.canaries = 20;
+    step(w);
+    is(w, "Canary", "b", "a");
+    see(w, 20, 20);
+    w->seen.ready = w->seen.told = 20;
+}
+
+// Nobody has the old settings any more: what each network took before is its measure.
+static void without_a_control_before_is_the_measure(void)
+{
+    for (int worse = 0; worse < 2; worse++) {
+        struct world w;
+        observed_in_both(&w);
+        tell(w.seen.all.now, 20, 1000000);
+        tell(w.seen.of[SPEC_NETWORK_POD].now, 10, 1000000);
+        tell(w.seen.of[SPEC_NETWORK_NODE].now, 10, worse ? 20000000 : 2000000);
+        step(&w);
+        wait_s(&w, ROLLOUT_OBSERVE_S);
+        if (worse)
+            stopped(
+                &w, "MemoryGrew",
+                "1-2 cores, network Node, take 20000000 bytes (median), with the settings of before 2000000");
+        else
+            is(&w, "Rolling", "b", "a");
+        teardown(&w);
+    }
+}
+
+// All of one network try them, and some of the other do not: these are no measure of those.
+static void a_control_in_one_network_alone(void)
+{
+    for (int worse = 0; worse < 2; worse++) {
+        struct world w;
+        observed_in_both(&w);
+        tell(w.seen.all.old, 9, 1000000);
+        tell(w.seen.of[SPEC_NETWORK_POD].old, 9, 1000000);
+        tell(w.seen.all.now, 11, 2000000);
+        tell(w.seen.of[SPEC_NETWORK_POD].now, 1, 1000000);
+        tell(w.seen.of[SPEC_NETWORK_NODE].now, 10, worse ? 2400000 : 2000000);
+        step(&w);
+        wait_s(&w, ROLLOUT_OBSERVE_S);
+        if (worse)
+            stopped(&w, "MemoryGrew",
+                    "network Node, take 2400000 bytes (median), with the settings of before 2");
+        else
+            is(&w, "Rolling", "b", "a");
+        teardown(&w);
+    }
+}
+
+// Of two there is no middle: the one that takes less must not hide the other.
+static void of_two_canaries_the_greater(void)
 {
     struct world w;
     observed(&w);
-    w.both = true;
     step(&w);
     try(&w, 1000000);
-    see(&w, 10, 10);
-    w.seen.told = 10;
-    tell(w.seen.all.now, 10, 1000000);
-    tell(w.seen.of[SPEC_NETWORK_POD].now, 5, 1000000);
-    tell(w.seen.of[SPEC_NETWORK_NODE].now, 5, 2000000);
+    tell(w.seen.all.old, 2, 1000000);
+    w.seen.all.old[0].max = 9000000; // it is the canaries' greater one that counts
+    w.seen.all.now[0] =
+        (struct report_sum_memory){.agents = 2, .min = 1000000, .median = 1000000, .max = 5000000};
     step(&w);
     wait_s(&w, ROLLOUT_OBSERVE_S);
-    is(&w, "Rolling", "b", "a");
+    stopped(&w, "MemoryGrew", "take 5000000 bytes (the greater of two), with the settings of before 1000000");
     teardown(&w);
 }
 
@@ -317,7 +379,7 @@ static void what_ends_a_stop(void)
     w.seen.canaries = 1;
     step(&w);
     is(&w, "Canary", "c", "a");
-    CHECK_INT(w.r.was[0].median, 1000000);
+    CHECK_INT(w.r.all.was[0].median, 1000000);
     CHECK_STR(w.r.message, "");
     teardown(&w);
     bad(&w); // observed in another way: tried again
@@ -328,7 +390,7 @@ static void what_ends_a_stop(void)
     CHECK(!rollout_replaces(&stop, &w.r)); // the status does not know it yet
     CHECK(rollout_replaces(&w.r, &w.r));
     CHECK_INT(w.r.started_s, w.now_s);
-    CHECK_INT(w.r.was[0].median, 1000000);
+    CHECK_INT(w.r.all.was[0].median, 1000000);
     teardown(&w);
     bad(&w); // not observed any more
     memset(w.wish.observation, 0, sizeof(w.wish.observation));
@@ -425,7 +487,9 @@ static const struct check_case cases[] = {
     {"those who stay are the measure", those_who_stay_are_the_measure},
     {"classes are compared each with itself", classes_are_compared_each_with_itself},
     {"networks are compared each with itself", networks_are_compared_each_with_itself},
-    {"without a control both networks count as one", without_a_control_both_networks_count_as_one},
+    {"without a control, before is the measure", without_a_control_before_is_the_measure},
+    {"a control in one network alone", a_control_in_one_network_alone},
+    {"of two canaries the greater", of_two_canaries_the_greater},
     {"one agent too many", one_agent_too_many},
     {"canaries that are not ready", canaries_that_are_not_ready},
     {"a status from the future", a_status_from_the_future},
