@@ -1,49 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// spec.agent.allocator: the options of jemalloc and of glibc's malloc that have a field of their own, as one
-// table, and the rules that join them. What an allocator is told is a text of name and value pairs in one
-// environment variable. Pure; names and ranges are those of jemalloc 5.3.0 (jemalloc(3), what the images
-// link) and of glibc 2.36 ("Memory Allocation Tunables" in its manual; ld.so --list-tunables).
+// spec.agent.allocator, and the rules that join its fields. What an allocator is told is a text of name and
+// value pairs in one environment variable: those of the options that have a field, and conf or tunables as
+// they stand. Pure.
 #ifndef KUBECANARY_LIB_SPEC_ALLOCATOR_H
 #define KUBECANARY_LIB_SPEC_ALLOCATOR_H
 
 #include "lib/base.h"
 #include "lib/err.h"
 #include "lib/limits.h"
+#include "lib/spec_option.h"
 
 enum spec_allocator_type { SPEC_ALLOCATOR_SYSTEM, SPEC_ALLOCATOR_JEMALLOC };
-
-enum spec_option {
-    SPEC_OPTION_NARENAS,
-    SPEC_OPTION_TCACHE,
-    SPEC_OPTION_LG_TCACHE_MAX,
-    SPEC_OPTION_DIRTY_DECAY,
-    SPEC_OPTION_MUZZY_DECAY,
-    SPEC_OPTION_BACKGROUND_THREAD,
-    SPEC_OPTION_PERCPU_ARENA,
-    SPEC_OPTION_METADATA_THP,
-    SPEC_OPTION_THP,
-    SPEC_OPTION_RETAIN,
-    SPEC_OPTION_OVERSIZE_THRESHOLD,
-    SPEC_OPTION_GLIBC, // the first of glibc's
-    SPEC_OPTION_ARENA_MAX = SPEC_OPTION_GLIBC,
-    SPEC_OPTION_ARENA_TEST,
-    SPEC_OPTION_TRIM_THRESHOLD,
-    SPEC_OPTION_TOP_PAD,
-    SPEC_OPTION_MMAP_THRESHOLD,
-    SPEC_OPTION_MMAP_MAX,
-    SPEC_OPTION_TCACHE_COUNT,
-    SPEC_OPTION_TCACHE_MAX,
-    SPEC_OPTION_MXFAST,
-    SPEC_OPTION_HUGETLB,
-    SPEC_OPTIONS,
-};
-
-struct spec_option_value {
-    bool set;       // otherwise the allocator's own choice, and the following are 0
-    bool flag;      // one of the three, by the field's kind
-    unsigned word;  // from 1, as the names in spec_fields.def
-    int64_t number; // bytes, milliseconds or a count, as the field's name says
-};
 
 struct spec_rollout { // of other settings, by first having a part of the agents try them
     bool present;
@@ -60,15 +27,6 @@ struct spec_allocator {
     char variable[LIMIT_LABEL + 1];          // the environment variable that the image's allocator reads
     struct spec_rollout rollout;
 };
-
-// Its field below spec.agent.allocator: "narenas", "glibc.arenaMax".
-const char *spec_option_field(enum spec_option o);
-// What the allocator calls it: "narenas", "glibc.malloc.arena_max".
-const char *spec_option_name(enum spec_option o);
-// The value as the allocator reads it ("1", "true", "disabled"), in out; set must be true.
-#define SPEC_OPTION_TEXT_MAX 24
-const char *spec_option_text(enum spec_option o, const struct spec_option_value *v,
-                             char out[static SPEC_OPTION_TEXT_MAX]);
 
 // glibc's variable that is no list of pairs but the number of arenas.
 #define SPEC_ALLOCATOR_ARENA_MAX "MALLOC_ARENA_MAX"

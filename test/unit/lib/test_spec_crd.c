@@ -8,6 +8,7 @@
 #include "lib/file.h"
 #include "lib/spec.h"
 #include "lib/spec_env.h"
+#include "lib/spec_settings.h"
 #include "lib/spec_table.h"
 #include "test/unit/check.h"
 
@@ -292,6 +293,16 @@ static void test_reserved_variables(void)
     }
 }
 
+// And the options that the operator's own jemalloc has: of the fleet, and of its overrides.
+static void test_own_options(void)
+{
+    static const char rule[] = "conf.matches('^(" SPEC_SETTINGS_OWN ":[^:,]+(,|$))*$')";
+    CLEANUP_DOC struct doc *crd = NULL;
+    CHECK_INT(read_doc(CRD_FILE, &crd), 0);
+    CHECK(has_rule(schema_of(schema_root(crd), "agent"), rule));
+    CHECK(has_rule(schema_root(crd), rule));
+}
+
 static void test_examples(void)
 {
     DIR *dir = opendir(EXAMPLES);
@@ -321,6 +332,7 @@ static const struct check_case cases[] = {
     {"the table's fields are in the CRD", test_fields},
     {"the CRD has no others", test_no_more_fields},
     {"reserved variables", test_reserved_variables},
+    {"options of the operator's jemalloc", test_own_options},
     {"examples", test_examples},
 };
 CHECK_MAIN(cases)

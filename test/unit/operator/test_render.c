@@ -150,13 +150,13 @@ static void test_allocator(void)
         {JEMALLOC "narenas: 1, conf: 'tcache:false,dirty_decay_ms:0'}", "MALLOC_CONF",
          "narenas:1,tcache:false,dirty_decay_ms:0"},
         {JEMALLOC
-         "narenas: 1, tcache: true, lgTcacheMax: 3, dirtyDecayMilliseconds: -1, "
+         "narenas: 2, tcache: true, lgTcacheMax: 3, dirtyDecayMilliseconds: -1, "
          "muzzyDecayMilliseconds: 0, backgroundThread: false, percpuArena: PhyCPU, metadataThp: Auto, "
-         "thp: Default, retain: false, oversizeThresholdBytes: 1099511627776, conf: 'dss:primary'}",
+         "thp: Default, retain: false, oversizeThresholdBytes: 1099511627776, conf: 'zero_realloc:free'}",
          "MALLOC_CONF",
-         "narenas:1,tcache:true,lg_tcache_max:3,dirty_decay_ms:-1,muzzy_decay_ms:0,background_thread:false,"
+         "narenas:2,tcache:true,lg_tcache_max:3,dirty_decay_ms:-1,muzzy_decay_ms:0,background_thread:false,"
          "percpu_arena:phycpu,metadata_thp:auto,thp:default,retain:false,oversize_threshold:1099511627776,"
-         "dss:primary"},
+         "zero_realloc:free"},
         {JEMALLOC "percpuArena: Disabled, metadataThp: Always, thp: Never, variable: _RJEM_MALLOC_CONF" OWN,
          "_RJEM_MALLOC_CONF", "percpu_arena:disabled,metadata_thp:always,thp:never"},
         {GLIBC(
