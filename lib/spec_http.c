@@ -86,9 +86,18 @@ static int check_ca(const struct spec_target *t, struct err *e)
     return r < 0 ? err_at(e, "caBundle") : 0;
 }
 
+// Without TLS there is no certificate, unless a redirect leads to one.
+static int check_plain(const struct spec_target *t, struct err *e)
+{
+    if (strncmp(t->url, "https:", strlen("https:")) == 0 || t->follow || (!t->insecure && !t->ca_bundle))
+        return 0;
+    err_set(e, EINVAL, "does nothing with an http URL, unless followRedirects is true");
+    return err_at(e, "%s", t->insecure ? "insecureSkipVerify" : "caBundle");
+}
+
 int spec_http_check(const struct spec_target *t, struct err *e)
 {
-    if (check_url(t, e) < 0 || check_family(t, e) < 0 || check_ca(t, e) < 0)
+    if (check_url(t, e) < 0 || check_family(t, e) < 0 || check_ca(t, e) < 0 || check_plain(t, e) < 0)
         return -e->code;
     // They ascend: the first is the least.
     if (t->expect.n_statuses && t->expect.statuses[0] < STATUS_MIN) {

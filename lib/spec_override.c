@@ -158,6 +158,8 @@ static int check_one(const struct spec *s, size_t i, struct err *e)
         r = spec_env_check_allocator(&a, e);
     if (r == 0 && p->overrides[i].has_resources)
         r = spec_check_resources(&a.resources, e);
+    if (r == 0 && !p->overrides[i].has_allocator && !p->overrides[i].has_resources)
+        r = err_set(e, EINVAL, "needs allocator or resources: without them its agents are the fleet's");
     return r < 0 ? r : spec_env_check_apart(&a, e) < 0 ? err_at(e, "allocator.variable") : 0;
 }
 

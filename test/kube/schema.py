@@ -27,7 +27,7 @@ ACCEPTED = ({"placement": {"nodeSelector": {"a": "", "example.com/B_c.d": "E-f",
             {"placement": {"overrides": [{"name": "large", "nodeSelector": {"size": "large"},
                                           "allocator": {"type": "Jemalloc", "narenas": 2, "variable": "MALLOC_CONF", "conf": "zero_realloc:free"},
                                           "resources": {"limits": {"memory": "64Mi"}}},
-                                         {"name": "b", "nodeSelector": {"a": "b", "c": ""}}]}},
+                                         {"name": "b", "nodeSelector": {"a": "b", "c": ""}, "resources": {}}]}},
             {"placement": {"overrides": []}},
             {"agent": {"image": "i"}, "placement": {"overrides": [{"name": "a", "nodeSelector": {"a": "b"}, "allocator": {"glibc": {"arenaMax": 1}}}]}},
             {"agent": {"allocator": {"type": "Jemalloc"}}}, {"agent": {}}, {})
@@ -67,7 +67,7 @@ REFUSED = (({"placement": {"nodeSelector": {"not a label": "b"}}}, "spec.placeme
                                   ({"lgTcacheMax": 15, "conf": "tcache_max:4096"}, "conf"),
                                   ({"oversizeThresholdBytes": 0, "conf": "oversize_threshold:1"}, "conf"))),
            *(({"placement": {"overrides": [{"name": "a", "nodeSelector": {"a": "b"}, **wrong}]}}, "spec.placement.overrides" + field)
-             for wrong, field in (({"name": ""}, "[0].name"), ({"nodeSelector": {}}, "[0].nodeSelector"),
+             for wrong, field in (({}, "[0]"), ({"name": ""}, "[0].name"), ({"nodeSelector": {}}, "[0].nodeSelector"),
                                   ({"nodeSelector": {"not a label": "b"}}, "[0].nodeSelector"),
                                   ({"nodeSelector": {f"k{i}": "" for i in range(9)}}, "[0].nodeSelector"),
                                   ({"allocator": {"narenas": 1}}, "[0].allocator.narenas"),

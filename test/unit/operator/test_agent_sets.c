@@ -45,9 +45,9 @@ static void check_wanted(const char *text, const char *want)
 }
 
 #define PROBES "probes: [{name: a, type: ICMP}]"
-#define OVERRIDES                                                                                        \
-    "placement: {overrides: [{name: large, nodeSelector: {size: large}}, {name: b-c, nodeSelector: {b: " \
-    "c}}]}"
+#define OVERRIDES                                                                                     \
+    "placement: {overrides: [{name: large, nodeSelector: {size: large}, resources: {}}, {name: b-c, " \
+    "nodeSelector: {b: c}, resources: {}}]}"
 
 static void wanted(void)
 {

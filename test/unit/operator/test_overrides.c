@@ -104,7 +104,7 @@ static int parse(const struct fleet *f, struct spec *ret)
     for (size_t i = 0; i < f->n; i++) {
         buf_fmt(&text, "%s{name: o%zu, nodeSelector: ", i ? ", " : "", i);
         add_selector(&f->overrides[i], &text);
-        buf_char(&text, '}');
+        buf_str(&text, ", resources: {}}");
     }
     buf_str(&text, "]}}");
     int r = doc_parse(buf_text(&text), text.len, &d, &e);
