@@ -10,6 +10,8 @@ const char *const rollout_phase_names[ROLLOUT_PHASES] = {"Complete", "Canary", "
 const char *const rollout_reason_names[ROLLOUT_REASONS] = {
     "", "OutOfMemory", "AboveMaxResident", "MemoryGrew", "CanariesNotReady", "CanariesNotTold"};
 
+const char *const rollout_type_names[ROLLOUT_TYPES] = {"", "System", "Jemalloc"};
+
 static bool same(const char *a, const char *b)
 {
     return strcmp(a, b) == 0;
@@ -52,6 +54,7 @@ static void begin_memory(const struct rollout_memory *last, bool whole, struct r
 static void begin_change(const struct rollout *last, int64_t now_s, struct rollout *r)
 {
     const bool whole = last->phase == ROLLOUT_COMPLETE;
+    r->type_before = whole ? last->type : last->type_before;
     copy_settings(r->before, whole ? last->settings : last->before);
     begin_memory(&last->all, whole, &r->all);
     for (enum spec_network k = 0; k < AGENT_NETWORKS; k++)
@@ -83,6 +86,7 @@ static void go_on(const struct rollout *last, int64_t now_s, struct rollout *r)
     *r = *last;
     no_later_than(r, now_s);
     copy_settings(r->observation, wanted.observation);
+    r->type = wanted.type;
     r->updated = wanted.updated;
     if (same(last->observation, r->observation))
         return;
@@ -165,11 +169,18 @@ static bool find_worse(const struct rollout *r, const struct rollout_seen *seen,
     return false;
 }
 
+// Each allocator takes what it takes: whoever asks for another one asks for that, too.
+static bool is_of_another_type(const struct rollout *r)
+{
+    return r->type != ROLLOUT_TYPE_UNKNOWN && r->type_before != ROLLOUT_TYPE_UNKNOWN &&
+           r->type != r->type_before;
+}
+
 static void decide(struct rollout *r, const struct rollout_seen *seen, int64_t now_s)
 {
     char text[sizeof(r->message)];
     struct comparison worse;
-    if (!find_worse(r, seen, &worse)) {
+    if (is_of_another_type(r) || !find_worse(r, seen, &worse)) {
         enter(r, ROLLOUT_ROLLING, now_s);
         return;
     }
@@ -266,7 +277,7 @@ static void take_memory(const struct rollout *last, const struct rollout_seen *s
 void rollout_step(const struct rollout *last, const struct rollout_wish *wish,
                   const struct rollout_seen *seen, int64_t now_s, struct rollout *ret)
 {
-    struct rollout r = {.updated = seen->updated};
+    struct rollout r = {.updated = seen->updated, .type = wish->type};
     memcpy(r.override, wish->override, sizeof(r.override));
     copy_settings(r.settings, wish->settings);
     copy_settings(r.observation, wish->observation);

@@ -46,11 +46,15 @@ struct rollout_memory {
     struct report_sum_memory was[REPORT_SUM_CLASSES], is[REPORT_SUM_CLASSES];
 };
 
+enum rollout_type { ROLLOUT_TYPE_UNKNOWN, ROLLOUT_SYSTEM, ROLLOUT_JEMALLOC, ROLLOUT_TYPES };
+extern const char *const rollout_type_names[ROLLOUT_TYPES];
+
 struct rollout {                                 // all zero: nothing is known yet
     char override[LIMIT_OVERRIDE_NAME + 1];      // "": the nodes of none
     char settings[RENDER_ALLOCATOR_SETTINGS];    // that are wanted, as a hash; "": not known
     char before[RENDER_ALLOCATOR_SETTINGS];      // the last ones that every agent had; "": not known
     char observation[RENDER_ALLOCATOR_SETTINGS]; // how it is to be observed, as a hash; "": it is not
+    enum rollout_type type, type_before;         // of settings and before: how much is compared if the same
     enum rollout_phase phase;
     enum rollout_reason reason; // of phase Stopped
     char message[256];          // likewise, for people
@@ -66,6 +70,7 @@ struct rollout {                                 // all zero: nothing is known y
 struct rollout_wish { // by the spec
     char override[LIMIT_OVERRIDE_NAME + 1];
     char settings[RENDER_ALLOCATOR_SETTINGS];
+    enum rollout_type type;
     char observation[RENDER_ALLOCATOR_SETTINGS]; // "": none is wanted
     uint64_t max_resident;                       // bytes; 0: whatever it is
 };

@@ -92,6 +92,12 @@ static bool read_text(const json_t *o, const char *key, char *dst, size_t size)
     return base_copy(dst, size, text_of(o, key)) == 0;
 }
 
+// ROLLOUT_TYPE_UNKNOWN: it is not there, or one of a newer operator.
+static enum rollout_type read_type(const json_t *o, const char *key)
+{
+    return (enum rollout_type)(find_name(o, key, rollout_type_names, ROLLOUT_TYPES) % ROLLOUT_TYPES);
+}
+
 // Of phase Stopped. A reason of a newer operator is none that is known.
 static void read_reason(const json_t *o, struct rollout *r)
 {
@@ -113,6 +119,8 @@ void rollout_json_read(const json_t *status, const char *override, struct rollou
         !read_text(o, "observation", r.observation, sizeof(r.observation)))
         return;
     r.phase = (enum rollout_phase)phase;
+    r.type = read_type(o, "type");
+    r.type_before = read_type(o, "typeBefore");
     read_reason(o, &r);
     r.started_s = time_of(o, "startedAt");
     r.progressed_s = time_of(o, "progressedAt");
@@ -200,6 +208,8 @@ static json_t *rollout_json(const struct rollout *r, bool *ok)
     json_t *o = json_pack("{s:s, s:s, s:s}", "override", r->override, "settings", r->settings, "phase",
                           rollout_phase_names[r->phase]);
     set_text(o, "before", r->before, ok);
+    set_text(o, "type", rollout_type_names[r->type], ok);
+    set_text(o, "typeBefore", rollout_type_names[r->type_before], ok);
     set_text(o, "observation", r->observation, ok);
     set_text(o, "reason", rollout_reason_names[r->reason], ok);
     set_text(o, "message", r->message, ok);

@@ -37,6 +37,7 @@ static int wish_of(const struct spec *spec, size_t override, struct rollout_wish
     *ret = (struct rollout_wish){0};
     if (override < p->n_overrides)
         memcpy(ret->override, p->overrides[override].name, sizeof(ret->override));
+    ret->type = agent.allocator.type == SPEC_ALLOCATOR_JEMALLOC ? ROLLOUT_JEMALLOC : ROLLOUT_SYSTEM;
     want_observation(&agent.allocator.rollout, ret);
     return render_allocator_settings(&agent, ret->settings) < 0
                ? err_set(e, ENOMEM, "no memory for the allocator's settings")

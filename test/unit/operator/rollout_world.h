@@ -18,7 +18,7 @@ struct world {
 
 static inline void setup(struct world *w)
 {
-    *w = (struct world){.now_s = 1767225600, .wish.settings = "a"};
+    *w = (struct world){.now_s = 1767225600, .wish = {.settings = "a", .type = ROLLOUT_SYSTEM}};
 }
 
 static inline void teardown(struct world *w)

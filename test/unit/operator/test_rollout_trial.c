@@ -248,6 +248,69 @@ static void one_agent_too_many(void)
     teardown(&w);
 }
 
+// Another allocator takes what it takes: the numbers are shown, and what one agent may take still counts.
+static void another_type(void)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *phase, *before;
+    } cases[] = {{3000000, "Rolling", "System"}, {3000001, "Stopped", "System"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct world w;
+        observed(&w);
+        w.wish.type = ROLLOUT_JEMALLOC;
+        w.wish.max_resident = 3000000;
+        step(&w);
+        try(&w, cases[i].bytes);
+        tell(w.seen.all.old, 9, 1000000);
+        step(&w);
+        wait_s(&w, ROLLOUT_OBSERVE_S);
+        is(&w, cases[i].phase, "b", "a");
+        CHECK_STR(rollout_type_names[w.r.type], "Jemalloc");
+        CHECK_STR(rollout_type_names[w.r.type_before], cases[i].before);
+        CHECK_INT(w.r.reason, i == 0 ? ROLLOUT_NO_REASON : ROLLOUT_ABOVE_MAX);
+        teardown(&w);
+    }
+}
+
+// A stop at one type, and then other settings of the other: what every agent had is compared with.
+static void another_type_and_back(void)
+{
+    struct world w;
+    observed(&w);
+    w.wish.type = ROLLOUT_JEMALLOC;
+    step(&w);
+    want(&w, "c");
+    w.wish.type = ROLLOUT_SYSTEM;
+    see(&w, 10, 0);
+    w.seen.canaries = 1;
+    step(&w);
+    try(&w, 3000000);
+    tell(w.seen.all.old, 9, 1000000);
+    step(&w);
+    wait_s(&w, ROLLOUT_OBSERVE_S);
+    is(&w, "Stopped", "c", "a");
+    CHECK_STR(rollout_type_names[w.r.type_before], "System");
+    teardown(&w);
+}
+
+// A status of an operator that did not write the type: it is compared as it would have been.
+static void a_type_that_is_not_known(void)
+{
+    struct world w;
+    observed(&w);
+    json_object_del(json_array_get(json_object_get(w.status, "allocatorRollouts"), 0), "type");
+    w.wish.type = ROLLOUT_JEMALLOC;
+    step(&w);
+    CHECK_INT(w.r.type_before, ROLLOUT_TYPE_UNKNOWN);
+    try(&w, 3000000);
+    tell(w.seen.all.old, 9, 1000000);
+    step(&w);
+    wait_s(&w, ROLLOUT_OBSERVE_S);
+    stopped(&w, "MemoryGrew", "take 3000000 bytes");
+    teardown(&w);
+}
+
 static void canaries_that_are_not_ready(void)
 {
     struct world w;
@@ -491,6 +554,9 @@ static const struct check_case cases[] = {
     {"a control in one network alone", a_control_in_one_network_alone},
     {"of two canaries the greater", of_two_canaries_the_greater},
     {"one agent too many", one_agent_too_many},
+    {"another type", another_type},
+    {"another type and back", another_type_and_back},
+    {"a type that is not known", a_type_that_is_not_known},
     {"canaries that are not ready", canaries_that_are_not_ready},
     {"a status from the future", a_status_from_the_future},
     {"canaries that may not be replaced", canaries_that_may_not_be_replaced},

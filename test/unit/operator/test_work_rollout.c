@@ -36,6 +36,8 @@ static void without_a_rollout_all_roll(void)
     CHECK_STR(strategy(&f), "RollingUpdate");
     CHECK(strcmp(settings(&f), before) != 0);
     CHECK_STR(json_string_value(json_object_get(rollout(&f), "before")), before);
+    CHECK_STR(json_string_value(json_object_get(rollout(&f), "type")), "Jemalloc");
+    CHECK_STR(json_string_value(json_object_get(rollout(&f), "typeBefore")), "Jemalloc");
     for (int i = 1; i <= AGENTS; i++)
         CHECK(put_agent(&f, i, settings(&f), false));
     CHECK(roll_out(&f, AGENTS) && await_phase(&f, "Complete"));
