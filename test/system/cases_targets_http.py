@@ -364,7 +364,7 @@ def case_helper_that_does_not_listen(binary):
     """Its socket fills up; what is in it and what had no room in it never left, and nothing else suffers."""
     ca = LONG_BUNDLE
     with agent_in(binary, helper=SCRIPT + "time.sleep(3600)\n") as a:
-        configure(a, target("web", "https://127.0.0.1:9/", timeout="2s", caBundle=ca), '{name: self, type: ICMP, address: 127.0.0.1, interval: 100ms, timeout: 300ms}')
+        configure(a, target("web", "https://127.0.0.1:9/", timeout="4s", caBundle=ca), '{name: self, type: ICMP, address: 127.0.0.1, interval: 100ms, timeout: 300ms}')
         a.start()
         m = wait("its socket is full", lambda: (lambda m: m if m.one("kubecanary_probe_results_total", target="web", result="send_error") > 40 else None)(
             a.metrics()))
