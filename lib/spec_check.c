@@ -332,6 +332,17 @@ int spec_check_resources(const struct spec_resources *a, struct err *e)
     return r < 0 ? r : check_resource(a->memory_request, a->memory_limit, false, e);
 }
 
+int spec_check_rollout(const struct spec_agent *a, struct err *e)
+{
+    const char *limit = a->resources.memory_limit;
+    const uint64_t max = (uint64_t)a->allocator.rollout.max_resident_bytes;
+    if (!limit[0] || max <= quantity(limit, false))
+        return 0;
+    err_set(e, EINVAL, "does nothing above the memory limit, %s: an agent is killed before it has so much",
+            limit);
+    return err_at(e, "allocator.rollout.maxResidentBytes");
+}
+
 int spec_check_agent(const struct spec *s, struct err *e)
 {
     const struct spec_agent *a = &s->agent;
@@ -344,7 +355,8 @@ int spec_check_agent(const struct spec *s, struct err *e)
     if (r == 0)
         r = spec_env_check(a, e);
     if (r == 0)
-        r = spec_check_resources(&a->resources, e) < 0 ? err_at(e, "agent") : 0;
+        r = spec_check_resources(&a->resources, e) < 0 || spec_check_rollout(a, e) < 0 ? err_at(e, "agent")
+                                                                                       : 0;
     return r;
 }
 

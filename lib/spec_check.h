@@ -22,6 +22,8 @@ MUST_USE int spec_check_agent(const struct spec *s, struct err *e);
 // Pieces of the former that spec_override.c needs. Paths "nodeSelector[a]", "resources.requests.cpu".
 MUST_USE int spec_check_selector(const struct spec_pair *list, size_t n, struct err *e);
 MUST_USE int spec_check_resources(const struct spec_resources *r, struct err *e);
+// maxResidentBytes against the memory limit. Path "allocator.rollout.maxResidentBytes".
+MUST_USE int spec_check_rollout(const struct spec_agent *a, struct err *e);
 // The window against the scrape interval. Path "alerting.window".
 MUST_USE int spec_check_alerting(const struct spec *s, struct err *e);
 

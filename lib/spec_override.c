@@ -139,6 +139,15 @@ static int check_terms(const struct spec_placement *p, size_t i, struct err *e)
     return r < 0 ? err_at(e, "overrides[%zu].nodeSelector", i < p->n_overrides ? i : by) : 0;
 }
 
+// One of its own; the fleet's has been checked.
+static int check_allocator(const struct spec_agent *a, struct err *e)
+{
+    int r = spec_allocator_check(&a->allocator, !a->image[0], e);
+    if (r == 0)
+        r = spec_env_check_allocator(a, e);
+    return r < 0 ? r : spec_check_rollout(a, e);
+}
+
 static int check_one(const struct spec *s, size_t i, struct err *e)
 {
     const struct spec_placement *p = &s->placement;
@@ -153,9 +162,7 @@ static int check_one(const struct spec *s, size_t i, struct err *e)
     if (r == 0)
         r = check_apart(p, &p->overrides[i], e);
     if (r == 0 && p->overrides[i].has_allocator)
-        r = spec_allocator_check(&a.allocator, !a.image[0], e);
-    if (r == 0 && p->overrides[i].has_allocator)
-        r = spec_env_check_allocator(&a, e);
+        r = check_allocator(&a, e);
     if (r == 0 && p->overrides[i].has_resources)
         r = spec_check_resources(&a.resources, e);
     if (r == 0 && !p->overrides[i].has_allocator && !p->overrides[i].has_resources)

@@ -38,7 +38,7 @@ REFUSED = (({"placement": {"nodeSelector": {"not a label": "b"}}}, "spec.placeme
            ({"placement": {"tolerations": [{"key": "a", "value": "-"}]}}, "spec.placement.tolerations[0].value"),
            ({"agent": {"allocator": {"rollout": {"canaryPercent": 0}}}}, ALLOCATOR + "rollout.canaryPercent"),
            ({"agent": {"allocator": {"rollout": {"canaryPercent": 101}}}}, ALLOCATOR + "rollout.canaryPercent"),
-           ({"agent": {"allocator": {"rollout": {"maxResidentBytes": 0}}}}, ALLOCATOR + "rollout.maxResidentBytes"),
+           ({"agent": {"allocator": {"rollout": {"maxResidentBytes": 65535}}}}, ALLOCATOR + "rollout.maxResidentBytes"),
            ({"agent": {"allocator": {"type": "Jemalloc", "variable": "JE_MALLOC_CONF"}}}, ALLOCATOR + "variable"),
            ({"agent": {"allocator": {"type": "Jemalloc", "conf": "tcache"}}}, ALLOCATOR + "conf"),
            ({"agent": {"allocator": {"type": "Jemalloc", "conf": "tcache:false,"}}}, ALLOCATOR + "conf"),

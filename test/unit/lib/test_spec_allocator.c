@@ -125,6 +125,13 @@ static void test_refused(void)
 static void test_accepted(void)
 {
     static const char *const cases[] = {
+        "rollout: {maxResidentBytes: 16777216}" OUR_IMAGE, // the memory limit
+        "rollout: {maxResidentBytes: 65536}" OUR_IMAGE,
+        "rollout: {maxResidentBytes: 1099511627776}}, resources: {limits: {memory: ''}}",
+        "rollout: {maxResidentBytes: 33554432}}, resources: {limits: {memory: 32Mi}}",
+        // What is above the limit of some nodes is not above that of the others.
+        "rollout: {maxResidentBytes: 16000000}}}, placement: {overrides: [{name: a, nodeSelector: {a: b}, "
+        "resources: {limits: {memory: 8Mi}}}]",
         JEMALLOC "oversizeThresholdBytes: 0" OUR_IMAGE,
         JEMALLOC "oversizeThresholdBytes: 16384" OUR_IMAGE,
         JEMALLOC "conf: 'oversize_threshold:16384,tcache:true,tcache_max:8388608'" OUR_IMAGE,
