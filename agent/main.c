@@ -7,8 +7,8 @@
 #include <sys/random.h>
 
 #include "agent/cli.h"
-#include "agent/export.h"
 #include "agent/footprint.h"
+#include "agent/forecast.h"
 #include "agent/inputs.h"
 #include "agent/peer_link.h"
 #include "agent/prober.h"
@@ -19,7 +19,10 @@
 #include "lib/limits.h"
 #include "lib/log.h"
 #include "lib/output.h"
+#include "lib/stdfd.h"
 #include "lib/version.h"
+
+static const char program[] = "kubecanary-agent";
 
 struct listeners { // what answers the peers, each on its port
     struct reflect *tcp;
@@ -245,80 +248,46 @@ static int run(const struct cli *c)
     return r < 0 ? 1 : 0;
 }
 
-// Of a fleet with both networks: the pairs by the label `network`.
-static void check_networks(const struct plan *p)
+static int print_version(void)
 {
-    size_t n[SPEC_NETWORKS] = {0};
-    for (size_t i = 0; i < p->n_pairs; i++)
-        n[p->dests[p->pairs[i].dest].network] += !p->dests[p->pairs[i].dest].target;
-    if (p->networks == (1u << p->network))
-        return;
-    for (unsigned i = 0; i < SPEC_NETWORKS; i++)
-        printf("%zu pairs of the mesh in the network %s\n", n[i], plan_network(p, (enum spec_network)i));
-}
-
-// -1: no memory.
-static int check_series(const struct plan *plan)
-{
-    static const struct failures none;
-    CLEANUP(failures_release) struct failures f = {0};
-    if (failures_init(&f, plan, &none) < 0)
-        return -1;
-    bool limited = export_limited(plan, &f);
-    printf("%llu series%s\n", (unsigned long long)export_series(plan, &f, !limited),
-           limited ? " (seriesLimit: histograms by zone, no flows)" : "");
-    return 0;
+    char text[256];
+    snprintf(text, sizeof(text), "%s %s (%s)\n", program, version_text, version_revision);
+    return output_result(program, text);
 }
 
 // Prints what these files would make this agent do.
 static int check(const struct cli *c)
 {
     CLEANUP_INPUTS_FILES struct inputs_files files = {0};
-    struct plan *plan = NULL;
+    CLEANUP_BUF struct buf out;
     struct err e;
     char text[sizeof(e)];
+    buf_init(&out, LIMIT_FORECAST);
     if (inputs_read(c->config, &files, &e) < 0 || check_http_port(&files.agent.ports, c->port, &e) < 0 ||
-        plan_build(&files.agent, &files.peers, c->node, c->network, NULL, 0, &plan, &e) < 0) {
+        forecast_text(&files.agent, &files.peers, c->node, c->network, &out, &e) < 0) {
         fprintf(stderr, "%s: %s\n", c->config, err_text(&e, text, sizeof(text)));
         return 1;
     }
-    printf("fleet %s, generation %llu%s\n", plan->fleet, (unsigned long long)plan->generation,
-           plan->paused ? ", paused" : "");
-    printf("%zu pairs, %.3f packets a second\n", plan->n_live, (double)plan->packets_per_ks / 1000);
-    check_networks(plan);
-    if (check_series(plan) < 0) {
-        fprintf(stderr, "no memory\n");
-        plan_free(plan);
-        return 1;
-    }
-    printf("%zu bytes for the plan and its counters\n", engine_memory(plan) + presence_memory(plan));
-    if (plan->n_hosts)
-        printf("note: %zu targets have names, which are not resolved here: their pairs are not among these\n",
-               plan->n_hosts);
-    if (files.agent.spec.mesh.present && !(files.agent.spec.mesh.networks & (1u << c->network)))
-        printf("note: the fleet has no network %s: nobody is probed\n", spec_network_name(c->network));
-    if (!peers_find(&files.peers, c->node) && files.agent.spec.mesh.present)
-        printf("note: no peer is named %s\n", c->node);
-    plan_free(plan);
-    return 0;
+    return output_result(program, buf_text(&out));
 }
 
 int main(int argc, char **argv)
 {
-    static const char program[] = "kubecanary-agent";
     struct cli c;
     struct err e;
+    if (stdfd_open(&e) < 0) {
+        fprintf(stderr, "%s: %s\n", program, e.msg);
+        return 1;
+    }
     if (cli_parse(argc, argv, &c, &e) < 0) {
         fprintf(stderr, "%s: %s\n%s", program, e.msg, cli_usage());
         return 2;
     }
     log_init(c.log_level, STDERR_FILENO);
     switch (c.mode) {
-    case CLI_HELP: fputs(cli_usage(), stdout); return output_finish(program, 0);
-    case CLI_VERSION:
-        printf("%s %s (%s)\n", program, version_text, version_revision);
-        return output_finish(program, 0);
-    case CLI_CHECK: return output_finish(program, check(&c));
+    case CLI_HELP: return output_result(program, cli_usage());
+    case CLI_VERSION: return print_version();
+    case CLI_CHECK: return check(&c);
     case CLI_RUN: return run(&c);
     }
     return 2;

@@ -3,20 +3,27 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
-int output_end(struct err *e)
+int output_write(const char *text, size_t len, struct err *e)
 {
-    bool failed_before = ferror(stdout) != 0; // some time ago: errno has been anything since
-    if (fflush(stdout) != 0)
-        return err_sys(e, errno, "standard output");
-    return failed_before ? err_sys(e, EIO, "standard output") : 0;
+    while (len > 0) {
+        ssize_t n = write(STDOUT_FILENO, text, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(e, errno, "standard output");
+        text += n;
+        len -= (size_t)n;
+    }
+    return 0;
 }
 
-int output_finish(const char *program, int status)
+int output_result(const char *program, const char *text)
 {
     struct err e;
-    if (status != 0 || output_end(&e) == 0)
-        return status;
+    if (output_write(text, strlen(text), &e) == 0)
+        return 0;
     fprintf(stderr, "%s: %s\n", program, e.msg);
     return 1;
 }

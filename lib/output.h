@@ -5,12 +5,11 @@
 
 #include "lib/err.h"
 
-// To be called once everything is printed, before the program says by its exit status that it did what was
-// wanted. The errno of the failure (EIO if it is not known any more): some of it may have arrived.
-MUST_USE int output_end(struct err *e);
-
-// With which status a program is to end that would end with this one: 1, after "<program>: <error>" on
-// standard error, if that is 0 and its output did not arrive. One that failed has said why.
-MUST_USE int output_finish(const char *program, int status);
+// Writes all of it, past stdio, so that the errno of write(2) is known whenever it failed ("standard output:
+// No space left on device"): some of it may have arrived then.
+MUST_USE int output_write(const char *text, size_t len, struct err *e);
+// The same of a string that is all that a program has to say. The status with which it is to end: 0, or 1
+// after "<program>: <error>" on standard error.
+MUST_USE int output_result(const char *program, const char *text);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "lib/log.h"
 #include "lib/output.h"
+#include "lib/stdfd.h"
 #include "lib/version.h"
 #include "operator/cli.h"
 #include "operator/offline.h"
@@ -19,10 +20,20 @@ static int print_error(const struct err *e)
     return 1;
 }
 
+static int print_version(void)
+{
+    char text[256];
+    snprintf(text, sizeof(text), "%s %s (%s, %s)\n", program, version_text, version_revision,
+             version_compiler);
+    return output_result(program, text);
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli;
     struct err e;
+    if (stdfd_open(&e) < 0)
+        return print_error(&e);
     if (cli_parse(argc, argv, &cli, &e) < 0) {
         print_error(&e);
         fputs(cli_usage(), stderr);
@@ -30,11 +41,9 @@ int main(int argc, char **argv)
     }
     log_init(cli.log_level, STDERR_FILENO);
     switch (cli.command) {
-    case CLI_HELP: fputs(cli_usage(), stdout); return output_finish(program, 0);
-    case CLI_VERSION:
-        printf("%s %s (%s, %s)\n", program, version_text, version_revision, version_compiler);
-        return output_finish(program, 0);
-    case CLI_RENDER: return offline_render(&cli, &e) < 0 ? print_error(&e) : output_finish(program, 0);
+    case CLI_HELP: return output_result(program, cli_usage());
+    case CLI_VERSION: return print_version();
+    case CLI_RENDER: return offline_render(&cli, &e) < 0 ? print_error(&e) : 0;
     case CLI_LOCAL: return service_local(&cli, &e) < 0 ? print_error(&e) : 0;
     case CLI_RUN: return service_run(&cli, &e) < 0 ? print_error(&e) : 0;
     }

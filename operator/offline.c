@@ -152,9 +152,7 @@ static int print_set(const struct render_set *set, struct err *e)
     render_print(set, &out);
     if (out.failed)
         return err_set(e, E2BIG, "more than %zu bytes to print", OUTPUT_MAX);
-    if (fwrite(buf_text(&out), 1, out.len, stdout) != out.len)
-        return err_sys(e, errno, "standard output");
-    return output_end(e);
+    return output_write(buf_text(&out), out.len, e);
 }
 
 static int render_and_print(const struct cli *c, const struct offline_fleet *f, const struct spec *spec,

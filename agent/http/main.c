@@ -10,8 +10,10 @@
 #include "agent/http/transfer.h"
 #include "lib/log.h"
 #include "lib/output.h"
+#include "lib/stdfd.h"
 #include "lib/version.h"
 
+static const char program[] = "kubecanary-http";
 static const char usage[] = "usage: kubecanary-http [--log-level debug|info|warn|error]\n"
                             "       kubecanary-http --version\n"
                             "Started by kubecanary-agent, with a SOCK_SEQPACKET socket as descriptor 3.\n";
@@ -62,18 +64,25 @@ static int run(void)
     return r < 0 ? 1 : h.status;
 }
 
+static int print_version(void)
+{
+    char text[256];
+    snprintf(text, sizeof(text), "%s %s (%s)\n", program, version_text, version_revision);
+    return output_result(program, text);
+}
+
 int main(int argc, char **argv)
 {
-    static const char program[] = "kubecanary-http";
     enum log_level level = LOG_INFO;
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        return output_finish(program, 0);
+    struct err e;
+    if (stdfd_open(&e) < 0) {
+        fprintf(stderr, "%s: %s\n", program, e.msg);
+        return 1;
     }
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        printf("%s %s (%s)\n", program, version_text, version_revision);
-        return output_finish(program, 0);
-    }
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return output_result(program, usage);
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return print_version();
     if (argc != 1 &&
         !(argc == 3 && strcmp(argv[1], "--log-level") == 0 && log_parse_level(argv[2], &level) == 0)) {
         fputs(usage, stderr);

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start, end, command line, and what the process may and uses."""
+import contextlib
+import os
 import pathlib
 import signal
 import subprocess
+import tempfile
 import time
 
 from agent import Agent, wait
@@ -27,6 +30,36 @@ def case_command_line(binary):
     expect(code == 0 and "usage: kubecanary-agent" in out, code, out)
     code, out, _ = call(binary, "--version")
     expect(code == 0 and out.startswith("kubecanary-agent "), code, out)
+
+
+def opened(pid):
+    """What the descriptors of a process are."""
+    files = {}
+    for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            files[int(path.name)] = os.readlink(path)
+    return files
+
+
+def case_standard_descriptors_that_are_closed(binary):
+    """They are /dev/null: no socket has the log written into it."""
+    with tempfile.TemporaryDirectory() as empty:
+        command = [binary, "--config", empty, "--node", "n1", "--listen", "127.0.0.1:0", "--grace", "0s"]
+        for closed in ("2>&-", "<&- >&- 2>&-"):
+            with subprocess.Popen(["sh", "-c", f'exec "$@" {closed}', "sh", *command]) as process:
+                try:
+                    wait("it serves", lambda p=process.pid: "anon_inode:[eventpoll]" in opened(p).values())
+                    names = [opened(process.pid)[fd] for fd in (range(3) if "<" in closed else (2,))]
+                    expect(set(names) == {"/dev/null"}, closed, names)
+                finally:
+                    process.kill()
+
+
+def case_full_output(binary):
+    for words in (["--help"], ["--version"]):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([binary, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        expect(done.returncode == 1 and done.stderr == "kubecanary-agent: standard output: No space left on device\n", words, done)
 
 
 def case_check(binary):
