@@ -139,10 +139,14 @@ static int read_peers(const char *path, struct peers *ret, struct err *e)
     CLEANUP_DOC struct doc *doc = NULL;
     if (!path)
         return 0;
-    int r = read_doc(path, &doc, e);
-    if (r == 0)
-        r = peers_parse(doc_root(doc), &slice, &slices, ret, e);
-    return r < 0 ? r : peers_sort(ret, e);
+    if (read_doc(path, &doc, e) < 0) // which names it
+        return -e->code;
+    if (peers_parse(doc_root(doc), &slice, &slices, ret, e) < 0 || peers_sort(ret, e) < 0) {
+        struct err inner = *e; // the file and the place in it are no path of one field
+        e->path[0] = '\0';
+        return err_at(e, "%s%s%s", path, inner.path[0] ? ": " : "", inner.path);
+    }
+    return 0;
 }
 
 static int print_set(const struct render_set *set, struct err *e)

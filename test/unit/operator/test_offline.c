@@ -7,6 +7,13 @@
 #define SPEC "spec: {mesh: {probes: [{name: i, type: ICMP}]}}\n"
 #define HEAD "apiVersion: kubecanary.io/v1alpha1\nkind: ProbeFleet\n"
 
+static bool write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "we");
+    bool whole = f && fputs(text, f) >= 0;
+    return f && fclose(f) == 0 && whole;
+}
+
 // "" if it is taken, else the path and the message.
 static const char *read_text(const char *text)
 {
@@ -54,8 +61,38 @@ static void refused(void)
         CHECK_CONTAINS(read_text(rows[i][0]), rows[i][1]);
 }
 
+// Which of the two files is wrong.
+static void nodes_refused(void)
+{
+    static const char *const rows[][2] = {
+        {"peers:\n- {node: a, pod: [x]}\n",
+         "nodes.yaml: peers[0].pod[0]: line 2: must be an IP address, is x"},
+        {"peers: [{node: a}, {node: a}]\n", "nodes.yaml: node a is there twice"},
+        {"[]\n", "nodes.yaml: must be a map with the key peers"},
+        {"peers: [\n", "nodes.yaml: "},
+        {NULL, "nodes.yaml: No such file or directory"},
+    };
+    char dir[] = "/tmp/kubecanary-unit-XXXXXX", fleet[64], nodes[64], said[1024], want[256];
+    CHECK(mkdtemp(dir));
+    snprintf(fleet, sizeof(fleet), "%s/fleet.yaml", dir);
+    snprintf(nodes, sizeof(nodes), "%s/nodes.yaml", dir);
+    CHECK(write_text(fleet, HEAD "metadata: {name: mesh}\n" SPEC));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct cli c = {.file = fleet, .nodes_file = nodes};
+        struct err e = {0};
+        CHECK(rows[i][0] ? write_text(nodes, rows[i][0]) : unlink(nodes) == 0);
+        CHECK(offline_render(&c, &e) < 0);
+        snprintf(want, sizeof(want), "%s/%s", dir, rows[i][1]);
+        CHECK_CONTAINS(err_text(&e, said, sizeof(said)), want);
+        CHECK(strncmp(said, want, strlen(want)) == 0);
+    }
+    unlink(fleet);
+    rmdir(dir);
+}
+
 static const struct check_case cases[] = {
     {"taken", taken},
     {"refused", refused},
+    {"nodes refused", nodes_refused},
 };
 CHECK_MAIN(cases)
