@@ -366,8 +366,8 @@ int spec_check_alerting(const struct spec *s, struct err *e)
     uint64_t least_ns = WINDOW_SCRAPES * s->metrics.scrape_interval_ns;
     if (!s->alerting.enabled || s->alerting.window_ns >= least_ns)
         return 0;
-    err_set(e, EINVAL, "must be at least %d times metrics.scrapeInterval, %s, is %s", WINDOW_SCRAPES,
-            duration_text(least_ns, least), duration_text(s->alerting.window_ns, window));
+    err_set(e, EINVAL, "is %s, must be at least %s: %d times metrics.scrapeInterval",
+            duration_text(s->alerting.window_ns, window), duration_text(least_ns, least), WINDOW_SCRAPES);
     return err_at(e, "alerting.window");
 }
 
