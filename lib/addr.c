@@ -57,6 +57,15 @@ const char *addr_not_a_host(const struct addr *a)
     return IN_BADCLASS(in) ? "is a reserved address (240.0.0.0/4)" : NULL;
 }
 
+bool addr_is_link_local(const struct addr *a)
+{
+    struct in6_addr in6;
+    if (!a->set || a->family == FAMILY_IPV4)
+        return a->set && a->bytes[0] == 169 && a->bytes[1] == 254;
+    memcpy(&in6, a->bytes, sizeof(in6));
+    return IN6_IS_ADDR_LINKLOCAL(&in6);
+}
+
 bool addr_is_loopback(const struct addr *a)
 {
     struct in6_addr in6;

@@ -28,7 +28,8 @@ const char *addr_text(const struct addr *a, char out[static ADDR_TEXT_MAX]);
 // Why it cannot be the address of one host by itself, e.g. "is a multicast address" (static); NULL if it
 // can be, or if there is none. Loopback can; IPv6 link-local cannot: it says nothing without an interface.
 const char *addr_not_a_host(const struct addr *a);
-bool addr_is_loopback(const struct addr *a); // 127.0.0.0/8, ::1
+bool addr_is_link_local(const struct addr *a); // 169.254.0.0/16 (RFC 3927), fe80::/10
+bool addr_is_loopback(const struct addr *a);   // 127.0.0.0/8, ::1
 bool addr_equal(const struct addr *a, const struct addr *b);
 // Fills *ret, returns its length. Without an address (set = 0) it is the IPv6 wildcard, for a dual-stack
 // socket.

@@ -27,7 +27,11 @@ enum peer_state peer_host_state(const struct peer *p)
 const char *peers_not_an_address(const struct addr *a)
 {
     const char *why = addr_not_a_host(a);
-    return !why && addr_is_loopback(a) ? "is a loopback address, each host's own" : why;
+    if (why || !a->set)
+        return why;
+    if (addr_is_loopback(a))
+        return "is a loopback address, each host's own";
+    return addr_is_link_local(a) ? "is a link-local address, each link's own" : NULL;
 }
 
 static void peers_cut(struct peers *p, size_t n)

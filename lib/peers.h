@@ -33,7 +33,9 @@ struct peers { // sorted by node, no node twice
 };
 
 // Why it cannot be a peer's address, e.g. "is a multicast address" (static); NULL if it can be, or if there
-// is none. addr_not_a_host's reasons, and loopback: whoever probes a peer there would measure himself.
+// is none. addr_not_a_host's reasons, and what means another host on each node: loopback, and IPv4's
+// link-local addresses, which Kubernetes takes neither for a node nor for an endpoint and which serve what a
+// node has for itself (a DNS cache, a cloud's metadata).
 const char *peers_not_an_address(const struct addr *a);
 
 void peers_release(struct peers *p); // takes a zeroed struct

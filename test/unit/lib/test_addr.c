@@ -142,6 +142,19 @@ static void test_not_a_host(void)
     CHECK(!addr_not_a_host(&(struct addr){0}));
 }
 
+static void test_link_local(void)
+{
+    static const char *const texts[] = {"169.254.0.0", "169.254.255.255", "fe80::1",
+                                        "febf::1",     "169.253.255.255", "169.255.0.0",
+                                        "fe7f::1",     "fec0::1",         "a9fe::"};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct addr a;
+        CHECK_INT(addr_parse(texts[i], &a), 0);
+        CHECK_INT(addr_is_link_local(&a), i < 4);
+    }
+    CHECK(!addr_is_link_local(&(struct addr){0}));
+}
+
 static void test_loopback(void)
 {
     static const char *const texts[] = {"127.0.0.1", "127.255.255.255", "::1", "126.0.0.1", "128.0.0.1",
@@ -157,6 +170,6 @@ static void test_loopback(void)
 static const struct check_case cases[] = {
     {"text and back", test_text}, {"refused texts", test_refused}, {"socket addresses", test_sockaddr},
     {"equality", test_equal},     {"--listen", test_listen},       {"no single host", test_not_a_host},
-    {"loopback", test_loopback},
+    {"loopback", test_loopback},  {"link-local", test_link_local},
 };
 CHECK_MAIN(cases)

@@ -134,7 +134,10 @@ static void test_addresses(void)
         {"\"::ffff:192.0.2.1\"", "line 3: must be an IP address, is ::ffff:192.0.2.1"},
         {"192.0.2.300", "line 3: must be an IP address, is 192.0.2.300"},
         {"[]", "line 3: must be an IP address, is no scalar"},
-        {"169.254.1.1", NULL}, // a node with nothing else
+        {"169.254.1.1", "line 3: 169.254.1.1 is a link-local address, each link's own"},
+        {"169.254.255.255", "line 3: 169.254.255.255 is a link-local address, each link's own"},
+        {"169.253.255.255", NULL},
+        {"169.255.0.0", NULL},
         {"\"fd00::1\"", NULL},
         {"126.255.255.255", NULL},
         {"128.0.0.1", NULL},
