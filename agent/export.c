@@ -471,15 +471,27 @@ static void label_source(struct export_scrape *x, const struct plan *p)
     }
 }
 
+// Of all pairs' counters: a block of `stride` each, and behind them the types' own.
+static size_t copy_size(const struct plan *p, size_t stride)
+{
+    size_t words = 0;
+    for (size_t i = 0; i < p->n_pairs; i++)
+        words += own_words(&p->probes[p->pairs[i].probe]);
+    return p->n_pairs * stride + words * sizeof(uint64_t);
+}
+
+size_t export_memory(const struct plan *p)
+{
+    return sizeof(struct export_scrape) + copy_size(p, ALIGN8(stats_size(p->n_bounds))) + zone_rtt_bytes(p) +
+           failures_bytes(p) + PIECE_FULL + PIECE_ROW + LIMIT_SERVE_BLOCK;
+}
+
 // All of them at one moment, in one block that is given back when the scrape ends.
 static int copy_pairs(struct export_scrape *x, const struct plan *plan, const struct engine *en)
 {
     const size_t exact = stats_size(plan->n_bounds);
-    size_t words = 0;
     x->stride = ALIGN8(exact);
-    for (size_t i = 0; i < plan->n_pairs; i++)
-        words += own_words(&plan->probes[plan->pairs[i].probe]);
-    x->counters = malloc(plan->n_pairs * x->stride + words * sizeof(uint64_t) + 1);
+    x->counters = malloc(copy_size(plan, x->stride) + 1);
     if (!x->counters)
         return -ENOMEM;
     x->own = (uint64_t *)(void *)(x->counters + plan->n_pairs * x->stride);

@@ -41,4 +41,10 @@ uint64_t export_series(const struct plan *p, const struct failures *f, bool deta
 // the same detail.
 bool export_limited(const struct plan *p, const struct failures *f);
 
+// The bytes of the heap that a scrape takes from its beginning to its end, besides the connection's
+// (LIMIT_SERVE_MEMORY) and those of compression, if there is any: of a pair with b bounds stats_size(b)
+// rounded up to 8, of a STAMP pair 8 * (2 + flows) more; the rest is buffers, of the scrape and of the
+// server, whatever the pairs. At most LIMIT_SCRAPES at a time.
+size_t export_memory(const struct plan *p);
+
 #endif

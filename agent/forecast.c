@@ -3,9 +3,12 @@
 #include "agent/forecast.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "agent/export.h"
 #include "agent/presence.h"
+#include "lib/series.h"
+#include "lib/spec_note.h"
 
 // Of a fleet with both networks: the pairs by the label `network`.
 static void write_networks(const struct plan *p, struct buf *out)
@@ -20,15 +23,76 @@ static void write_networks(const struct plan *p, struct buf *out)
                 plan_network(p, (enum spec_network)i));
 }
 
-static int write_series(const struct plan *p, struct buf *out)
+// *ret_over: what is above the limit although no histogram of a pair is among it; 0: nothing.
+static int write_series(const struct plan *p, struct buf *out, uint64_t *ret_over)
 {
     static const struct failures none;
     CLEANUP(failures_release) struct failures f = {0};
     if (failures_init(&f, p, &none) < 0)
         return -ENOMEM;
     bool limited = export_limited(p, &f);
-    buf_fmt(out, "%llu series%s\n", (unsigned long long)export_series(p, &f, !limited),
+    uint64_t n = export_series(p, &f, !limited);
+    buf_fmt(out, "%llu series%s\n", (unsigned long long)n,
             limited ? " (seriesLimit: histograms by zone, no flows)" : "");
+    *ret_over = limited && SERIES_FIXED + n > p->series_limit ? SERIES_FIXED + n - p->series_limit : 0;
+    return 0;
+}
+
+// --- addresses that two nodes have
+
+struct place {
+    const struct addr *addr;
+    const char *node;
+};
+
+static int by_address(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    int order = memcmp(x->addr->bytes, y->addr->bytes, sizeof(x->addr->bytes));
+    if (order == 0)
+        order = (x->addr->family > y->addr->family) - (x->addr->family < y->addr->family);
+    return order ? order : strcmp(x->node, y->node);
+}
+
+// Those of one network, sorted, into room for FAMILIES of each peer.
+static size_t places_of(const struct peers *p, enum spec_network network, struct place *to)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        const struct peer *peer = &p->list[i];
+        const struct addr *addrs = network == SPEC_NETWORK_NODE ? peer->host : peer->pod;
+        for (unsigned f = 0; f < FAMILIES; f++)
+            if (addrs[f].set)
+                to[n++] = (struct place){&addrs[f], peer->node};
+    }
+    if (n)
+        qsort(to, n, sizeof(*to), by_address);
+    return n;
+}
+
+// While an address passes from one node to another the operator's files may have it twice for a moment: so
+// they are taken, and it is only said.
+static int note_shared(const struct peers *p, unsigned networks, struct buf *out)
+{
+    CLEANUP_FREE struct place *places = calloc(p->n * FAMILIES + 1, sizeof(*places));
+    if (!places)
+        return -ENOMEM;
+    for (unsigned network = 0; network < SPEC_NETWORKS; network++) {
+        size_t n = networks & 1u << network ? places_of(p, (enum spec_network)network, places) : 0;
+        size_t shared = 0, first = 0;
+        for (size_t i = 1; i < n; i++) {
+            if (!addr_equal(places[i - 1].addr, places[i].addr))
+                continue;
+            first = shared++ ? first : i;
+        }
+        char text[ADDR_TEXT_MAX];
+        if (shared)
+            buf_fmt(out,
+                    "note: nodes %s and %s have the same address in the network %s, %s: what is measured "
+                    "there is one of them (such addresses: %zu)\n",
+                    places[first - 1].node, places[first].node, spec_network_name((enum spec_network)network),
+                    addr_text(places[first].addr, text), shared);
+    }
     return 0;
 }
 
@@ -50,15 +114,24 @@ static void note_plan(const struct plan *p, const struct spec_agent_file *file, 
 static int write_all(const struct plan *p, const struct spec_agent_file *file, const struct peers *peers,
                      struct buf *out)
 {
+    uint64_t over;
     buf_fmt(out, "fleet %s, generation %llu%s\n", p->fleet, (unsigned long long)p->generation,
             p->paused ? ", paused" : "");
     buf_fmt(out, "%zu pairs, %.3f packets a second\n", p->n_live, (double)p->packets_per_ks / 1000);
     write_networks(p, out);
-    if (write_series(p, out) < 0)
+    if (write_series(p, out, &over) < 0)
         return -ENOMEM;
     buf_fmt(out, "%zu bytes for the plan and its counters\n", engine_memory(p) + presence_memory(p));
+    buf_fmt(out, "%zu bytes more for each scrape under way\n", export_memory(p));
+    if (over)
+        buf_fmt(
+            out,
+            "note: %llu series more than seriesLimit (%u): counters stay whatever their number, the limit "
+            "takes histograms only\n",
+            (unsigned long long)over, p->series_limit);
     note_plan(p, file, peers, out);
-    return 0;
+    spec_note_all(&file->spec, out);
+    return file->spec.mesh.present ? note_shared(peers, file->spec.mesh.networks, out) : 0;
 }
 
 int forecast_text(const struct spec_agent_file *file, const struct peers *peers, const char *node,

@@ -88,9 +88,7 @@ int plan_parts_probe(struct plan *p, const char *name, const struct plan_probe *
     assert(p->n_probes < p->room.probes && p->n_answers + as->n_answers <= p->room.answers);
     *r = *as;
     r->payload = MAX(r->payload, (uint16_t)spec_probe_payload_min(r->type));
-    // Two intervals and the timeout after the last answer a silent peer is to be told of: the first probe
-    // that it does not answer may be an interval younger.
-    r->grace_ns = MIN(MIN(r->timeout_ns, r->interval_ns), LIMIT_GRACE_NS);
+    r->grace_ns = spec_grace_ns(r->interval_ns, r->timeout_ns);
     r->own_fixed = (uint16_t)own_fixed(r);
     r->own_slot = r->type == SPEC_STAMP ? STAMP_PATH_SLOT : 0;
     r->name = plan_text_add(p, name);

@@ -186,7 +186,7 @@
 // the pause after one, for the rest of a change that comes in several steps.
 #define LIMIT_INPUTS_POLL_NS (5 * NS_PER_S)
 #define LIMIT_INPUTS_SETTLE_NS (50 * NS_PER_MS)
-// What --check says: some lines, of at most a few names each.
+// What --check and `render` say to a person: some lines, of at most a few names each.
 #define LIMIT_FORECAST ((size_t)64 << 10)
 // How long code stays mapped that something rare has run (agent/footprint).
 #define LIMIT_TRIM_NS (60 * NS_PER_S)

@@ -50,6 +50,11 @@ unsigned spec_probe_payload_min(enum spec_probe_type t)
     return 0;
 }
 
+uint64_t spec_grace_ns(uint64_t interval_ns, uint64_t timeout_ns)
+{
+    return MIN(MIN(timeout_ns, interval_ns), LIMIT_GRACE_NS);
+}
+
 unsigned spec_probe_fragments(unsigned payload, bool dont_fragment)
 {
     const unsigned holds = 1280 - 40 - 8; // IPv6's header, and a fragment's

@@ -188,6 +188,10 @@ void spec_complete(struct spec *s);
 
 const char *spec_probe_type_name(enum spec_probe_type t);  // "ICMP"
 const char *spec_probe_type_label(enum spec_probe_type t); // "icmp"
+// How long after its timeout an answer still counts as late: one more timeout, an interval at most, and
+// LIMIT_GRACE_NS. Two intervals and the timeout after the last answer a silent peer is to be told of, and the
+// first probe that it does not answer may be an interval younger.
+uint64_t spec_grace_ns(uint64_t interval_ns, uint64_t timeout_ns);
 // Packets that one probe makes this host send: ICMP 1; TCP 3 (SYN, ACK, RST); STAMP 2 (its own, and the
 // answer of our reflector to a peer that asks as often); DNS 1 over UDP, 5 over TCP (SYN, ACK, query, ACK,
 // RST).

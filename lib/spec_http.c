@@ -125,3 +125,18 @@ bool spec_http_same(const struct spec_target *a, const struct spec_target *b)
     return strcmp(a->url, b->url) == 0 && a->method == b->method && a->ip_family == b->ip_family &&
            a->follow == b->follow;
 }
+
+uint64_t spec_http_under_way(const struct spec *s, uint64_t *ret_mean)
+{
+    uint64_t most = 0, mean = 0; // mean: thousandths
+    for (size_t i = 0; i < s->n_targets; i++) {
+        const struct spec_target *t = &s->targets[i];
+        uint64_t lasts_ns = t->timeout_ns + spec_grace_ns(t->interval_ns, t->timeout_ns);
+        if (t->type != SPEC_HTTP)
+            continue;
+        most += (lasts_ns + t->interval_ns - 1) / t->interval_ns;
+        mean += lasts_ns * 1000 / t->interval_ns;
+    }
+    *ret_mean = (mean + 999) / 1000;
+    return most;
+}

@@ -17,4 +17,8 @@ bool spec_http_same(const struct spec_target *a, const struct spec_target *b);
 // otherwise both: whichever the name leads to.
 unsigned spec_http_families(const struct spec_target *t);
 
+// Requests of one agent that may be under way at once, if no HTTP target answers: of each as many as begin
+// within its timeout and grace. *ret_mean: what they are on average then, rounded up.
+uint64_t spec_http_under_way(const struct spec *s, uint64_t *ret_mean);
+
 #endif

@@ -10,6 +10,7 @@
 #include "lib/file.h"
 #include "lib/output.h"
 #include "lib/spec_check.h"
+#include "lib/spec_note.h"
 #include "lib/yamlout.h"
 #include "operator/extent.h"
 #include "operator/render.h"
@@ -149,6 +150,15 @@ static int read_peers(const char *path, struct peers *ret, struct err *e)
     return 0;
 }
 
+// On standard error: on standard output are the objects and nothing else.
+static void print_notes(const struct spec *s)
+{
+    CLEANUP_BUF struct buf notes;
+    buf_init(&notes, LIMIT_FORECAST);
+    spec_note_all(s, &notes);
+    fputs(buf_text(&notes), stderr);
+}
+
 static int print_set(const struct render_set *set, struct err *e)
 {
     CLEANUP_BUF struct buf out;
@@ -199,6 +209,8 @@ static int render_file(const struct cli *c, const struct offline_fleet *f, struc
     const struct spec_scale scale = {.size = have.size, .families = MAX(families, 1U)};
     if (r == 0)
         r = spec_check_budget(&spec, &scale, e);
+    if (r == 0)
+        print_notes(&spec);
     return r < 0 ? r : render_and_print(c, f, &spec, &peers, e);
 }
 

@@ -3,7 +3,10 @@
 #include "test/unit/check.h"
 
 #include "agent/engine.h"
+#include "agent/export.h"
 #include "agent/flight.h"
+#include "agent/gzip.h"
+#include "agent/presence.h"
 #include "lib/file.h"
 #include "test/unit/agent/files.h"
 
@@ -114,6 +117,85 @@ static void test_memory_in_the_docs(void)
     CHECK(strstr(page, sum));
 }
 
+static void add_nodes(unsigned from, unsigned to)
+{
+    for (unsigned k = from; k < to; k++) {
+        char node[32];
+        struct err e;
+        snprintf(node, sizeof(node), "n%u", 1000 + k);
+        struct peer p = {.node = node, .zone = (char[]){"z"}};
+        p.pod[0] = (struct addr){.set = 1, .bytes = {198, 18, (uint8_t)(k / 256), (uint8_t)k}};
+        CHECK_INT(peers_add(&f.peers, &p, &e), 0);
+    }
+}
+
+static size_t agent_memory(void)
+{
+    return engine_memory(engine_plan(en)) + presence_memory(engine_plan(en));
+}
+
+// What a peer takes, whatever it is probed by: the difference that a thousand peers make, their pairs (of one
+// probe) aside.
+static void test_memory_of_peers_in_the_docs(void)
+{
+    CLEANUP_FREE char *page = NULL;
+    char text[96];
+    struct err e = {0};
+    CHECK_INT(file_read("docs/operations.md", 1u << 20, &page, NULL, &e), 0);
+    start();
+    add_nodes(0, 1);
+    CHECK_INT(apply(), 0);
+    size_t one = agent_memory(), bounds = engine_plan(en)->n_bounds;
+    add_nodes(1, 1001);
+    CHECK_INT(apply(), 0);
+    size_t pair = 16 + 32 + flight_size(4, bounds, 0);
+    size_t peer =
+        sizeof(struct plan_dest) + presence_memory(engine_plan(en)) / (engine_plan(en)->n_dests + 1);
+    size_t more = agent_memory() - one, want = 1000 * (pair + peer + sizeof("n1000"));
+    stop();
+    CHECK(more + 2 * 2048 > want && more < want + 2 * 2048); // names stand in chunks
+    snprintf(text, sizeof(text), "A peer takes %zu bytes beside its pairs, and its name;", peer);
+    CHECK_CONTAINS(page, text);
+}
+
+// What a scrape takes beside the agent's own, likewise.
+static void test_memory_of_a_scrape_in_the_docs(void)
+{
+    CLEANUP_FREE char *page = NULL;
+    char formula[96], sum[96], buffers[96];
+    struct err e = {0};
+    CHECK_INT(file_read("docs/operations.md", 1u << 20, &page, NULL, &e), 0);
+    start();
+    f.file.spec.metrics.n_buckets = 11;
+    for (unsigned k = 0; k < 11; k++)
+        f.file.spec.metrics.rtt_buckets_us[k] = k + 1;
+    add_nodes(0, 1);
+    CHECK_INT(apply(), 0);
+    size_t one = export_memory(engine_plan(en));
+    add_nodes(1, 1001);
+    CHECK_INT(apply(), 0);
+    size_t all = export_memory(engine_plan(en)), bounds = engine_plan(en)->n_bounds;
+    f.file.spec.mesh.probes[0].type = SPEC_STAMP;
+    f.file.spec.mesh.probes[0].flows = 8;
+    CHECK_INT(apply(), 0);
+    size_t stamp = export_memory(engine_plan(en));
+    stop();
+    CHECK_INT(all - one, 1000 * ALIGN8(stats_size(bounds)));
+    CHECK_INT(stamp - all, 1001 * 8 * (2 + 8));
+    snprintf(formula, sizeof(formula),
+             " %zu + 4 x (bounds + 1) bytes a pair, rounded up to 8\n  (%zu with the ",
+             stats_size(bounds) - 4 * (bounds + 1), ALIGN8(stats_size(bounds)));
+    snprintf(sum, sizeof(sum), " 8 x (2 + flows) more of a STAMP pair, and %zu KiB of buffers",
+             (one - ALIGN8(stats_size(bounds)) + 1023) / 1024);
+    snprintf(buffers, sizeof(buffers), " (%zu KiB more where it is compressed)", GZIP_BYTES >> 10);
+    CHECK_CONTAINS(page, formula);
+    CHECK_CONTAINS(page, sum);
+    CHECK_CONTAINS(page, buffers);
+    snprintf(sum, sizeof(sum), "; %d at most are under way at a time. Each open connection has %u KiB",
+             LIMIT_SCRAPES, LIMIT_SERVE_MEMORY >> 10);
+    CHECK_CONTAINS(page, sum);
+}
+
 // The same of STAMP: what a pair has besides.
 static void test_memory_of_stamp(void)
 {
@@ -146,5 +228,7 @@ static const struct check_case cases[] = {
     {"slots by the formula", test_slots},
     {"memory as the docs have it", test_memory_in_the_docs},
     {"memory of STAMP", test_memory_of_stamp},
+    {"memory of peers as the docs have it", test_memory_of_peers_in_the_docs},
+    {"memory of a scrape as the docs have it", test_memory_of_a_scrape_in_the_docs},
 };
 CHECK_MAIN(cases)
