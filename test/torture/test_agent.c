@@ -35,7 +35,7 @@ static const char after_agent[] = AFTER;
 static const char after_targets[] = AFTER
     "- {name: asked, type: DNS, server: 127.0.0.9, query: a.example, recordType: A, expect: {answer: [192.0.2.1]}}\n"
     "- {name: named, type: TCP, host: localhost, addresses: All, port: 9, interval: 100ms}\n"
-    "- {name: page, type: HTTP, url: \"http://127.0.0.9:9/\", caBundle: \"-----BEGIN CERTIFICATE-----\\n"
+    "- {name: page, type: HTTP, url: \"https://127.0.0.9:9/\", caBundle: \"-----BEGIN CERTIFICATE-----\\n"
     "MAcwADAAAwEA\\n-----END CERTIFICATE-----\\n\"}\n";
 static const char before_peers[] = "peers:\n- {node: n1, zone: a, pod: [198.18.0.1]}\n"
                                    "- {node: n2, zone: a, pod: [198.18.0.2]}\n";
