@@ -379,23 +379,24 @@ def case_helper_that_does_not_listen(binary):
         expect_no_target_blamed(a)
 
 
+def gated(gate, body):
+    """A helper that does nothing until the file `gate` is there, and then what body says."""
+    os.chmod(gate.parent, 0o755)  # the helper runs as nobody
+    return SCRIPT + f"import os\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.02)\n" + body
+
+
 def case_helper_that_listens_late(binary):
     """Its socket was full when it was to be asked; then it reads all of it. A question that was never with it is no question that it did not answer: it is
     asked then, so that what its targets do not answer is their loss, and it lives on."""
     with tempfile.TemporaryDirectory() as scratch:
         gate = pathlib.Path(scratch) / "open"
-        os.chmod(scratch, 0o755)  # the helper runs as nobody
-        script = SCRIPT + f"""
-import os
-while not os.path.exists({str(gate)!r}):
-    time.sleep(0.02)
-while True:
+        script = gated(gate, """while True:
     data = agent.recv(65536)
     if not data:
         break
     if data == struct.pack(">4sB3x", b"kch2", 3):
         agent.send(struct.pack(">4sB3x", b"kch2", 4))
-"""
+""")
         with agent_in(binary, helper=script) as a:
             configure(a, target("web", "https://127.0.0.1:9/", timeout="4s", caBundle=LONG_BUNDLE))
             a.start()
@@ -454,17 +455,12 @@ def case_helper_reload_leaves_what_was_asked(binary):
     had no room for."""
     with tempfile.TemporaryDirectory() as scratch:
         gate = pathlib.Path(scratch) / "open"
-        os.chmod(scratch, 0o755)  # the helper runs as nobody
-        script = SCRIPT + f"""
-import os
-while not os.path.exists({str(gate)!r}):
-    time.sleep(0.02)
-while True:
+        script = gated(gate, """while True:
     data = agent.recv(65536)
     if not data:
         break
     agent.send(result(struct.unpack(">Q", data[8:16])[0], status=201 if b"/old" in data else 202))
-"""
+""")
         ca = LONG_BUNDLE
         with agent_in(binary, helper=script) as a:
             configure(a, target("web", "https://127.0.0.1:9/old", timeout="60s", caBundle=ca, expect={"status": [201]}))

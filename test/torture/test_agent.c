@@ -375,24 +375,16 @@ int __wrap_inotify_init1(int flags) // so that files are polled for, and no even
 
 int main(void)
 {
-    int null = open("/dev/null", O_WRONLY | O_CLOEXEC), passed = 0, failed = 0;
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     log_init(LOG_ERROR, null);
-    setvbuf(stdout, NULL, _IOLBF, 0);
     if (null < 0 || !netns_enter() || !mkdtemp(dir))
         return 1;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        check_failed = false;
-        cases[i].fn();
-        if (check_failed)
-            printf("not ok %s\n", cases[i].name);
-        check_failed ? failed++ : passed++;
-    }
+    int status = check_all(cases, ARRAY_LEN(cases));
     char path[128];
     for (size_t i = 0; i < 2; i++) {
         snprintf(path, sizeof(path), "%s/%s", dir, i ? "peers-00.yaml" : "agent.yaml");
         unlink(path);
     }
     rmdir(dir);
-    printf("%d passed, %d failed\n", passed, failed);
-    return failed != 0;
+    return status;
 }

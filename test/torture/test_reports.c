@@ -300,18 +300,9 @@ static const struct check_case cases[] = {{"reports", reports},
 
 int main(void)
 {
-    int passed = 0, failed = 0;
-    setvbuf(stdout, NULL, _IOLBF, 0);
     if (!begin())
         return 1;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        check_failed = false;
-        cases[i].fn();
-        if (check_failed)
-            printf("not ok %s\n", cases[i].name);
-        check_failed ? failed++ : passed++;
-    }
+    int status = check_all(cases, ARRAY_LEN(cases));
     end();
-    printf("%d passed, %d failed\n", passed, failed);
-    return failed != 0;
+    return status;
 }

@@ -59,27 +59,32 @@ static bool check_failed;
         }                                                                                                  \
     } while (0)
 
+// Runs all cases and closes with the counts; the program's exit status.
+static inline int check_all(const struct check_case *cases, size_t n)
+{
+    int passed = 0, failed = 0;
+    setvbuf(stdout, NULL, _IOLBF, 0); // a leak report ends the program without a flush
+    for (size_t i = 0; i < n; i++) {
+        check_failed = false;
+        cases[i].fn();
+        if (check_failed)
+            printf("not ok %s\n", cases[i].name);
+        check_failed ? failed++ : passed++;
+    }
+    printf("%d passed, %d failed\n", passed, failed);
+    return failed != 0;
+}
+
 #define CHECK_MAIN(cases) CHECK_MAIN_IN(true, cases)
 
 // `enter` is what all cases need (a network namespace); if that is false, it says why and none is run.
-#define CHECK_MAIN_IN(enter, cases)                                                            \
-    int main(void)                                                                             \
-    {                                                                                          \
-        int passed = 0, failed = 0;                                                            \
-        setvbuf(stdout, NULL, _IOLBF, 0); /* a leak report ends the program without a flush */ \
-        if (!(enter)) {                                                                        \
-            printf("0 passed, 1 failed\n");                                                    \
-            return 1;                                                                          \
-        }                                                                                      \
-        for (size_t i = 0; i < sizeof(cases) / sizeof((cases)[0]); i++) {                      \
-            check_failed = false;                                                              \
-            (cases)[i].fn();                                                                   \
-            if (check_failed)                                                                  \
-                printf("not ok %s\n", (cases)[i].name);                                        \
-            check_failed ? failed++ : passed++;                                                \
-        }                                                                                      \
-        printf("%d passed, %d failed\n", passed, failed);                                      \
-        return failed != 0;                                                                    \
+#define CHECK_MAIN_IN(enter, cases)                                  \
+    int main(void)                                                   \
+    {                                                                \
+        if (enter)                                                   \
+            return check_all(cases, sizeof(cases) / sizeof(*cases)); \
+        printf("0 passed, 1 failed\n");                              \
+        return 1;                                                    \
     }
 
 #endif

@@ -81,6 +81,17 @@ static void test_slots(void)
     }
 }
 
+// The page with the formulas, and a fleet with the 11 bounds that its numbers are of.
+static bool start_by_the_docs(char **ret_page)
+{
+    struct err e = {0};
+    start();
+    f.file.spec.metrics.n_buckets = 11;
+    for (unsigned k = 0; k < 11; k++)
+        f.file.spec.metrics.rtt_buckets_us[k] = k + 1;
+    return file_read("docs/operations.md", 1u << 20, ret_page, NULL, &e) == 0;
+}
+
 // What docs/operations.md says of a pair with the defaults, beside what is measured: the difference that a
 // second probe makes to 1000 peers.
 static void test_memory_in_the_docs(void)
@@ -88,11 +99,7 @@ static void test_memory_in_the_docs(void)
     CLEANUP_FREE char *page = NULL;
     char formula[96], sum[96];
     struct err e = {0};
-    CHECK_INT(file_read("docs/operations.md", 1u << 20, &page, NULL, &e), 0);
-    start();
-    f.file.spec.metrics.n_buckets = 11;
-    for (unsigned k = 0; k < 11; k++)
-        f.file.spec.metrics.rtt_buckets_us[k] = k + 1;
+    CHECK(start_by_the_docs(&page));
     for (unsigned k = 0; k < 1000; k++) {
         char node[32];
         snprintf(node, sizeof(node), "n%u", 100 + k);
@@ -163,12 +170,7 @@ static void test_memory_of_a_scrape_in_the_docs(void)
 {
     CLEANUP_FREE char *page = NULL;
     char formula[96], sum[96], buffers[96];
-    struct err e = {0};
-    CHECK_INT(file_read("docs/operations.md", 1u << 20, &page, NULL, &e), 0);
-    start();
-    f.file.spec.metrics.n_buckets = 11;
-    for (unsigned k = 0; k < 11; k++)
-        f.file.spec.metrics.rtt_buckets_us[k] = k + 1;
+    CHECK(start_by_the_docs(&page));
     add_nodes(0, 1);
     CHECK_INT(apply(), 0);
     size_t one = export_memory(engine_plan(en));

@@ -3,15 +3,24 @@
 // once, and it goes on by itself when it may.
 #include "test/unit/operator/rollout_fleet.h"
 
+// A fleet that is to try other settings on so many of its nodes, and an operator that was refused and says
+// so.
+static bool start_forbidden(struct fake *f, unsigned percent, char before[17])
+{
+    if (!start(f, percent, before))
+        return false;
+    f->deletes_forbidden = "pods is forbidden";
+    return put_fleet_of(f, fleet(2, percent), 2,
+                        json_deep_copy(store_fleet(f->store, "ns", "mesh")->status)) &&
+           await_strategy(f, "OnDelete") && roll_out(f, AGENTS) && await_deletes(f, 1) &&
+           await_degraded(f, "True") && settle(f);
+}
+
 static void without_the_right_to_delete(void)
 {
     struct fake f;
     char before[17];
-    CHECK(start(&f, 100, before));
-    f.deletes_forbidden = "pods is forbidden";
-    CHECK(put_fleet_of(&f, fleet(2, 100), 2, json_deep_copy(store_fleet(f.store, "ns", "mesh")->status)));
-    CHECK(await_strategy(&f, "OnDelete") && roll_out(&f, AGENTS) && await_deletes(&f, 1) && settle(&f));
-    CHECK(await_degraded(&f, "True"));
+    CHECK(start_forbidden(&f, 100, before));
     static const char *const types[] = {"Degraded", "Ready", "Progressing"};
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
         CHECK_STR(condition(&f, types[i], "reason"), "AllocatorRolloutForbidden");
@@ -40,11 +49,7 @@ static void a_rollout_that_is_taken_back_is_not_forbidden(void)
 {
     struct fake f;
     char before[17];
-    CHECK(start(&f, 100, before));
-    f.deletes_forbidden = "pods is forbidden";
-    CHECK(put_fleet_of(&f, fleet(2, 100), 2, json_deep_copy(store_fleet(f.store, "ns", "mesh")->status)));
-    CHECK(await_strategy(&f, "OnDelete") && roll_out(&f, AGENTS) && await_deletes(&f, 1) && settle(&f));
-    CHECK(await_degraded(&f, "True"));
+    CHECK(start_forbidden(&f, 100, before));
     CHECK(put_fleet_of(&f, fleet(2, 0), 3, json_deep_copy(store_fleet(f.store, "ns", "mesh")->status)));
     CHECK(await_phase(&f, "Rolling") && settle(&f));
     CHECK_STR(degraded(&f, "status"), "False");
@@ -57,11 +62,7 @@ static void canaries_that_were_made_by_hand(void)
 {
     struct fake f;
     char before[17];
-    CHECK(start(&f, 34, before));
-    f.deletes_forbidden = "pods is forbidden";
-    CHECK(put_fleet_of(&f, fleet(2, 34), 2, json_deep_copy(store_fleet(f.store, "ns", "mesh")->status)));
-    CHECK(await_strategy(&f, "OnDelete") && roll_out(&f, AGENTS) && await_deletes(&f, 1) && settle(&f));
-    CHECK(await_degraded(&f, "True"));
+    CHECK(start_forbidden(&f, 34, before));
     char after[17];
     snprintf(after, sizeof(after), "%s", settings(&f));
     CHECK(put_agent(&f, 2, after, false) && put_agent(&f, 3, after, false) && settle(&f));
@@ -82,23 +83,12 @@ static size_t events_of(const struct fake *f, const char *reason)
     return n;
 }
 
-// A fleet whose canaries are all missing, told that they may not be replaced.
-static bool refused(struct fake *f, char before[static 17])
-{
-    if (!start(f, 100, before))
-        return false;
-    f->deletes_forbidden = "pods is forbidden";
-    return put_fleet_of(f, fleet(2, 100), 2, json_deep_copy(store_fleet(f->store, "ns", "mesh")->status)) &&
-           await_strategy(f, "OnDelete") && roll_out(f, AGENTS) && await_deletes(f, 1) &&
-           await_degraded(f, "True") && settle(f);
-}
-
 // maxUnavailable is used up by an agent that is away with its node: nothing is tried, and nothing is allowed.
 static void nothing_to_try_is_no_right(void)
 {
     struct fake f;
     char before[17];
-    CHECK(refused(&f, before));
+    CHECK(start_forbidden(&f, 100, before));
     const size_t ready_before = events_of(&f, "AgentsReady");
     for (int i = 0; i < 3; i++) {
         for (int ready = 0; ready < 2; ready++) {
@@ -117,7 +107,7 @@ static void canaries_by_hand_that_are_not_ready(void)
 {
     struct fake f;
     char before[17], after[17];
-    CHECK(refused(&f, before));
+    CHECK(start_forbidden(&f, 100, before));
     snprintf(after, sizeof(after), "%s", settings(&f));
     for (int i = 1; i <= AGENTS; i++)
         CHECK(put_agent_of(&f, i, after, false, i > 1, "nothing"));
@@ -132,7 +122,7 @@ static void another_fleet_of_that_name(void)
 {
     struct fake f;
     char before[17];
-    CHECK(refused(&f, before));
+    CHECK(start_forbidden(&f, 100, before));
     for (size_t i = 0; i < f.n; i++) { // its children went with it
         if (f.asked[i].verb == ACTION_APPLY)
             store_delete(f.store, f.asked[i].kind, "ns", f.asked[i].name);
