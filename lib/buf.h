@@ -17,6 +17,12 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max);
+// In memory of the caller's, which it never leaves: size - 1 bytes at most. Not to be released or taken.
+static inline void buf_fixed(struct buf *b, char *memory, size_t size)
+{
+    *b = (struct buf){.data = memory, .cap = size, .max = size - 1};
+    memory[0] = '\0';
+}
 void buf_release(struct buf *b); // leaves an empty, usable buffer; takes a zeroed struct too
 #define CLEANUP_BUF CLEANUP(buf_release)
 
