@@ -5,11 +5,11 @@
 
 #include <errno.h>
 
+#include "agent/dns_counts.h"
 #include "agent/export_agent.h"
 #include "agent/export_http.h"
-#include "agent/probe_dns.h"
-#include "agent/probe_http.h"
-#include "agent/probe_stamp.h"
+#include "agent/snapshot.h"
+#include "agent/stamp_path.h"
 #include "lib/limits.h"
 #include "lib/series.h"
 
@@ -20,18 +20,16 @@
 // block of the server.
 #define PIECE_FULL (26u << 10)
 #define PIECE_ROW (6u << 10) // an ordinary one
+// A sample's labels, all names as long as they may be and all quotes: a third of it.
+#define LABELS_MAX (8u << 10)
 
 struct export_scrape {
     enum metric_format format;
     struct export_agent agent; // copied when the scrape begins
-    struct plan *plan;         // held; NULL: no pairs
-    uint8_t *counters;         // plan->n_pairs blocks of `stride` bytes: struct stats
-    size_t stride;
-    uint64_t *own;         // behind them: the types' own counters, own_words of each pair
-    unsigned kinds;        // bits 1 << enum pair_needs of the families that have rows
-    bool limited;          // histograms by zone
-    struct zone_rtt zones; // of the plan, if limited
-    struct failures failures;
+    struct snapshot pairs;     // likewise
+    const struct plan *plan;   // of pairs; NULL: there are none
+    unsigned kinds;            // bits 1 << enum pair_needs of the families that have rows
+    bool limited;              // histograms by zone
     struct metric_bound bounds[LIMIT_BUCKETS];
 
     size_t step;     // what comes next: 0 the agent's families, then pair_families, then the end
@@ -45,7 +43,10 @@ struct export_scrape {
     const char *base_probe;           // ... this probe ...
     unsigned base_network;            // ... to this network
     struct buf source[SPEC_NETWORKS]; // labels that all pairs to one network share
+    char room[PIECE_MAX + (2 + SPEC_NETWORKS) * LABELS_MAX]; // of the texts, in the order of their making
 };
+
+const size_t export_room = sizeof(struct export_scrape);
 
 typedef void pair_fn(struct export_scrape *x, const char *name, const struct stats *s);
 
@@ -111,18 +112,9 @@ static void write_rtt(struct export_scrape *x, const char *name, const struct st
     metric_histogram(&x->text, name, &x->labels, x->bounds, buckets, x->plan->n_bounds, s->rtt_sum_ns);
 }
 
-// The counters that a type has beside: STAMP's ways and flows, or struct dns_counts, or struct http_counts.
-static size_t own_words(const struct plan_probe *r)
-{
-    return r->type == SPEC_STAMP  ? STAMP_PATH_WAYS + (size_t)r->flows
-           : r->type == SPEC_DNS  ? DNS_COUNTS_WORDS
-           : r->type == SPEC_HTTP ? HTTP_COUNTS_WORDS
-                                  : 0;
-}
-
 static const uint64_t *own_of(const struct export_scrape *x)
 {
-    return x->own + x->own_at;
+    return x->pairs.own + x->own_at;
 }
 
 static void write_ways(struct export_scrape *x, const char *name UNUSED, const struct stats *s UNUSED)
@@ -323,7 +315,7 @@ static void label_pair(struct export_scrape *x, size_t i)
 static void write_zone(struct export_scrape *x, const char *name, size_t i)
 {
     const struct plan_zone *zone = &x->plan->zones[i];
-    const uint64_t *row = zone_rtt_row(&x->zones, i);
+    const uint64_t *row = zone_rtt_row(&x->pairs.zones, i);
     begin_labels(x, zone->probe, zone->network);
     metric_label(&x->labels, "destination_zone", zone->zone);
     metric_label(&x->labels, "family", addr_family_name((enum family)zone->family));
@@ -334,7 +326,7 @@ static void write_zone(struct export_scrape *x, const char *name, size_t i)
 // All pairs' of one probe, network and family.
 static void write_failures(struct export_scrape *x, enum pair_needs needs)
 {
-    const struct failures_row *row = &x->failures.rows[x->row];
+    const struct failures_row *row = &x->pairs.failures.rows[x->row];
     bool any = row->family == FAILURES_ANY_FAMILY;
     begin_labels(x, row->probe, row->network);
     metric_label(&x->labels, "family", any ? "" : addr_family_name((enum family)row->family));
@@ -366,7 +358,7 @@ static size_t rows_of(const struct export_scrape *x, enum pair_needs needs)
     if (!(x->kinds >> needs & 1) || (needs == FLOWS && x->limited))
         return 0;
     if (needs >= UNREACHABLE)
-        return x->failures.n;
+        return x->pairs.failures.n;
     return needs == HISTOGRAM && x->limited ? x->plan->n_zones : x->plan->n_pairs;
 }
 
@@ -397,10 +389,9 @@ static void make_row(struct export_scrape *x)
     } else {
         if (fits(probe_of(x), needs)) {
             label_pair(x, x->row);
-            pair_families[f].write(x, pair_families[f].name,
-                                   (const struct stats *)(x->counters + x->row * x->stride));
+            pair_families[f].write(x, pair_families[f].name, snapshot_stats(&x->pairs, x->row));
         }
-        x->own_at += own_words(probe_of(x));
+        x->own_at += snapshot_own_words(probe_of(x));
     }
     x->row++;
 }
@@ -436,32 +427,6 @@ ssize_t export_read(void *scrape, char *out, size_t max)
     return (ssize_t)n;
 }
 
-// As own_words tells.
-static void copy_own(const struct engine *en, size_t i, const struct plan_probe *r, uint64_t *to)
-{
-    if (r->type == SPEC_DNS) {
-        memcpy(to, probe_dns_counts(en, i), sizeof(struct dns_counts));
-    } else if (r->type == SPEC_HTTP) {
-        memcpy(to, probe_http_counts(en, i), sizeof(struct http_counts));
-    } else if (r->type == SPEC_STAMP) {
-        const struct stamp_path *path = probe_stamp_path(en, i);
-        for (unsigned k = 0; k < STAMP_PATH_WAYS; k++)
-            to[k] = path->lost[k];
-        for (unsigned k = 0; k < r->flows; k++)
-            to[STAMP_PATH_WAYS + k] = stamp_path_flow_lost(path, k);
-    }
-}
-
-static int sum_zones(struct export_scrape *x, const struct engine *en)
-{
-    if (zone_rtt_init(&x->zones, x->plan) < 0)
-        return -ENOMEM;
-    zone_rtt_carry(&x->zones, x->plan, engine_gone(en), x->plan);
-    for (size_t i = 0; i < x->plan->n_pairs; i++)
-        zone_rtt_add(&x->zones, x->plan, x->plan, i, engine_stats(en, i));
-    return 0;
-}
-
 static void label_source(struct export_scrape *x, const struct plan *p)
 {
     for (unsigned i = 0; i < SPEC_NETWORKS; i++) {
@@ -471,94 +436,54 @@ static void label_source(struct export_scrape *x, const struct plan *p)
     }
 }
 
-// Of all pairs' counters: a block of `stride` each, and behind them the types' own.
-static size_t copy_size(const struct plan *p, size_t stride)
-{
-    size_t words = 0;
-    for (size_t i = 0; i < p->n_pairs; i++)
-        words += own_words(&p->probes[p->pairs[i].probe]);
-    return p->n_pairs * stride + words * sizeof(uint64_t);
-}
-
 size_t export_memory(const struct plan *p)
 {
-    return sizeof(struct export_scrape) + copy_size(p, ALIGN8(stats_size(p->n_bounds))) + zone_rtt_bytes(p) +
-           failures_bytes(p) + PIECE_FULL + PIECE_ROW + LIMIT_SERVE_BLOCK;
+    return sizeof(struct export_scrape) - sizeof((struct export_scrape){0}.room) +
+           snapshot_bytes(p, failures_bytes(p) / sizeof(struct failures_row)) + PIECE_FULL + PIECE_ROW;
 }
 
-// All of them at one moment, in one block that is given back when the scrape ends.
-static int copy_pairs(struct export_scrape *x, const struct plan *plan, const struct engine *en)
+static int read_pairs(struct export_scrape *x, const struct prober *p)
 {
-    const size_t exact = stats_size(plan->n_bounds);
-    x->stride = ALIGN8(exact);
-    x->counters = malloc(copy_size(plan, x->stride) + 1);
-    if (!x->counters)
-        return -ENOMEM;
-    x->own = (uint64_t *)(void *)(x->counters + plan->n_pairs * x->stride);
-    uint64_t *own = x->own;
-    for (size_t i = 0; i < plan->n_pairs; i++) {
-        const struct plan_probe *r = &plan->probes[plan->pairs[i].probe];
-        memcpy(x->counters + i * x->stride, engine_stats(en, i), exact);
-        copy_own(en, i, r, own);
-        own += own_words(r);
-    }
-    return 0;
-}
-
-static int copy_counters(struct export_scrape *x, const struct prober *p)
-{
-    struct plan *plan = p ? prober_plan(p) : NULL;
+    const struct plan *plan = p ? prober_plan(p) : NULL;
     if (!plan)
         return 0;
-    if (copy_pairs(x, plan, prober_engine(p)) < 0)
-        return -ENOMEM;
+    x->limited = export_limited(plan, engine_failures(prober_engine(p)));
+    int r = snapshot_take(&x->pairs, prober_snapshots(p), prober_engine(p), x->limited);
+    if (r < 0)
+        return r;
+    x->plan = plan;
     x->kinds = 1u << ALWAYS | 1u << HISTOGRAM | 1u << UNREACHABLE | 1u << SEND_ERROR;
     for (size_t i = 0; i < plan->n_probes; i++)
         for (enum pair_needs needs = STAMP; needs <= HTTP; needs++)
             x->kinds |= (unsigned)fits(&plan->probes[i], needs) << needs;
-    x->plan = plan_hold(plan);
-    x->limited = export_limited(plan, engine_failures(prober_engine(p)));
-    if (x->limited && sum_zones(x, prober_engine(p)) < 0)
-        return -ENOMEM;
     metric_bounds(x->bounds, plan->bounds_ns, plan->n_bounds);
     label_source(x, plan);
     return 0;
 }
 
-struct export_scrape *export_new(const struct export_sources *from, enum metric_format format)
+static char *init_text(struct buf *b, char *room, size_t size)
 {
-    struct export_scrape *x = calloc(1, sizeof(*x));
-    if (!x)
-        return NULL;
+    buf_fixed(b, room, size);
+    return room + size;
+}
+
+struct export_scrape *export_new(void *room, const struct export_sources *from, enum metric_format format)
+{
+    struct export_scrape *x = room;
     x->format = format;
-    buf_init(&x->text, PIECE_MAX);
-    buf_init(&x->labels, PIECE_MAX);
-    buf_init(&x->head, PIECE_MAX);
+    char *at = init_text(&x->text, x->room, PIECE_MAX);
+    at = init_text(&x->labels, at, LABELS_MAX);
+    at = init_text(&x->head, at, LABELS_MAX);
     for (unsigned i = 0; i < SPEC_NETWORKS; i++)
-        buf_init(&x->source[i], PIECE_MAX);
-    if (copy_counters(x, from->prober) < 0 ||
-        (x->plan && failures_copy(&x->failures, engine_failures(prober_engine(from->prober))) < 0) ||
-        !buf_room(&x->text, PIECE_FULL + PIECE_ROW)) { // at once, and not in steps
-        export_free(x);
+        at = init_text(&x->source[i], at, LABELS_MAX);
+    if (read_pairs(x, from->prober) < 0)
         return NULL;
-    }
     export_agent_read(from, &x->agent);
     return x;
 }
 
-void export_free(void *scrape)
+void export_end(struct export_scrape *x)
 {
-    struct export_scrape *x = scrape;
-    if (!x)
-        return;
-    zone_rtt_release(&x->zones);
-    failures_release(&x->failures);
-    plan_free(x->plan);
-    free(x->counters);
-    buf_release(&x->text);
-    buf_release(&x->labels);
-    buf_release(&x->head);
-    for (unsigned i = 0; i < SPEC_NETWORKS; i++)
-        buf_release(&x->source[i]);
-    free(x);
+    if (x)
+        snapshot_give(&x->pairs);
 }

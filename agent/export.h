@@ -24,12 +24,14 @@ struct export_sources { // what is read; NULL: not there (yet)
     const struct runtime_machine *machine;
 };
 
-// One scrape. NULL without memory.
+// One scrape, made in room of the caller's: export_room bytes of zeros, of which it writes no more than it
+// needs. It allocates nothing. NULL: LIMIT_SCRAPES of this plan are under way.
 struct export_scrape;
-struct export_scrape *export_new(const struct export_sources *from, enum metric_format format);
-void export_free(void *scrape); // takes NULL; void for serve_response.done
-// The next piece of text: at most max bytes (max > 0) into out; 0 at the end, -1 without memory. Fits
-// serve_response.read.
+extern const size_t export_room;
+struct export_scrape *export_new(void *room, const struct export_sources *from, enum metric_format format);
+void export_end(struct export_scrape *x); // the room is the caller's again; takes NULL
+// The next piece of text: at most max bytes (max > 0) into out; 0 at the end, -1 if names are longer than any
+// may be. Fits serve_response.read.
 ssize_t export_read(void *scrape, char *out, size_t max);
 
 // Sample lines of a scrape that go with the pairs of a plan and with f, the rows of why its probes fail.
@@ -41,10 +43,10 @@ uint64_t export_series(const struct plan *p, const struct failures *f, bool deta
 // the same detail.
 bool export_limited(const struct plan *p, const struct failures *f);
 
-// The bytes of the heap that a scrape takes from its beginning to its end, besides the connection's
-// (LIMIT_SERVE_MEMORY) and those of compression, if there is any: of a pair with b bounds stats_size(b)
-// rounded up to 8, of a STAMP pair 8 * (2 + flows) more; the rest is buffers, of the scrape and of the
-// server, whatever the pairs. At most LIMIT_SCRAPES at a time.
+// The memory that a scrape has from its beginning to its end, in room that was reserved for it: of a pair
+// with b bounds stats_size(b) rounded up to 8, of a STAMP pair 8 * (2 + flows) more; the rest is text,
+// whatever the pairs. Compression comes to it (GZIP_BYTES), if there is any, and the connection
+// (LIMIT_SERVE_MEMORY), which may be there before and after. At most LIMIT_SCRAPES at a time.
 size_t export_memory(const struct plan *p);
 
 #endif

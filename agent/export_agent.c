@@ -5,6 +5,8 @@
 
 #include "lib/version.h"
 
+#define LABELS_MAX 1024 // what is longer fails the scrape
+
 // The files' states, less the Ready ones that are not probed for now because they have not answered yet, or
 // said that they leave.
 static void read_peers(const struct prober *prober, enum spec_network network,
@@ -85,11 +87,11 @@ static void counter(const struct writer *w, const char *name, const char *help, 
 static void sample(const struct writer *w, const char *name, const char *suffix, const char *key,
                    const char *value, uint64_t n)
 {
+    char room[LABELS_MAX];
     struct buf labels;
-    buf_init(&labels, 1024);
+    buf_fixed(&labels, room, sizeof(room));
     metric_label(&labels, key, value);
     metric_u64(w->out, name, suffix, &labels, n);
-    buf_release(&labels);
 }
 
 static void delay(const struct writer *w, const char *name, const char *help, const struct stats_delay *d)
@@ -102,13 +104,13 @@ static void delay(const struct writer *w, const char *name, const char *help, co
 
 static void write_build(const struct writer *w)
 {
+    char room[LABELS_MAX];
     struct buf labels;
-    buf_init(&labels, 1024);
+    buf_fixed(&labels, room, sizeof(room));
     metric_label(&labels, "version", version_text);
     metric_label(&labels, "revision", version_revision);
     metric_family(w->out, w->format, METRIC_INFO, "kubecanary_build", NULL, "The agent's version; always 1.");
     metric_u64(w->out, "kubecanary_build", "_info", &labels, 1);
-    buf_release(&labels);
 }
 
 static void write_config(const struct writer *w, const struct export_agent *a)
@@ -131,7 +133,9 @@ static void write_config(const struct writer *w, const struct export_agent *a)
 
 static void write_peers(const struct writer *w, const struct export_agent *a)
 {
-    CLEANUP_BUF struct buf labels = {.max = 256};
+    char room[LABELS_MAX];
+    struct buf labels;
+    buf_fixed(&labels, room, sizeof(room));
     metric_family(
         w->out, w->format, METRIC_GAUGE, "kubecanary_peers", NULL,
         "Other nodes of the fleet by the network and the state of their agent there, of the files and as "
@@ -268,12 +272,12 @@ static void write_allocator_sizes(const struct writer *w, const struct allocator
 
 static void pair_sample(const struct writer *w, const char *name, const char *const labels[static 4])
 {
+    char room[LABELS_MAX];
     struct buf b;
-    buf_init(&b, 1024);
+    buf_fixed(&b, room, sizeof(room));
     metric_label(&b, labels[0], labels[1]);
     metric_label(&b, labels[2], labels[3]);
     metric_u64(w->out, name, "_info", &b, 1);
-    buf_release(&b);
 }
 
 static void write_allocator(const struct writer *w, const struct allocator *a)

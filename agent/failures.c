@@ -111,16 +111,6 @@ void failures_carry(struct failures *f, const struct failures *old)
     }
 }
 
-int failures_copy(struct failures *f, const struct failures *from)
-{
-    *f = (struct failures){.n = from->n, .rows = calloc(from->n + 1, sizeof(*f->rows))};
-    if (!f->rows)
-        return -ENOMEM;
-    if (from->n)
-        memcpy(f->rows, from->rows, from->n * sizeof(*f->rows));
-    return 0;
-}
-
 void failures_release(struct failures *f)
 {
     free(f->rows);

@@ -31,7 +31,6 @@ struct failures { // zero-initialised
 MUST_USE int failures_init(struct failures *f, const struct plan *p, const struct failures *old);
 // Takes over what old has counted.
 void failures_carry(struct failures *f, const struct failures *old);
-MUST_USE int failures_copy(struct failures *f, const struct failures *from); // -ENOMEM
 void failures_release(struct failures *f);
 size_t failures_bytes(const struct plan *p);        // of the heap
 uint64_t failures_series(const struct failures *f); // sample lines of a scrape

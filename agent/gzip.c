@@ -13,32 +13,38 @@ struct gzip {
     gzip_source_fn *source;
     void *arg;
     z_stream z;
-    bool last;  // the source has ended
-    bool ended; // the stream has
+    size_t used; // bytes of the room, this struct's included
+    bool last;   // the source has ended
+    bool ended;  // the stream has
     uint8_t in[PIECE];
 };
 
-struct gzip *gzip_new(gzip_source_fn *source, void *arg)
+// zlib asks when it begins, for five blocks, and never again.
+static void *take(void *arg, unsigned n, unsigned size)
 {
-    struct gzip *g = calloc(1, sizeof(*g));
-    if (!g)
+    struct gzip *g = arg;
+    size_t bytes = (size_t)n * size, at = g->used;
+    if (bytes > GZIP_BYTES - at)
         return NULL;
-    g->source = source;
-    g->arg = arg;
-    if (deflateInit2(&g->z, LEVEL, Z_DEFLATED, GZIP_WRAPPER + WINDOW_BITS, MEMORY_LEVEL,
-                     Z_DEFAULT_STRATEGY) != Z_OK) {
-        free(g);
-        return NULL;
-    }
-    return g;
+    g->used = at + (bytes + 15) / 16 * 16;
+    return (uint8_t *)g + at;
 }
 
-void gzip_free(struct gzip *g)
+static void give(void *arg UNUSED, void *block UNUSED)
 {
-    if (!g)
-        return;
-    deflateEnd(&g->z);
-    free(g);
+}
+
+struct gzip *gzip_new(void *room, gzip_source_fn *source, void *arg)
+{
+    struct gzip *g = room;
+    *g = (struct gzip){.source = source,
+                       .arg = arg,
+                       .z = {.zalloc = take, .zfree = give, .opaque = g},
+                       .used = (sizeof(*g) + 15) / 16 * 16};
+    return deflateInit2(&g->z, LEVEL, Z_DEFLATED, GZIP_WRAPPER + WINDOW_BITS, MEMORY_LEVEL,
+                        Z_DEFAULT_STRATEGY) == Z_OK
+               ? g
+               : NULL;
 }
 
 // Fills the input if it is empty; the bytes that it got, -1 on failure.

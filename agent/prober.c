@@ -13,6 +13,7 @@
 #include "agent/probe_stamp.h"
 #include "agent/probe_tcp.h"
 #include "agent/resolve.h"
+#include "agent/snapshot.h"
 #include "agent/trouble.h"
 
 #define PIECE_MAX 256            // probes that are handed on at once; more hardly saves a system call
@@ -24,6 +25,7 @@ struct prober {
     const char *node;
     enum spec_network network;
     struct engine *engine;
+    struct scratch *snapshots; // room for those of the plan
     struct presence *presence;
     struct probe_icmp *icmp;
     struct probe_tcp *tcp;
@@ -68,7 +70,8 @@ static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, st
 {
     CLEANUP(presence_change_release) struct presence_change c = {0};
     struct plan *old = engine_plan(p->engine) ? plan_hold(engine_plan(p->engine)) : NULL;
-    int r = presence_prepare(p->presence, plan, now_ns, &c, e);
+    struct scratch *snapshots = snapshot_room(plan, engine_failures(p->engine), e);
+    int r = snapshots ? presence_prepare(p->presence, plan, now_ns, &c, e) : -ENOMEM;
     if (r == 0)
         r = probe_icmp_reserve(p->icmp, plan, e);
     if (r == 0)
@@ -88,7 +91,11 @@ static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, st
         probe_icmp_apply(p->icmp);
         probe_stamp_apply(p->stamp);
         probe_http_apply(p->http);
+        struct scratch *before = p->snapshots;
+        p->snapshots = snapshots;
+        snapshots = before;
     }
+    scratch_free(snapshots); // those of before, or those that came to nothing
     plan_free(old);
     return r;
 }
@@ -268,6 +275,7 @@ void prober_free(struct prober *p)
     probe_icmp_free(p->icmp);
     presence_free(p->presence);
     engine_free(p->engine);
+    scratch_free(p->snapshots);
     free(p->due);
     free(p);
 }
@@ -334,6 +342,11 @@ struct presence *prober_presence(const struct prober *p)
 struct plan *prober_plan(const struct prober *p)
 {
     return engine_plan(p->engine);
+}
+
+struct scratch *prober_snapshots(const struct prober *p)
+{
+    return p->snapshots;
 }
 
 struct helper_stats prober_helper(const struct prober *p)

@@ -10,6 +10,7 @@
 #include "agent/presence.h"
 #include "agent/sock.h"
 #include "lib/loop.h"
+#include "lib/scratch.h"
 
 struct prober;
 
@@ -30,6 +31,8 @@ uint64_t prober_in_flight(const struct prober *p);
 // pairs, engine_agent_stats.
 const struct engine *prober_engine(const struct prober *p);
 struct plan *prober_plan(const struct prober *p);
+// Room for snapshots of that plan (snapshot_take); NULL before the first prober_apply.
+struct scratch *prober_snapshots(const struct prober *p);
 // What is known of the plan's peers; only peers that are ACTIVE are probed. Somebody has to ask them
 // (peer_link): who is not asked is probed when patience ends.
 struct presence *prober_presence(const struct prober *p);

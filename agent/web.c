@@ -10,11 +10,13 @@
 #include "lib/accept.h"
 #include "lib/limits.h"
 
-struct scrape {
+struct scrape { // of a connection
     struct web *web;
-    struct export_scrape *export; // NULL: it had to make room; its connection is broken off at the next read
-    struct gzip *gzip;            // around it; NULL: as it is
+    void *room; // NULL: it had to make room; its connection is broken off at the next read
+    struct export_scrape *export;
+    struct gzip *gzip; // around it; NULL: as it is
     uint64_t begun_ns;
+    bool streaming; // its connection is not done with it
 };
 
 struct web {
@@ -23,8 +25,10 @@ struct web {
     struct serve *serve;
     struct export_sources from;
     struct runtime_machine machine;
+    struct scratch *rooms; // of scrapes
     size_t n_scrapes;
-    struct scrape *scrapes[LIMIT_SCRAPES]; // that stream now, the oldest first
+    struct scrape *scrapes[LIMIT_SCRAPES]; // that hold a room now, the oldest first
+    struct scrape all[LIMIT_SERVE_CONNECTIONS];
     bool leaving;
 };
 
@@ -42,10 +46,16 @@ static int answer_text(struct serve_response *r, int status, const char *text)
 static ssize_t read_scrape(void *arg, char *out, size_t max)
 {
     struct scrape *s = arg;
-    return !s->export ? -1 : s->gzip ? gzip_read(s->gzip, out, max) : export_read(s->export, out, max);
+    return !s->room ? -1 : s->gzip ? gzip_read(s->gzip, out, max) : export_read(s->export, out, max);
 }
 
-// Frees the copy of the counters; the scrape itself lives until its connection ends.
+// In a room: the text's maker, and behind it what compresses.
+static size_t gzip_at(void)
+{
+    return (export_room + 15) / 16 * 16;
+}
+
+// Gives the room back, and the copy of the counters; the scrape itself stays until its connection ends.
 static void stop_scrape(struct scrape *s)
 {
     struct web *w = s->web;
@@ -56,17 +66,18 @@ static void stop_scrape(struct scrape *s)
             break;
         }
     }
-    gzip_free(s->gzip);
-    export_free(s->export);
-    s->gzip = NULL;
-    s->export = NULL;
+    if (!s->room)
+        return;
+    export_end(s->export);
+    scratch_give(w->rooms, s->room);
+    s->room = NULL;
 }
 
 static void end_scrape(void *arg)
 {
     struct scrape *s = arg;
     stop_scrape(s);
-    free(s);
+    s->streaming = false;
 }
 
 static bool make_room(struct web *w)
@@ -79,21 +90,30 @@ static bool make_room(struct web *w)
     return true;
 }
 
-// With its copy of the counters, and what compresses it. NULL without memory.
-static struct scrape *new_scrape(struct web *w, enum metric_format format, bool gzip)
+// One that no connection has: each has one at most.
+static struct scrape *idle_scrape(struct web *w)
 {
-    struct scrape *s = calloc(1, sizeof(*s));
-    if (!s)
+    for (size_t i = 0; i < ARRAY_LEN(w->all); i++)
+        if (!w->all[i].streaming)
+            return &w->all[i];
+    return NULL;
+}
+
+// With its copy of the counters, and what compresses it. NULL: there is no room for it.
+static struct scrape *begin_scrape(struct web *w, enum metric_format format, bool gzip)
+{
+    struct scrape *s = idle_scrape(w);
+    void *room = s ? scratch_take(w->rooms) : NULL;
+    if (!room)
         return NULL;
     runtime_machine(&w->machine, loop_now(w->loop));
-    s->web = w;
-    s->begun_ns = loop_now(w->loop);
-    s->export = export_new(&w->from, format);
-    s->gzip = s->export && gzip ? gzip_new(export_read, s->export) : NULL;
+    *s = (struct scrape){.web = w, .room = room, .begun_ns = loop_now(w->loop), .streaming = true};
+    s->export = export_new(room, &w->from, format);
+    if (s->export && gzip)
+        s->gzip = gzip_new((char *)room + gzip_at(), export_read, s->export);
     if (s->export && (s->gzip || !gzip))
         return s;
-    export_free(s->export);
-    free(s);
+    end_scrape(s);
     return NULL;
 }
 
@@ -104,9 +124,9 @@ static int answer_metrics(struct web *w, const struct serve_request *q, struct s
     bool gzip = plan && plan->gzip && accept_gzip(q->accept_encoding);
     if (!make_room(w))
         return answer_text(r, 503, "too many scrapes at the same time\n");
-    struct scrape *s = new_scrape(w, format, gzip);
+    struct scrape *s = begin_scrape(w, format, gzip);
     if (!s)
-        return answer_text(r, 503, "no memory for a scrape\n");
+        return answer_text(r, 503, "no room for a scrape\n");
     w->scrapes[w->n_scrapes++] = s;
     r->content_type = metric_content_type(format);
     r->vary = "Accept, Accept-Encoding"; // the second when the fleet compresses, which may change at any time
@@ -187,9 +207,10 @@ struct web *web_new(struct loop *l, const struct web_opts *o, struct err *e)
     w->from.prober = o->prober;
     w->from.link = o->link;
     w->from.machine = &w->machine;
-    w->serve = serve_new(l, &o->addr, o->port, handle, w, e);
+    w->rooms = scratch_new(LIMIT_SCRAPES, gzip_at() + GZIP_BYTES, e);
+    w->serve = w->rooms ? serve_new(l, &o->addr, o->port, handle, w, e) : NULL;
     if (!w->serve) {
-        free(w);
+        web_free(w);
         return NULL;
     }
     return w;
@@ -200,6 +221,7 @@ void web_free(struct web *w)
     if (!w)
         return;
     serve_free(w->serve);
+    scratch_free(w->rooms);
     free(w);
 }
 

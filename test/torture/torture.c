@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static enum torture_mode mode;
 static size_t left; // 0: nothing fails
@@ -44,6 +45,7 @@ char *__real_strdup(const char *text);
 char *__real_strndup(const char *text, size_t n);
 int __real_vasprintf(char **ret, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
 DIR *__real_fdopendir(int fd);
+void *__real_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
 
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
@@ -54,6 +56,7 @@ char *__wrap_strndup(const char *text, size_t n);
 int __wrap_asprintf(char **ret, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int __wrap_vasprintf(char **ret, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
 DIR *__wrap_fdopendir(int fd);
+void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
 
 void *__wrap_malloc(size_t size)
 {
@@ -102,4 +105,9 @@ int __wrap_asprintf(char **ret, const char *fmt, ...)
 DIR *__wrap_fdopendir(int fd)
 {
     return fails() ? NULL : __real_fdopendir(fd);
+}
+
+void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset)
+{
+    return fails() ? MAP_FAILED : __real_mmap(at, len, protection, flags, fd, offset);
 }

@@ -193,8 +193,9 @@ static void test_memory_of_a_scrape_in_the_docs(void)
     CHECK_CONTAINS(page, formula);
     CHECK_CONTAINS(page, sum);
     CHECK_CONTAINS(page, buffers);
-    snprintf(sum, sizeof(sum), "; %d at most are under way at a time. Each open connection has %u KiB",
-             LIMIT_SCRAPES, LIMIT_SERVE_MEMORY >> 10);
+    snprintf(sum, sizeof(sum), "; %d at most are under way at a time.\n", LIMIT_SCRAPES);
+    CHECK_CONTAINS(page, sum);
+    snprintf(sum, sizeof(sum), " Each open connection has %u KiB", LIMIT_SERVE_MEMORY >> 10);
     CHECK_CONTAINS(page, sum);
 }
 
