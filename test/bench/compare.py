@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rounds of all contestants, as tables: what each costs, and what each says beside the truth. docs/measuring.md says what is counted."""
+import contextlib
 import dataclasses
 import os
 import signal
 import statistics
 import time
 
+import scrape
 import tools
 from netns import Hold, Wire
 from scrape import NoAnswer
@@ -58,15 +60,17 @@ def measure(tool: tools.Tool, wire: Wire, count: int, seconds: float) -> Sample:
         began = time.monotonic()
         time.sleep(seconds)
         sample.cpu = (cpu_seconds(process.pid) - before) / (time.monotonic() - began) * 60
-        if tool.port:
-            before, began = cpu_seconds(process.pid), time.monotonic()
-            sizes = [tool.scrape(wire) or 0 for _ in range(SCRAPES)]
-            probing = sample.cpu / 60 * (time.monotonic() - began)
-            taken = cpu_seconds(process.pid) - before - probing
-            sample.scrape_ms = taken / SCRAPES * 1000 if taken > 0 else None  # it had no more to give: that is not free of charge, but unknown
-            sample.scrape_kb = sizes[-1] / 1000
-        sample.rss, sample.private = memory(process.pid)
-        sample.threads = threads(process.pid)
+        with scrape.Kept(wire, tool.port) if tool.port else contextlib.nullcontext() as kept:
+            if kept:
+                sizes = [kept.size()]  # the one that a connection is made for
+                before, began = cpu_seconds(process.pid), time.monotonic()
+                sizes += [kept.size() for _ in range(SCRAPES)]
+                probing = sample.cpu / 60 * (time.monotonic() - began)
+                taken = cpu_seconds(process.pid) - before - probing
+                sample.scrape_ms = taken / SCRAPES * 1000 if taken > 0 else None  # it had no more to give: that is not free of charge, but unknown
+                sample.scrape_kb = sizes[-1] / 1000
+            sample.rss, sample.private = memory(process.pid)
+            sample.threads = threads(process.pid)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scrapes the contestants: a socket of this process in their namespace, a new connection each time, as from a Prometheus that comes every 15 s
-or less often. Nothing is started for it, and what comes is read as fast as it comes, 8 MB at once: as little as can be of what a scrape costs a
-contestant is this end's doing. It ends when the contestant has seen its end, so that no two connections are there at once."""
+"""What scrapes the contestants: a socket of this process in their namespace that is kept from one scrape to the next, as Prometheus keeps its own.
+Nothing is started for it, and what comes is read as fast as it comes, 8 MB at once: as little as can be of what a scrape costs a contestant is this
+end's doing. It ends when the contestant has seen its end, so that no two connections are there at once."""
+import contextlib
 import http.client
 import re
 import socket
@@ -46,10 +47,26 @@ def _shape(head: bytes) -> tuple[int, int]:
     return len(headers) + 4, int(length[1]) if length else -1
 
 
-def size(wire: Wire, port: int) -> int:
-    """Scrapes and throws away; the bytes that came."""
-    try:
-        with _connected(wire, port) as s:
+class Kept:
+    """A connection over which a contestant is scraped again and again."""
+
+    def __init__(self, wire: Wire, port: int) -> None:
+        try:
+            self._socket = _connected(wire, port)
+        except OSError as e:
+            raise NoAnswer(str(e)) from e
+
+    def __enter__(self) -> "Kept":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._socket, contextlib.suppress(OSError):
+            _finish(self._socket)
+
+    def size(self) -> int:
+        """Scrapes and throws away; the bytes that came."""
+        s = self._socket
+        try:
             s.sendall(REQUEST)
             got, headers, body, tail = 0, 0, 0, b""
             while got == 0 or (got < headers + body if body >= 0 else got == headers or tail != b"0\r\n\r\n"):
@@ -60,10 +77,9 @@ def size(wire: Wire, port: int) -> int:
                     headers, body = _shape(bytes(_buffer[:min(n, 4096)]))
                 got += n
                 tail = (tail + bytes(_buffer[max(0, n - 5):n]))[-5:]
-            _finish(s)
             return got
-    except OSError as e:
-        raise NoAnswer(str(e)) from e
+        except OSError as e:
+            raise NoAnswer(str(e)) from e
 
 
 def text(wire: Wire, port: int) -> str:

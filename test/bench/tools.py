@@ -59,13 +59,10 @@ class Tool:
 
     def is_ready(self, wire: Wire) -> bool:
         try:
-            return self.scrape(wire) is not None
+            with scrape.Kept(wire, self.port) as kept:
+                return kept.size() > 0
         except NoAnswer:
             return False
-
-    def scrape(self, wire: Wire) -> int | None:
-        """Bytes of one scrape; None without metrics."""
-        return scrape.size(wire, self.port) if self.port else None
 
     def metrics(self, wire: Wire) -> dict[str, float]:
         """One scrape, summed up by name and the label `result` or `source`."""
