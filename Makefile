@@ -173,7 +173,7 @@ $(B)/test/sim/%: $(B)/test/sim/%.c.o $(AGENT_A) $(LIB_A)
 
 # What allocates goes through test/torture/torture.c, in our code and in the libraries that are static here.
 TORTURE := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup,--wrap=asprintf,--wrap=vasprintf \
-           -Wl,--wrap=fdopendir,--wrap=mmap
+           -Wl,--wrap=mmap
 $(B)/test/torture/test_agent: $(B)/test/torture/test_agent.c.o $(B)/test/torture/torture.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) $(TORTURE) -Wl,--wrap=inotify_init1 -o $@ $^ -l:libyaml.a -l:libcares.a -lmicrohttpd -lz
 $(B)/test/torture/test_operator $(B)/test/torture/test_reports: %: %.c.o $(B)/test/torture/torture.c.o $(OPERATOR_A) $(LIB_A)

@@ -3,11 +3,11 @@
 // one step, so what is opened once is one generation of every file.
 #include "agent/inputs_read.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "agent/dir.h"
 #include "lib/doc.h"
 #include "lib/limits.h"
 
@@ -62,23 +62,16 @@ static uint64_t hash_stat(uint64_t h, const char *name, const struct stat *st)
 
 uint64_t inputs_fingerprint(const char *dir)
 {
-    int fd = open_dir(dir);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-    uint64_t sum = 0;
+    CLEANUP_FD int fd = open_dir(dir);
+    struct dir d;
+    uint64_t sum = 0; // one, since a directory has no order
     unsigned number;
     struct stat st;
-    if (!d) {
-        if (fd >= 0)
-            close(fd);
-        return 1;
+    dir_init(&d, fd);
+    for (const char *name; (name = dir_next(&d));) {
+        if ((strcmp(name, "agent.yaml") == 0 || slice_name(name, &number)) && fstatat(fd, name, &st, 0) == 0)
+            sum += hash_stat(BASE_HASH_INIT, name, &st);
     }
-    // A sum, since readdir has no order.
-    for (const struct dirent *entry; (entry = readdir(d));) {
-        if ((strcmp(entry->d_name, "agent.yaml") == 0 || slice_name(entry->d_name, &number)) &&
-            fstatat(fd, entry->d_name, &st, 0) == 0)
-            sum += hash_stat(BASE_HASH_INIT, entry->d_name, &st);
-    }
-    closedir(d);
     return sum | 1;
 }
 

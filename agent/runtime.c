@@ -2,7 +2,6 @@
 // Reads /proc/self and /sys.
 #include "agent/runtime.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "agent/dir.h"
 #include "lib/limits.h"
 
 static size_t read_small(const char *path, char *out, size_t size)
@@ -20,20 +20,21 @@ static size_t read_small(const char *path, char *out, size_t size)
     return (size_t)MAX(n, 0);
 }
 
-// Linux 6.2 and later say how many there are as the directory's size; before, it is to be read.
-static uint64_t count_fds(void)
+uint64_t runtime_fds_by_size(void)
 {
     struct stat st;
+    return stat("/proc/self/fd", &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
+uint64_t runtime_fds_by_name(void)
+{
+    CLEANUP_FD int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct dir d;
     uint64_t n = 0;
-    if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
-        return (uint64_t)st.st_size;
-    DIR *d = opendir("/proc/self/fd");
-    if (!d)
-        return 0;
-    for (const struct dirent *entry; (entry = readdir(d));)
-        n += entry->d_name[0] != '.';
-    closedir(d);
-    return n - 1; // the directory's own
+    dir_init(&d, fd);
+    for (const char *name; (name = dir_next(&d));)
+        n += name[0] != '.';
+    return n > 0 ? n - 1 : 0; // the directory's own
 }
 
 // As many as the largest machine that Linux runs on has.
@@ -104,7 +105,9 @@ void runtime_process(struct runtime_process *ret)
                       (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * NS_PER_US;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0)
         ret->max_fds = files.rlim_cur == RLIM_INFINITY ? 0 : files.rlim_cur;
-    ret->open_fds = count_fds();
+    ret->open_fds = runtime_fds_by_size();
+    if (ret->open_fds == 0)
+        ret->open_fds = runtime_fds_by_name();
     ret->cpus_allowed = count_allowed();
 }
 

@@ -26,6 +26,10 @@ struct runtime_process { // 0 where /proc does not say
     uint64_t cpus_allowed; // that this process may run on (sched_getaffinity): what a runtime usually counts
 };
 void runtime_process(struct runtime_process *ret);
+// Descriptors that are open: as the size of /proc/self/fd, which Linux 6.2 and later tell (0: this one does
+// not), and as the names in it. 0: /proc is not there.
+uint64_t runtime_fds_by_size(void);
+uint64_t runtime_fds_by_name(void);
 // Wall-clock time of the process's start, ns since 1970; read at the first call.
 uint64_t runtime_start_time(void);
 // Raises the limit of open descriptors to LIMIT_DESCRIPTORS, as far as this process may; never lowers it.

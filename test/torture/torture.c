@@ -2,7 +2,6 @@
 // The wrapped allocators.
 #include "test/torture/torture.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,7 +43,6 @@ void *__real_reallocarray(void *p, size_t n, size_t size);
 char *__real_strdup(const char *text);
 char *__real_strndup(const char *text, size_t n);
 int __real_vasprintf(char **ret, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
-DIR *__real_fdopendir(int fd);
 void *__real_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
 
 void *__wrap_malloc(size_t size);
@@ -55,7 +53,6 @@ char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t n);
 int __wrap_asprintf(char **ret, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int __wrap_vasprintf(char **ret, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
-DIR *__wrap_fdopendir(int fd);
 void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
 
 void *__wrap_malloc(size_t size)
@@ -100,11 +97,6 @@ int __wrap_asprintf(char **ret, const char *fmt, ...)
     int n = __wrap_vasprintf(ret, fmt, args);
     va_end(args);
     return n;
-}
-
-DIR *__wrap_fdopendir(int fd)
-{
-    return fails() ? NULL : __real_fdopendir(fd);
 }
 
 void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset)

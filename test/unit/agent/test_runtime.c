@@ -43,6 +43,21 @@ static void process(void)
     CHECK_INT(runtime_start_time(), start);
 }
 
+// Both ways to count, with more of them than one read of a directory names. An old kernel knows one only.
+static void descriptors(void)
+{
+    int more[200];
+    uint64_t begun = runtime_fds_by_name();
+    for (size_t i = 0; i < ARRAY_LEN(more); i++)
+        CHECK((more[i] = dup(1)) >= 0);
+    CHECK_INT(runtime_fds_by_name(), begun + ARRAY_LEN(more));
+    uint64_t size = runtime_fds_by_size();
+    CHECK(size == 0 || size == begun + ARRAY_LEN(more));
+    for (size_t i = 0; i < ARRAY_LEN(more); i++)
+        close(more[i]);
+    CHECK_INT(runtime_fds_by_name(), begun);
+}
+
 // Read when it is old, and not before.
 static void machine(void)
 {
@@ -58,5 +73,6 @@ static void machine(void)
     CHECK(m.cpus >= 1);
 }
 
-static const struct check_case cases[] = {{"process", process}, {"machine", machine}};
+static const struct check_case cases[] = {
+    {"process", process}, {"descriptors", descriptors}, {"machine", machine}};
 CHECK_MAIN(cases)
