@@ -155,6 +155,10 @@ $(B)/test/unit/lib/%: $(B)/test/unit/lib/%.c.o $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
 $(B)/test/system/%: $(B)/test/system/%.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+# An agent whose allocations are counted (V=musl): test/system/counted.c says which.
+COUNTED := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=__libc_malloc,--wrap=__libc_calloc,--wrap=mmap,--wrap=mremap
+$(B)/test/system/counted-agent: $(B)/test/system/counted.c.o $(B)/agent/main.c.o $(AGENT_A) $(LIB_A)
+	$(Q)$(CC) $(LDFLAGS) $(COUNTED) -o $@ $^ $(AGENT_LIBS)
 $(B)/test/bench/%: $(B)/test/bench/%.c.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 # The same program on each allocator: V=musl: musl's, V=glibc: Debian's jemalloc, and glibc's.

@@ -162,8 +162,8 @@ class Agent:
         if isinstance(helper, str):  # a script in its place
             pathlib.Path(program).write_text(helper)
             os.chmod(program, 0o755)
-        elif helper:
-            shutil.copy(os.path.join(os.path.dirname(os.path.abspath(binary)), "kubecanary-http"), program)
+        elif helper:  # a path, or the one beside the agent
+            shutil.copy(helper if isinstance(helper, pathlib.Path) else os.path.join(os.path.dirname(os.path.abspath(binary)), "kubecanary-http"), program)
         os.mkdir(os.path.join(self.dir, "config"))
         self.files = Files(os.path.join(self.dir, "config"), atomic)
         self.log_path = os.path.join(self.dir, "log")
