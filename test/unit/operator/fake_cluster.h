@@ -12,6 +12,8 @@
 #define MOST 256
 // Of a case, turns of `work` in which nothing is asked. The operator looks again after ten seconds at most.
 #define QUIET 128
+// How long a case waits for what comes by the clock, on however busy a machine.
+#define PATIENCE_NS (120 * NS_PER_S)
 
 struct fake {
     struct cluster cluster;
@@ -36,6 +38,7 @@ struct fake {
     int applies;                                               // of DaemonSets: their generation
     int fleet_writes;
     int quiet; // turns of `work` so far in which nothing was asked
+    uint64_t begun_ns;
 };
 
 static const struct render_config config = {
@@ -173,6 +176,20 @@ static inline bool work(struct fake *f)
     return f->n < MOST && f->quiet < QUIET;
 }
 
+// One turn, of 50 ms at most, for those who wait for the clock. False: as above.
+static inline bool work_awhile(struct fake *f)
+{
+    struct err e;
+    if (loop_once(f->loop, 50 * NS_PER_MS, &e) < 0)
+        return false;
+    while (f->answered < f->n)
+        answer(f);
+    uint64_t waited_ns = loop_now(f->loop) - f->begun_ns;
+    if (f->n == MOST || waited_ns >= PATIENCE_NS)
+        printf("    waited in vain: %zu actions, %d s\n", f->n, (int)(waited_ns / NS_PER_S));
+    return f->n < MOST && waited_ns < PATIENCE_NS;
+}
+
 // Lets the operator work until it neither asks nor waits for anything sooner than a few seconds.
 static inline bool settle(struct fake *f)
 {
@@ -261,9 +278,11 @@ static inline bool setup(struct fake *f)
     *f = (struct fake){.cluster.ops = &fake_ops};
     f->loop = loop_new(&e);
     f->control = f->loop ? control_new(f->loop, &f->cluster, &config, &e) : NULL;
-    if (f->control)
-        control_set_leading(f->control, true);
-    return f->control != NULL;
+    if (!f->control)
+        return false;
+    control_set_leading(f->control, true);
+    f->begun_ns = loop_now(f->loop);
+    return true;
 }
 
 static inline void teardown(struct fake *f)

@@ -257,6 +257,32 @@ static bool settle(struct world *w, size_t agents, struct report_sum *ret)
     return false;
 }
 
+// Turns the loop until the agent has been asked more often than that.
+static bool asked_again(struct world *w, size_t agent, unsigned before)
+{
+    struct err e;
+    for (uint64_t end = loop_now(w->loop) + PATIENCE_NS; loop_now(w->loop) < end;) {
+        if (w->agents[agent].asked > before)
+            return true;
+        if (loop_once(w->loop, NS_PER_S, &e) < 0)
+            return false;
+    }
+    return false;
+}
+
+// Turns the loop until every report is of the fleet's generation.
+static bool up_to_date(struct world *w, struct report_sum *ret)
+{
+    struct err e;
+    for (uint64_t end = loop_now(w->loop) + PATIENCE_NS; loop_now(w->loop) < end;) {
+        if (loop_once(w->loop, NS_PER_S, &e) < 0 || !sum(w, ret))
+            return false;
+        if (ret->outdated == 0)
+            return true;
+    }
+    return false;
+}
+
 static void teardown(struct world *w)
 {
     reports_free(w->reports);
@@ -436,16 +462,13 @@ static void who_goes_is_forgotten(void)
 static void an_end_in_the_middle(void)
 {
     struct world w;
-    struct err e;
     CHECK(setup(&w) && serve(&w, 0, HUGE_ONE) && ask(&w, 0));
-    while (w.agents[0].asked == 0)
-        CHECK_INT(loop_once(w.loop, NS_PER_S, &e), 0);
+    CHECK(asked_again(&w, 0, 0));
     reports_set_asking(w.reports, false);
     CHECK_INT(reports_stats(w.reports).agents, 0);
     teardown(&w);
     CHECK(setup(&w) && serve(&w, 0, HUGE_ONE) && ask(&w, 0));
-    while (w.agents[0].asked == 0)
-        CHECK_INT(loop_once(w.loop, NS_PER_S, &e), 0);
+    CHECK(asked_again(&w, 0, 0));
     store_delete(w.store, STORE_POD, "ns", "pod-0");
     struct report_sum s;
     CHECK(settle(&w, 0, &s));
@@ -456,20 +479,15 @@ static void a_new_generation_is_asked_after(void)
 {
     struct world w;
     struct report_sum s;
-    struct err e;
     CHECK(setup(&w) && serve(&w, 0, GOOD) && ask(&w, 0) && settle(&w, 1, &s));
     CHECK_INT(s.outdated, 0);
     unsigned asked = w.agents[0].asked;
     CHECK(put_fleet(&w, 2));
-    while (w.agents[0].asked == asked)
-        CHECK_INT(loop_once(w.loop, NS_PER_S, &e), 0);
+    CHECK(asked_again(&w, 0, asked));
     CHECK(sum(&w, &s));
     CHECK_INT(s.outdated, 1);
     w.agents[0].generation = 2;
-    do {
-        CHECK_INT(loop_once(w.loop, NS_PER_S, &e), 0);
-        CHECK(sum(&w, &s));
-    } while (s.outdated);
+    CHECK(up_to_date(&w, &s));
     CHECK_INT(s.reporting, 1);
     teardown(&w);
 }

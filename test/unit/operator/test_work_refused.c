@@ -80,18 +80,13 @@ static void long_refusal_is_told(void)
 static void patience_is_kept(void)
 {
     struct fake f;
-    struct err e;
     CHECK(setup(&f));
     f.refused = "mesh-agent";
     f.refused_status = 429;
     f.retry_after_s = 1;
     CHECK(put_node(&f, 1) && put_fleet(&f, mesh(500), 1));
-    for (int i = 2; count(&f, ACTION_APPLY, "mesh-agent") < 3; i++) {
-        CHECK(put_node(&f, 2 + i % 100) && f.n < MOST);
-        CHECK_INT(loop_once(f.loop, 50 * NS_PER_MS, &e), 0);
-        while (f.answered < f.n)
-            answer(&f);
-    }
+    for (int i = 2; count(&f, ACTION_APPLY, "mesh-agent") < 3; i++)
+        CHECK(put_node(&f, 2 + i % 100) && work_awhile(&f));
     uint64_t before = 0;
     for (size_t i = 0; i < f.n; i++) {
         if (f.asked[i].verb != ACTION_APPLY)
@@ -142,18 +137,14 @@ static void not_ready_before_it_rolled(void)
 static void pokes_keep_their_pace(void)
 {
     struct fake f;
-    struct err e;
     uint64_t at[MOST];
     size_t n = 0;
     const int pods = 2 * RECONCILE_POKES + 5;
     CHECK(setup(&f) && put_fleet(&f, mesh(500), 1));
     for (int i = 1; i <= pods; i++)
         CHECK(put_node(&f, i) && put_pod(&f, i, false));
-    while (count(&f, ACTION_POKE, NULL) < (size_t)pods) {
-        CHECK_INT(loop_once(f.loop, 50 * NS_PER_MS, &e), 0);
-        while (f.answered < f.n)
-            answer(&f);
-    }
+    while (count(&f, ACTION_POKE, NULL) < (size_t)pods)
+        CHECK(work_awhile(&f));
     for (size_t i = 0; i < f.n; i++)
         if (f.asked[i].verb == ACTION_POKE)
             at[n++] = f.at[i];
