@@ -7,7 +7,7 @@ import time
 import types
 
 import counted
-from agent import Agent, wait
+from agent import Agent, Connection, wait
 from cases_life import expect
 from dns import Server, address, record
 from net import Net
@@ -168,3 +168,98 @@ def case_no_allocation_per_probe(binary):
         expect(ended >= MORE, ended)
         a.files.agent(generation=2, probes=PROBES, targets=listed(table)).write()
         wait("a reload is counted", lambda: counts.total() > before)
+
+
+SCRAPES = {"text": {}, "OpenMetrics": {"Accept": "application/openmetrics-text; version=1.0.0"}}
+COMPRESSED = {name: {**headers, "Accept-Encoding": "gzip"} for name, headers in SCRAPES.items()}
+WARM, COUNTED = 20, 200  # scrapes of each kind
+
+
+class Scraper:
+    """One connection, kept."""
+
+    def __init__(self, a):
+        self.connection = Connection(a.node, 9961)
+        self.connection.connect()
+        self.socket = self.connection.sock
+
+    def get(self, path, headers):
+        self.connection.request("GET", path, headers={"Accept-Encoding": "identity", **headers})
+        r = self.connection.getresponse()
+        body = r.read()
+        expect(r.status == 200 and (r.getheader("Content-Encoding") == "gzip") == (headers.get("Accept-Encoding") == "gzip"), r.status, r.getheaders())
+        expect(self.connection.sock is self.socket, "the connection was not kept")
+        return body
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+
+def asked(scraper, counts, what, path, kinds):
+    """Many times, in each of these ways; a text for each that allocated something."""
+    said = []
+    for name, headers in kinds.items():
+        for _ in range(WARM):
+            scraper.get(path, headers)
+        before = counts.total()
+        for _ in range(COUNTED):
+            scraper.get(path, headers)
+        more = counts.total() - before
+        print(f"# {what}, {name}: {more / COUNTED:g} allocations each")
+        said += [f"{what}, {name}: {more} in {COUNTED}, of the last one:{counts.who(counts.total() - -(-more // COUNTED))}"] if more else []
+    return said
+
+
+def nothing(said):
+    """Who allocated, of the first text; of the others only that."""
+    expect(not said, *said[:1], *(f"\n{text.split(', of the last')[0]}" for text in said[1:]))
+
+
+@contextlib.contextmanager
+def scraped():
+    """An agent with sixty peers on one node, in two zones, some of them silent, and its counts."""
+    with Net("n1", "n2") as net, counted_agent(net) as (a, counts):
+        far = [types.SimpleNamespace(name=f"p{i}", v4=net["n2"].more(i), v6=f"fd00:6b63::1:{i:x}") for i in range(60)]
+        for peer in far[:30]:
+            net["n2"].run("ip", "addr", "add", f"{peer.v6}/64", "dev", "eth0", "nodad")
+        zones = {"n1": "a", **{peer.name: "ab"[i % 2] for i, peer in enumerate(far)}}
+        a.files.peers([net["n1"], *far], zones=zones)
+
+        def write(generation, **options):
+            a.files.agent(generation=generation, probes=PROBES.replace("100ms", "1s"), **options).write()
+            if a.process:
+                wait("the reload", lambda: a.metrics().one("kubecanary_config_generation") == generation)
+        write(1)
+        a.start()
+        yield net, a, counts, write
+
+
+def case_no_allocation_per_scrape(binary):
+    """Over a connection that is kept, as Prometheus keeps it: as text and as OpenMetrics, compressed or not, with a histogram of each pair or by zone (seriesLimit),
+    while probes end and the log tells of some. A new connection is libmicrohttpd's to allocate."""
+    del binary
+    with scraped() as (net, a, counts, write), Scraper(a) as scraper:
+        wait("probes were answered", lambda: a.metrics().sum("kubecanary_probe_results_total", result="received") > 100)
+        lines = len(a.log().splitlines())
+        net["n2"].nft(DEAF)
+        said = asked(scraper, counts, "by pair", "/metrics", SCRAPES)
+        wait("the log tells of it", lambda: len(a.log().splitlines()) > lines, seconds=60)
+        net["n2"].nft("")
+        write(2, compression="Gzip")
+        said += asked(scraper, counts, "by pair, compressed", "/metrics", COMPRESSED)
+        write(3, limit=1000)
+        expect(a.metrics().one("kubecanary_series_limited") == 1)
+        said += asked(scraper, counts, "by zone", "/metrics", SCRAPES)
+        write(4, limit=1000, compression="Gzip")
+        said += asked(scraper, counts, "by zone, compressed", "/metrics", COMPRESSED)
+        nothing(said)
+
+
+def case_no_allocation_per_question(binary):
+    """What the operator and the kubelet ask, likewise."""
+    del binary
+    with scraped() as (_, a, counts, _), Scraper(a) as scraper:
+        nothing([text for path in ("/report", "/readyz", "/healthz") for text in asked(scraper, counts, path, path, {"plain": {}})])
