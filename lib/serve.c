@@ -112,14 +112,15 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
         return;
     }
     int fd = fd_of(c);
-    *context = fd >= 0 ? serve_door_enter(s->door, fd) : NULL;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *context = fd >= 0 && info ? serve_door_enter(s->door, fd, info->client_addr) : NULL;
 }
 
 static void take(int fd, const struct sockaddr *from, socklen_t len, void *arg)
 {
     struct serve *s = arg;
     if (MHD_add_connection(s->daemon, fd, from, len) == MHD_YES)
-        pump(s); // otherwise it closed it: too many of that address
+        pump(s); // otherwise it closed it
 }
 
 static void move(void *arg)
@@ -242,12 +243,12 @@ struct serve *serve_new(struct loop *l, const struct addr *addr, uint16_t port, 
         return NULL;
     }
     *s = (struct serve){.loop = l, .fn = fn, .arg = arg, .port = bound};
-    s->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, s, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_CONNECTIONS,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)LIMIT_SERVE_PER_IP, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)LIMIT_SERVE_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_SERVE_MEMORY,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
+    s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, s,
+                                 MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT,
+                                 (unsigned)LIMIT_SERVE_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+                                 (unsigned)LIMIT_SERVE_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                                 (size_t)LIMIT_SERVE_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         s->daemon ? MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {

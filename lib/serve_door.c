@@ -4,11 +4,14 @@
 
 #include <errno.h>
 
+#include "lib/addr.h"
 #include "lib/limits.h"
 
 struct serve_place {
     int fd; // -1: free
     bool answering;
+    bool leaving; // it gave way: shut down, and goes as soon as the server has seen that
+    struct addr from;
     uint64_t since_ns; // that it waits, or is answered
 };
 
@@ -46,25 +49,53 @@ static struct serve_place *free_place(struct serve_door *d)
     return NULL;
 }
 
-static struct serve_place *longest_waiting(struct serve_door *d)
+static bool is_of(const struct serve_place *p, const struct addr *from)
 {
-    struct serve_place *ret = NULL;
+    return p->fd >= 0 && !p->leaving && (!from || addr_equal(&p->from, from));
+}
+
+// Lets the one that has waited longest for a whole request give way: of all, or of those of one address.
+// false: all of them are being answered.
+static bool make_way(struct serve_door *d, const struct addr *from)
+{
+    struct serve_place *longest = NULL;
     for (size_t i = 0; i < LIMIT_SERVE_CONNECTIONS; i++) {
         struct serve_place *p = &d->places[i];
-        if (p->fd >= 0 && !p->answering && (!ret || p->since_ns < ret->since_ns))
-            ret = p;
+        if (is_of(p, from) && !p->answering && (!longest || p->since_ns < longest->since_ns))
+            longest = p;
     }
-    return ret;
+    if (!longest)
+        return false;
+    longest->leaving = true;
+    shutdown(longest->fd, SHUT_RDWR); // if it fails, the connection is over already
+    return true;
 }
 
 static bool has_room(struct serve_door *d)
 {
     if (free_place(d))
         return true;
-    struct serve_place *p = longest_waiting(d);
-    if (p && shutdown(p->fd, SHUT_RDWR) == 0)
+    if (make_way(d, NULL))
         d->fns->move(d->arg);
     return free_place(d);
+}
+
+// So that one client, with all that it may open, leaves places to others.
+static bool may_enter(struct serve_door *d, const struct addr *from)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < LIMIT_SERVE_CONNECTIONS; i++)
+        n += is_of(&d->places[i], from);
+    return n < LIMIT_SERVE_PER_IP || make_way(d, from);
+}
+
+// One listener names an IPv4 peer in one form always, mapped or not. An address that is neither family's (it
+// cannot be, of a TCP socket) is one of its own.
+static struct addr host_of(const struct sockaddr *sa)
+{
+    struct addr ret;
+    uint16_t port;
+    return addr_from_sockaddr(sa, &ret, &port) == 0 ? ret : (struct addr){0};
 }
 
 static void on_readable(struct loop_fd *fd, uint32_t events UNUSED, void *arg)
@@ -81,7 +112,11 @@ static void on_readable(struct loop_fd *fd, uint32_t events UNUSED, void *arg)
         }
         int c = accept4(fd->fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (c >= 0) {
-            d->fns->take(c, (struct sockaddr *)&from, len, d->arg);
+            struct addr host = host_of((struct sockaddr *)&from);
+            if (may_enter(d, &host))
+                d->fns->take(c, (struct sockaddr *)&from, len, d->arg);
+            else
+                close(c);
         } else if (errno == EAGAIN) {
             return;
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -123,11 +158,11 @@ void serve_door_free(struct serve_door *d)
     free(d);
 }
 
-struct serve_place *serve_door_enter(struct serve_door *d, int fd)
+struct serve_place *serve_door_enter(struct serve_door *d, int fd, const struct sockaddr *from)
 {
     struct serve_place *p = free_place(d);
     if (p)
-        *p = (struct serve_place){.fd = fd, .since_ns = loop_now(d->loop)};
+        *p = (struct serve_place){.fd = fd, .from = host_of(from), .since_ns = loop_now(d->loop)};
     return p;
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is let in to the HTTP server: accepts connections, hands them on, and knows those that are there. When
 // all places are taken, the one that has waited longest for a whole request gives way to who comes next, so
-// that idle clients keep nobody out; while all are being answered, who comes next waits in the kernel.
+// that idle clients keep nobody out; while all are being answered, who comes next waits in the kernel. An
+// address that has LIMIT_SERVE_PER_IP places gets no more: one of its own gives way, by the same rule, and
+// while all of them are being answered who comes next is closed.
 #ifndef KUBECANARY_LIB_SERVE_DOOR_H
 #define KUBECANARY_LIB_SERVE_DOOR_H
 
@@ -26,8 +28,8 @@ struct serve_door *serve_door_new(struct loop *l, int listener, const struct ser
 // Takes NULL. No connection may be left.
 void serve_door_free(struct serve_door *d);
 
-// A connection is there. NULL: there is no place.
-struct serve_place *serve_door_enter(struct serve_door *d, int fd);
+// A connection is there, of a TCP peer. NULL: there is no place.
+struct serve_place *serve_door_enter(struct serve_door *d, int fd, const struct sockaddr *from);
 void serve_door_leave(struct serve_door *d, struct serve_place *p); // takes NULL
 // Whether its request is being answered: until it is, the place is kept.
 void serve_door_answering(struct serve_door *d, struct serve_place *p, bool answering); // takes p NULL
