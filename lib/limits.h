@@ -97,12 +97,14 @@
 // address a few of those, and the rest is left to others when one client opens all it may. Memory of one
 // connection: a third of it is for the request's headers, the rest for the answer's current piece, so a
 // scrape holds 32 KiB whatever its length; with less it costs more system calls. Idle: how long a client that
-// says nothing may keep its place.
+// says nothing may keep its place, before its first whole request or while it is answered. Keep: how long it
+// may between two requests; Prometheus's client keeps a connection that long, and scrapes each 15 to 60 s.
 #define LIMIT_SERVE_CONNECTIONS 32
 #define LIMIT_SERVE_PER_IP 16
 #define LIMIT_SERVE_MEMORY (48u << 10)
 #define LIMIT_SERVE_BLOCK (32u << 10)
 #define LIMIT_SERVE_IDLE_S 15
+#define LIMIT_SERVE_KEEP_S 300
 
 // How old what the agent knows of the node's processors and of its control groups may be (agent/runtime).
 #define LIMIT_MACHINE_AGE_NS (60 * NS_PER_S)

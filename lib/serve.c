@@ -102,6 +102,11 @@ static struct serve_place *place_of(struct MHD_Connection *c)
     return info ? info->socket_context : NULL;
 }
 
+static void set_idle(struct MHD_Connection *c, unsigned seconds)
+{
+    MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
 static void on_connection(void *arg, struct MHD_Connection *c, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -172,6 +177,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     struct serve *s = arg;
     struct serve_response r = {.status = MHD_HTTP_OK};
     serve_door_answering(s->door, place_of(c), true);
+    set_idle(c, LIMIT_SERVE_IDLE_S);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
         refuse(&r, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
         return answer(c, &r, true);
@@ -196,11 +202,13 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 }
 
 static void on_completed(void *arg, struct MHD_Connection *c, void **context,
-                         enum MHD_RequestTerminationCode code UNUSED)
+                         enum MHD_RequestTerminationCode code)
 {
     struct serve *s = arg;
     cork(fd_of(c), false); // the rest of a stream goes
     serve_door_answering(s->door, place_of(c), false);
+    if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        set_idle(c, LIMIT_SERVE_KEEP_S);
     *context = NULL;
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The HTTP server over real sockets on loopback, client and server in one thread: answers, streams, limits,
-// and requests that are none.
+// and requests that are none. The clock of server and loop can be put forward.
 #include <errno.h>
 #include <poll.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 #include "lib/buf.h"
 #include "lib/limits.h"
@@ -10,6 +12,16 @@
 #include "test/unit/check.h"
 
 #define STREAM_BYTES (3u << 20)
+
+static int64_t clock_ahead_s;
+
+// In the C library's place, for libmicrohttpd too.
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+    long ret = syscall(SYS_clock_gettime, id, ts);
+    ts->tv_sec += clock_ahead_s;
+    return (int)ret;
+}
 
 struct fixture {
     struct loop *loop;
@@ -459,6 +471,54 @@ static void busy_address(void)
     tear_down(&f);
 }
 
+// Who begins or reads has LIMIT_SERVE_IDLE_S for each step; between two requests it is LIMIT_SERVE_KEEP_S.
+static void check_idle(struct fixture *f)
+{
+    static const char get[] = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n",
+                      endless[] = "GET /endless HTTP/1.1\r\nHost: h\r\n\r\n";
+    CLEANUP_FD int kept = dial(f);
+    for (int round = 0; round < 3; round++) {
+        CLEANUP_BUF struct buf a;
+        buf_init(&a, 65536);
+        talk(f, kept, get, strlen(get), "path=/x", &a);
+        CHECK_CONTAINS(buf_text(&a), "path=/x");
+        clock_ahead_s += LIMIT_SERVE_KEEP_S - 1;
+        turn(f, 10);
+        CHECK(!is_over(kept));
+    }
+    CLEANUP_FD int silent = dial(f), half = dial(f), stalled = dial(f);
+    CHECK(send(half, get, 20, MSG_NOSIGNAL) == 20);
+    CHECK(send(stalled, endless, strlen(endless), MSG_NOSIGNAL) > 0);
+    CHECK(send(kept, endless, strlen(endless), MSG_NOSIGNAL) > 0);
+    for (int i = 0; i < 500 && f->calls < 5; i++) // until both answers are stuck
+        turn(f, 1);
+    turn(f, 200);
+    clock_ahead_s += LIMIT_SERVE_IDLE_S - 1;
+    turn(f, 10);
+    CHECK(!is_over(silent) && !is_over(half));
+    CHECK_INT(f->streams_done, 0);
+    clock_ahead_s += 2;
+    turn(f, 20);
+    CHECK(is_over(silent) && is_over(half));
+    CHECK_INT(f->streams_done, 2);
+    CLEANUP_FD int other = dial(f);
+    CLEANUP_BUF struct buf a;
+    buf_init(&a, 65536);
+    talk(f, other, get, strlen(get), "path=/x", &a);
+    clock_ahead_s += LIMIT_SERVE_KEEP_S + 1;
+    turn(f, 10);
+    CHECK(is_over(other));
+}
+
+static void idle(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_idle(&f);
+    tear_down(&f);
+    clock_ahead_s = 0;
+}
+
 static void check_pipeline(struct fixture *f)
 {
     CLEANUP_FD int fd = dial(f);
@@ -507,5 +567,6 @@ static const struct check_case cases[] = {
     {"keep alive", keep_alive},
     {"bad address", bad_address},
     {"busy address", busy_address},
+    {"idle", idle},
 };
 CHECK_MAIN(cases)
