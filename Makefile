@@ -153,6 +153,9 @@ $(B)/kubecanary-operator: $(B)/operator/main.c.o $(OPERATOR_A) $(LIB_A)
 UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
 $(B)/test/unit/lib/%: $(B)/test/unit/lib/%.c.o $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(OPERATOR_LIBS)
+# It counts allocations, with V=musl those of libmicrohttpd too.
+$(B)/test/unit/lib/test_serve_kept: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
+$(B)/test/unit/lib/test_serve_kept: OPERATOR_LIBS := $(AGENT_LIBS)
 $(B)/test/system/%: $(B)/test/system/%.c.o $(AGENT_A) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 # An agent whose allocations are counted (V=musl): test/system/counted.c says which.

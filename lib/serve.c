@@ -14,6 +14,23 @@
 #include "lib/listen.h"
 #include "lib/serve_door.h"
 
+// Whether a response of unknown length may be queued again. libmicrohttpd as released gives each later answer
+// the length of the first: none is kept. Ours (tools/deps/recipe) has this macro, and notes no length where
+// it sends chunks: each answer is chunked, and whole by its last chunk.
+#ifdef MHD_KUBECANARY_CHUNKED_AGAIN
+#define KEEPS_RESPONSES true
+#else
+#define KEEPS_RESPONSES false
+#endif
+
+struct stream {              // the answer of one place that is read piece by piece
+    struct serve_response r; // the last that began here
+    bool under_way;          // r.done is due
+    int fd;                  // of its connection
+    bool corked;
+    struct MHD_Response *kept; // with r's head, for the next answer like it; NULL: none
+};
+
 struct serve {
     struct loop *loop;
     struct MHD_Daemon *daemon;
@@ -23,12 +40,7 @@ struct serve {
     serve_fn *fn;
     void *arg;
     uint16_t port;
-};
-
-struct stream { // a response that is read piece by piece; freed by on_stream_end
-    struct serve_response r;
-    int fd; // of its connection
-    bool corked;
+    struct stream streams[LIMIT_SERVE_CONNECTIONS]; // by serve_door_index
 };
 
 static void pump(struct serve *s);
@@ -59,47 +71,24 @@ static ssize_t on_stream_read(void *arg, uint64_t pos, char *out, size_t max)
     return n < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : n;
 }
 
-static void drop_stream(const struct serve_response *r)
+static void end_stream(struct stream *stream)
 {
-    if (r->read && r->done)
-        r->done(r->arg);
-}
-
-static void on_stream_end(void *arg)
-{
-    struct stream *stream = arg;
-    drop_stream(&stream->r);
-    free(stream);
-}
-
-// Takes the body or the stream over in any case. NULL without memory.
-static struct MHD_Response *make_response(const struct serve_response *r, int fd)
-{
-    if (!r->read) {
-        struct MHD_Response *m =
-            r->body ? MHD_create_response_from_buffer(r->body_len, r->body, MHD_RESPMEM_MUST_FREE)
-                    : MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
-        if (!m)
-            free(r->body);
-        return m;
-    }
-    struct stream *stream = malloc(sizeof(*stream));
-    if (stream)
-        *stream = (struct stream){.r = *r, .fd = fd};
-    struct MHD_Response *m = stream ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, LIMIT_SERVE_BLOCK,
-                                                                        on_stream_read, stream, on_stream_end)
-                                    : NULL;
-    if (!m) {
-        drop_stream(r);
-        free(stream);
-    }
-    return m;
+    if (!stream || !stream->under_way)
+        return;
+    stream->under_way = false;
+    if (stream->r.done)
+        stream->r.done(stream->r.arg);
 }
 
 static struct serve_place *place_of(struct MHD_Connection *c)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info ? info->socket_context : NULL;
+}
+
+static struct stream *stream_of(struct serve *s, const struct serve_place *p)
+{
+    return p ? &s->streams[serve_door_index(s->door, p)] : NULL;
 }
 
 static void set_idle(struct MHD_Connection *c, unsigned seconds)
@@ -112,6 +101,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 {
     struct serve *s = arg;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        end_stream(stream_of(s, *context)); // on_completed is left out where epoll fails
         serve_door_leave(s->door, *context);
         *context = NULL;
         return;
@@ -150,35 +140,91 @@ static void refuse(struct serve_response *r, int status, const char *text)
     r->body_len = r->body ? strlen(text) : 0;
 }
 
+// Takes m over. NULL without memory: an answer without one of its headers would be another one.
+static struct MHD_Response *with_head(struct MHD_Response *m, const struct serve_response *r, bool last)
+{
+    const char *const rows[][2] = {
+        {MHD_HTTP_HEADER_CONTENT_TYPE, r->content_type},
+        {MHD_HTTP_HEADER_VARY, r->vary},
+        {MHD_HTTP_HEADER_CONTENT_ENCODING, r->gzip ? "gzip" : NULL},
+        {MHD_HTTP_HEADER_ALLOW, r->status == MHD_HTTP_METHOD_NOT_ALLOWED ? "GET, HEAD" : NULL},
+        {MHD_HTTP_HEADER_CONNECTION, last ? "close" : NULL},
+    };
+    for (size_t i = 0; m && i < ARRAY_LEN(rows); i++) {
+        if (rows[i][1] && MHD_add_response_header(m, rows[i][0], rows[i][1]) != MHD_YES) {
+            MHD_destroy_response(m);
+            return NULL;
+        }
+    }
+    return m;
+}
+
+static bool same_head(const struct serve_response *a, const struct serve_response *b)
+{
+    return a->status == b->status && a->content_type == b->content_type && a->vary == b->vary &&
+           a->gzip == b->gzip;
+}
+
+// With the body, which it takes over. last: the connection ends with it.
 static enum MHD_Result answer(struct MHD_Connection *c, const struct serve_response *r, bool last)
 {
-    struct MHD_Response *m = make_response(r, fd_of(c));
+    struct MHD_Response *m =
+        r->body ? MHD_create_response_from_buffer(r->body_len, r->body, MHD_RESPMEM_MUST_FREE)
+                : MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    if (!m)
+        free(r->body);
+    m = with_head(m, r, last);
     if (!m)
         return MHD_NO;
-    if (r->content_type)
-        MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_TYPE, r->content_type);
-    if (r->vary)
-        MHD_add_response_header(m, MHD_HTTP_HEADER_VARY, r->vary);
-    if (r->gzip)
-        MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-    if (r->status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        MHD_add_response_header(m, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    if (last)
-        MHD_add_response_header(m, MHD_HTTP_HEADER_CONNECTION, "close");
     enum MHD_Result result = MHD_queue_response(c, (unsigned)r->status, m);
     MHD_destroy_response(m);
     return result;
 }
 
+// With the stream, which on_completed ends in any case. chunked: the request is GET of HTTP/1.1. Any other
+// answer ends with the connection, and none is kept: one to HTTP/1.0 is sent from the response's own block,
+// which remembers what it holds, and after the head for HEAD libmicrohttpd 0.9.75 would send a last chunk.
+// Chunks are made in the connection's memory, and the block is not used.
+static enum MHD_Result answer_stream(struct stream *stream, struct MHD_Connection *c,
+                                     const struct serve_response *r, bool chunked)
+{
+    bool keep = chunked && KEEPS_RESPONSES;
+    if (stream->kept && !same_head(&stream->r, r)) {
+        MHD_destroy_response(stream->kept);
+        stream->kept = NULL;
+    }
+    stream->r = *r;
+    stream->under_way = true;
+    stream->fd = fd_of(c);
+    stream->corked = false;
+    struct MHD_Response *m = keep ? stream->kept : NULL;
+    if (!m)
+        m = with_head(MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, chunked ? 1 : LIMIT_SERVE_BLOCK,
+                                                        on_stream_read, stream, NULL),
+                      r, false);
+    if (!m)
+        return MHD_NO;
+    if (!chunked)
+        MHD_set_response_options(m, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    enum MHD_Result result = MHD_queue_response(c, (unsigned)r->status, m);
+    if (keep)
+        stream->kept = m;
+    else
+        MHD_destroy_response(m);
+    return result;
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method,
-                                  const char *version UNUSED, const char *upload UNUSED,
-                                  size_t *upload_size UNUSED, void **context)
+                                  const char *version, const char *upload UNUSED, size_t *upload_size UNUSED,
+                                  void **context)
 {
     struct serve *s = arg;
     struct serve_response r = {.status = MHD_HTTP_OK};
-    serve_door_answering(s->door, place_of(c), true);
+    struct serve_place *place = place_of(c);
+    serve_door_answering(s->door, place, true);
     set_idle(c, LIMIT_SERVE_IDLE_S);
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+    bool is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+    if (!is_head && strcmp(method, MHD_HTTP_METHOD_GET) != 0) {
         refuse(&r, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
         return answer(c, &r, true);
     }
@@ -191,6 +237,9 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
         *context = s;
         return MHD_YES;
     }
+    struct stream *stream = stream_of(s, place);
+    if (!stream)
+        return MHD_NO; // the door lets nobody in without a place
     struct serve_request q = {
         .path = url,
         .accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
@@ -198,6 +247,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     };
     if (s->fn(&q, &r, s->arg) < 0)
         refuse(&r, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal error\n");
+    if (r.read)
+        return answer_stream(stream, c, &r, !is_head && strcmp(version, MHD_HTTP_VERSION_1_1) == 0);
     return answer(c, &r, false);
 }
 
@@ -205,8 +256,10 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **context,
                          enum MHD_RequestTerminationCode code)
 {
     struct serve *s = arg;
+    struct serve_place *place = place_of(c);
     cork(fd_of(c), false); // the rest of a stream goes
-    serve_door_answering(s->door, place_of(c), false);
+    end_stream(stream_of(s, place));
+    serve_door_answering(s->door, place, false);
     if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
         set_idle(c, LIMIT_SERVE_KEEP_S);
     *context = NULL;
@@ -289,7 +342,9 @@ void serve_free(struct serve *s)
     loop_fd_del(s->loop, &s->epoll);
     loop_timer_cancel(s->loop, &s->timer);
     if (s->daemon)
-        MHD_stop_daemon(s->daemon);
+        MHD_stop_daemon(s->daemon); // ends what is under way: on_completed, on_connection
+    for (size_t i = 0; i < ARRAY_LEN(s->streams); i++)
+        MHD_destroy_response(s->streams[i].kept); // takes NULL
     serve_door_free(s->door);
     free(s);
 }

@@ -166,6 +166,11 @@ struct serve_place *serve_door_enter(struct serve_door *d, int fd, const struct 
     return p;
 }
 
+size_t serve_door_index(const struct serve_door *d, const struct serve_place *p)
+{
+    return (size_t)(p - d->places);
+}
+
 void serve_door_leave(struct serve_door *d, struct serve_place *p)
 {
     if (!p)

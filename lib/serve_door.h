@@ -30,7 +30,8 @@ void serve_door_free(struct serve_door *d);
 
 // A connection is there, of a TCP peer. NULL: there is no place.
 struct serve_place *serve_door_enter(struct serve_door *d, int fd, const struct sockaddr *from);
-void serve_door_leave(struct serve_door *d, struct serve_place *p); // takes NULL
+size_t serve_door_index(const struct serve_door *d, const struct serve_place *p); // < LIMIT_SERVE_CONNECTIONS
+void serve_door_leave(struct serve_door *d, struct serve_place *p);               // takes NULL
 // Whether its request is being answered: until it is, the place is kept.
 void serve_door_answering(struct serve_door *d, struct serve_place *p, bool answering); // takes p NULL
 

@@ -57,6 +57,16 @@ static inline int handle(const struct serve_request *q, struct serve_response *r
         r->arg = f;
         return 0;
     }
+    unsigned n;
+    if (sscanf(q->path, "/some/%u", &n) == 1) { // so many bytes, with one of two heads
+        f->stream_left = n;
+        r->content_type = q->accept ? "text/other" : "text/plain";
+        r->gzip = q->accept_encoding;
+        r->read = read_stream;
+        r->done = done_stream;
+        r->arg = f;
+        return 0;
+    }
     if (strcmp(q->path, "/endless") == 0) {
         r->read = read_endless;
         r->done = done_stream;

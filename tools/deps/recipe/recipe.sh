@@ -78,7 +78,7 @@ deps_yaml() {
 }
 
 # deps_microhttpd DEST CC CFLAGS: no TLS, no messages (nobody reads its log), nothing but plain requests. Its thread support stays in, as 0.9.75 does not link
-# without; with MHD_USE_EPOLL alone it starts no thread.
+# without; with MHD_USE_EPOLL alone it starts no thread. recipe/libmicrohttpd.patch: an answer in chunks may be queued again (lib/serve.c).
 deps_microhttpd() {
     local dest=$1 cc=$2 cflags=$3
     deps_source libmicrohttpd
