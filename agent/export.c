@@ -20,8 +20,8 @@
 // block of the server.
 #define PIECE_FULL (26u << 10)
 #define PIECE_ROW (6u << 10) // an ordinary one
-// A sample's labels, all names as long as they may be and all quotes: a third of it.
-#define LABELS_MAX (8u << 10)
+// A sample's labels: all names as long as they may be and all quotes are 1.6 KiB.
+#define LABELS_MAX (2u << 10)
 
 struct export_scrape {
     enum metric_format format;
@@ -43,7 +43,7 @@ struct export_scrape {
     const char *base_probe;           // ... this probe ...
     unsigned base_network;            // ... to this network
     struct buf source[SPEC_NETWORKS]; // labels that all pairs to one network share
-    char room[PIECE_MAX + (2 + SPEC_NETWORKS) * LABELS_MAX]; // of the texts, in the order of their making
+    char room[(2 + SPEC_NETWORKS) * LABELS_MAX + PIECE_MAX]; // of all these, `text` last
 };
 
 const size_t export_room = sizeof(struct export_scrape);
@@ -438,7 +438,7 @@ static void label_source(struct export_scrape *x, const struct plan *p)
 
 size_t export_memory(const struct plan *p)
 {
-    return sizeof(struct export_scrape) - sizeof((struct export_scrape){0}.room) +
+    return sizeof(struct export_scrape) - PIECE_MAX +
            snapshot_bytes(p, failures_bytes(p) / sizeof(struct failures_row)) + PIECE_FULL + PIECE_ROW;
 }
 
@@ -471,11 +471,11 @@ struct export_scrape *export_new(void *room, const struct export_sources *from, 
 {
     struct export_scrape *x = room;
     x->format = format;
-    char *at = init_text(&x->text, x->room, PIECE_MAX);
-    at = init_text(&x->labels, at, LABELS_MAX);
+    char *at = init_text(&x->labels, x->room, LABELS_MAX);
     at = init_text(&x->head, at, LABELS_MAX);
     for (unsigned i = 0; i < SPEC_NETWORKS; i++)
         at = init_text(&x->source[i], at, LABELS_MAX);
+    init_text(&x->text, at, PIECE_MAX);
     if (read_pairs(x, from->prober) < 0)
         return NULL;
     export_agent_read(from, &x->agent);

@@ -102,6 +102,29 @@ static void hostile_names(void)
     tear_down(&f);
 }
 
+// Names as long as they may be, each character of which is escaped: the labels have room for them.
+static void longest_names(void)
+{
+    CLEANUP_BUF struct buf out = {0};
+    struct fixture f;
+    char name[LIMIT_NAME + 1], zone[LIMIT_LABEL + 1], self[LIMIT_NAME + 1];
+    CHECK(set_up(&f));
+    memset(name, '"', LIMIT_NAME);
+    memset(zone, '\\', LIMIT_LABEL);
+    name[LIMIT_NAME] = zone[LIMIT_LABEL] = '\0';
+    snprintf(self, sizeof(self), "%.*s", LIMIT_NAME - 1, name);
+    struct spec_probe *r = &f.files.file.spec.mesh.probes[0];
+    memset(r->name, 'p', LIMIT_PROBE_NAME);
+    prober_free(f.prober);
+    CHECK((f.prober = prober_new(f.loop, self, SPEC_NETWORK_POD, NULL, &(struct err){0})));
+    CHECK(add_peer(&f, self, zone) && add_peer(&f, name, zone));
+    CHECK(put_in_force(&f));
+    CHECK(scrape(&f, METRIC_OPENMETRICS_1_0, 4096, &out));
+    CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_sent_total{probe=\"pppp"), 1);
+    CHECK_CONTAINS(buf_text(&out), "\\\\\",family=\"IPv4\",result=\"unreachable\"} 0\n");
+    tear_down(&f);
+}
+
 // Why probes fail: a row for each probe and family, at 0 from the first scrape on, in both formats.
 static void check_failures(struct fixture *f, enum metric_format format)
 {
@@ -506,6 +529,7 @@ static const struct check_case cases[] = {
     {"memory stays", memory_stays},
     {"pace", pace},
     {"hostile names", hostile_names},
+    {"the longest names", longest_names},
     {"why probes fail", failures},
     {"both networks", both_networks},
     {"empty", empty},
