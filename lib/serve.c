@@ -241,6 +241,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     if (!stream)
         return MHD_NO; // the door lets nobody in without a place
     struct serve_request q = {
+        .place = (unsigned)serve_door_index(s->door, place),
+        .head = is_head,
         .path = url,
         .accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
         .accept_encoding = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT_ENCODING),

@@ -13,6 +13,10 @@
 struct serve;
 
 struct serve_request {
+    // Of the connection, < LIMIT_SERVE_CONNECTIONS: no other has it until done() of a stream, and one answer
+    // at a time is under way there.
+    unsigned place;
+    bool head;                   // HEAD: of the answer, status and headers are sent only
     const char *path;            // without query, e.g. "/metrics"
     const char *accept;          // the Accept header, NULL if none
     const char *accept_encoding; // likewise

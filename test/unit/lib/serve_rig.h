@@ -19,6 +19,7 @@ struct fixture {
     size_t stream_left;
     int streams_done;
     int calls;
+    struct serve_request last; // asked
     bool stream_fails;
 };
 
@@ -49,6 +50,7 @@ static inline int handle(const struct serve_request *q, struct serve_response *r
 {
     struct fixture *f = arg;
     f->calls++;
+    f->last = (struct serve_request){.place = q->place, .head = q->head};
     r->content_type = "text/plain";
     if (strcmp(q->path, "/stream") == 0) {
         f->stream_left = STREAM_BYTES;

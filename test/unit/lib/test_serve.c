@@ -12,9 +12,11 @@ static void check_answers(struct fixture *f)
     ask(f, "HEAD /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", &b);
     CHECK_CONTAINS(buf_text(&b), "HTTP/1.1 200 ");
     CHECK(!strstr(buf_text(&b), "path="));
+    CHECK(f->last.head);
     ask(f, "GET /none HTTP/1.0\r\n\r\n", &c);
     CHECK_CONTAINS(buf_text(&c), " 404 ");
     CHECK(!strstr(buf_text(&c), "Vary"));
+    CHECK(!f->last.head);
     ask(f, "GET /broken HTTP/1.0\r\n\r\n", &d);
     CHECK_CONTAINS(buf_text(&d), " 500 ");
     ask(f, "HEAD /stream HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", &h);
@@ -28,6 +30,35 @@ static void answers(void)
     struct fixture f;
     CHECK(set_up(&f));
     check_answers(&f);
+    tear_down(&f);
+}
+
+// Those that are there at the same time have a place each, the same for all that one of them asks.
+static void check_places(struct fixture *f)
+{
+    static const char get[] = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
+    CLEANUP_FD int one = dial(f), other = dial(f);
+    unsigned places[2];
+    for (int round = 0; round < 2; round++) {
+        CLEANUP_BUF struct buf a, b;
+        buf_init(&a, 4096);
+        buf_init(&b, 4096);
+        talk(f, one, get, strlen(get), "path=/x", &a);
+        CHECK_INT(f->calls, 2 * round + 1);
+        places[0] = round ? places[0] : f->last.place;
+        CHECK_INT(f->last.place, places[0]);
+        talk(f, other, get, strlen(get), "path=/x", &b);
+        places[1] = round ? places[1] : f->last.place;
+        CHECK_INT(f->last.place, places[1]);
+    }
+    CHECK(places[0] != places[1] && MAX(places[0], places[1]) < LIMIT_SERVE_CONNECTIONS);
+}
+
+static void places(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_places(&f);
     tear_down(&f);
 }
 
@@ -195,7 +226,7 @@ static void bad_address(void)
 }
 
 static const struct check_case cases[] = {
-    {"answers", answers}, {"refusals", refusals},     {"streams", streams},         {"gone", gone},
-    {"garbage", garbage}, {"keep alive", keep_alive}, {"bad address", bad_address},
+    {"answers", answers}, {"places", places},   {"refusals", refusals},     {"streams", streams},
+    {"gone", gone},       {"garbage", garbage}, {"keep alive", keep_alive}, {"bad address", bad_address},
 };
 CHECK_MAIN(cases)
