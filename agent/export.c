@@ -8,7 +8,6 @@
 #include "agent/dns_counts.h"
 #include "agent/export_agent.h"
 #include "agent/export_http.h"
-#include "agent/snapshot.h"
 #include "agent/stamp_path.h"
 #include "lib/limits.h"
 #include "lib/series.h"
@@ -27,7 +26,7 @@ struct export_scrape {
     enum metric_format format;
     struct export_agent agent; // copied when the scrape begins
     struct snapshot pairs;     // likewise
-    const struct plan *plan;   // of pairs; NULL: there are none
+    const struct plan *plan;   // that of pairs; NULL: there is none yet
     unsigned kinds;            // bits 1 << enum pair_needs of the families that have rows
     bool limited;              // histograms by zone
     struct metric_bound bounds[LIMIT_BUCKETS];
@@ -43,10 +42,10 @@ struct export_scrape {
     const char *base_probe;           // ... this probe ...
     unsigned base_network;            // ... to this network
     struct buf source[SPEC_NETWORKS]; // labels that all pairs to one network share
-    char room[(2 + SPEC_NETWORKS) * LABELS_MAX + PIECE_MAX]; // of all these, `text` last
+    char texts[(2 + SPEC_NETWORKS) * LABELS_MAX + PIECE_MAX]; // of all these, `text` last
 };
 
-const size_t export_room = sizeof(struct export_scrape);
+const size_t export_bytes = sizeof(struct export_scrape);
 
 typedef void pair_fn(struct export_scrape *x, const char *name, const struct stats *s);
 
@@ -436,10 +435,10 @@ static void label_source(struct export_scrape *x, const struct plan *p)
     }
 }
 
-size_t export_memory(const struct plan *p)
+size_t export_memory(const struct plan *p, bool limited)
 {
-    return sizeof(struct export_scrape) - PIECE_MAX +
-           snapshot_bytes(p, failures_bytes(p) / sizeof(struct failures_row)) + PIECE_FULL + PIECE_ROW;
+    return sizeof(struct export_scrape) - PIECE_MAX + snapshot_bytes(p, failures_count(p), limited) +
+           PIECE_FULL + PIECE_ROW;
 }
 
 static int read_pairs(struct export_scrape *x, const struct prober *p)
@@ -448,7 +447,7 @@ static int read_pairs(struct export_scrape *x, const struct prober *p)
     if (!plan)
         return 0;
     x->limited = export_limited(plan, engine_failures(prober_engine(p)));
-    int r = snapshot_take(&x->pairs, prober_snapshots(p), prober_engine(p), x->limited);
+    int r = prober_snapshot(p, x->limited, &x->pairs);
     if (r < 0)
         return r;
     x->plan = plan;
@@ -461,17 +460,17 @@ static int read_pairs(struct export_scrape *x, const struct prober *p)
     return 0;
 }
 
-static char *init_text(struct buf *b, char *room, size_t size)
+static char *init_text(struct buf *b, char *at, size_t size)
 {
-    buf_fixed(b, room, size);
-    return room + size;
+    buf_fixed(b, at, size);
+    return at + size;
 }
 
-struct export_scrape *export_new(void *room, const struct export_sources *from, enum metric_format format)
+struct export_scrape *export_new(void *memory, const struct export_sources *from, enum metric_format format)
 {
-    struct export_scrape *x = room;
+    struct export_scrape *x = memory;
     x->format = format;
-    char *at = init_text(&x->labels, x->room, LABELS_MAX);
+    char *at = init_text(&x->labels, x->texts, LABELS_MAX);
     at = init_text(&x->head, at, LABELS_MAX);
     for (unsigned i = 0; i < SPEC_NETWORKS; i++)
         at = init_text(&x->source[i], at, LABELS_MAX);

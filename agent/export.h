@@ -24,12 +24,12 @@ struct export_sources { // what is read; NULL: not there (yet)
     const struct runtime_machine *machine;
 };
 
-// One scrape, made in room of the caller's: export_room bytes of zeros, of which it writes no more than it
+// One scrape, made in memory of the caller's: export_bytes of zeros, of which it writes no more than it
 // needs. It allocates nothing. NULL: LIMIT_SCRAPES of this plan are under way.
 struct export_scrape;
-extern const size_t export_room;
-struct export_scrape *export_new(void *room, const struct export_sources *from, enum metric_format format);
-void export_end(struct export_scrape *x); // the room is the caller's again; takes NULL
+extern const size_t export_bytes;
+struct export_scrape *export_new(void *memory, const struct export_sources *from, enum metric_format format);
+void export_end(struct export_scrape *x); // the memory is the caller's again; takes NULL
 // The next piece of text: at most max bytes (max > 0) into out; 0 at the end, -1 if names are longer than any
 // may be. Fits serve_response.read.
 ssize_t export_read(void *scrape, char *out, size_t max);
@@ -43,10 +43,11 @@ uint64_t export_series(const struct plan *p, const struct failures *f, bool deta
 // the same detail.
 bool export_limited(const struct plan *p, const struct failures *f);
 
-// The memory that a scrape has from its beginning to its end, in room that was reserved for it: of a pair
-// with b bounds stats_size(b) rounded up to 8, of a STAMP pair 8 * (2 + flows) more; the rest is text,
-// whatever the pairs. Compression comes to it (GZIP_BYTES), if there is any, and the connection
-// (LIMIT_SERVE_MEMORY), which may be there before and after. At most LIMIT_SCRAPES at a time.
-size_t export_memory(const struct plan *p);
+// The memory that a scrape has from its beginning to its end, in places that were reserved for it: a copy of
+// each pair's struct stats, rounded up to 8, and of what its type counts beside (snapshot_own_words), of the
+// rows of why probes fail, with `limited` of the histograms by zone; and texts, whatever the pairs.
+// Compression comes to it (GZIP_BYTES), if there is any, and the connection (LIMIT_SERVE_MEMORY), which may
+// be there before and after. At most LIMIT_SCRAPES at a time.
+size_t export_memory(const struct plan *p, bool limited);
 
 #endif

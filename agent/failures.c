@@ -85,11 +85,16 @@ int failures_init(struct failures *f, const struct plan *p, const struct failure
     return 0;
 }
 
-size_t failures_bytes(const struct plan *p)
+size_t failures_count(const struct plan *p)
 {
     static const struct failures none;
     CLEANUP(failures_release) struct failures f = {0};
-    return failures_init(&f, p, &none) == 0 ? f.n * sizeof(*f.rows) : 0;
+    return failures_init(&f, p, &none) == 0 ? f.n : 0;
+}
+
+size_t failures_bytes(const struct plan *p)
+{
+    return failures_count(p) * sizeof(struct failures_row);
 }
 
 uint64_t failures_series(const struct failures *f)

@@ -3,7 +3,7 @@
 // the destinations and family of a plan, not for each pair. Targets of a type and a mesh probe of that name
 // share a row: their label is the same. In each row the sums are what all pairs of that label have counted as
 // STATS_UNREACHABLE and STATS_SEND_ERROR since the row began, those that are gone included, so no counter
-// falls while the plan has such a probe. Memory: 296 bytes a row.
+// falls while the plan has such a probe. Memory: 304 bytes a row.
 #ifndef KUBECANARY_AGENT_FAILURES_H
 #define KUBECANARY_AGENT_FAILURES_H
 
@@ -32,7 +32,8 @@ MUST_USE int failures_init(struct failures *f, const struct plan *p, const struc
 // Takes over what old has counted.
 void failures_carry(struct failures *f, const struct failures *old);
 void failures_release(struct failures *f);
-size_t failures_bytes(const struct plan *p);        // of the heap
+size_t failures_count(const struct plan *p);        // rows of a first plan; 0 without memory to count
+size_t failures_bytes(const struct plan *p);        // of the heap, likewise
 uint64_t failures_series(const struct failures *f); // sample lines of a scrape
 
 // The row of a pair of the plan that f was made for.

@@ -23,14 +23,15 @@ static void write_networks(const struct plan *p, struct buf *out)
                 plan_network(p, (enum spec_network)i));
 }
 
-// *ret_over: what is above the limit although no histogram of a pair is among it; 0: nothing.
-static int write_series(const struct plan *p, struct buf *out, uint64_t *ret_over)
+// *ret_limited: histograms are by zone. *ret_over: what is above the limit although no histogram of a pair is
+// among it; 0: nothing.
+static int write_series(const struct plan *p, struct buf *out, bool *ret_limited, uint64_t *ret_over)
 {
     static const struct failures none;
     CLEANUP(failures_release) struct failures f = {0};
     if (failures_init(&f, p, &none) < 0)
         return -ENOMEM;
-    bool limited = export_limited(p, &f);
+    bool limited = *ret_limited = export_limited(p, &f);
     uint64_t n = export_series(p, &f, !limited);
     buf_fmt(out, "%llu series%s\n", (unsigned long long)n,
             limited ? " (seriesLimit: histograms by zone, no flows)" : "");
@@ -115,14 +116,15 @@ static int write_all(const struct plan *p, const struct spec_agent_file *file, c
                      struct buf *out)
 {
     uint64_t over;
+    bool limited;
     buf_fmt(out, "fleet %s, generation %llu%s\n", p->fleet, (unsigned long long)p->generation,
             p->paused ? ", paused" : "");
     buf_fmt(out, "%zu pairs, %.3f packets a second\n", p->n_live, (double)p->packets_per_ks / 1000);
     write_networks(p, out);
-    if (write_series(p, out, &over) < 0)
+    if (write_series(p, out, &limited, &over) < 0)
         return -ENOMEM;
     buf_fmt(out, "%zu bytes for the plan and its counters\n", engine_memory(p) + presence_memory(p));
-    buf_fmt(out, "%zu bytes more for each scrape under way\n", export_memory(p));
+    buf_fmt(out, "%zu bytes more for each scrape under way\n", export_memory(p, limited));
     if (over)
         buf_fmt(
             out,

@@ -13,7 +13,7 @@ struct gzip {
     gzip_source_fn *source;
     void *arg;
     z_stream z;
-    size_t used; // bytes of the room, this struct's included
+    size_t used; // bytes of the memory, this struct's included
     bool last;   // the source has ended
     bool ended;  // the stream has
     uint8_t in[PIECE];
@@ -34,9 +34,9 @@ static void give(void *arg UNUSED, void *block UNUSED)
 {
 }
 
-struct gzip *gzip_new(void *room, gzip_source_fn *source, void *arg)
+struct gzip *gzip_new(void *memory, gzip_source_fn *source, void *arg)
 {
-    struct gzip *g = room;
+    struct gzip *g = memory;
     *g = (struct gzip){.source = source,
                        .arg = arg,
                        .z = {.zalloc = take, .zfree = give, .opaque = g},

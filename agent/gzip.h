@@ -15,9 +15,9 @@ struct gzip;
 // As serve_response.read: at most max bytes; 0 at the end, -1 on failure.
 typedef ssize_t gzip_source_fn(void *arg, char *out, size_t max);
 
-// room: GZIP_BYTES of zeros, aligned as by malloc, the caller's again when the stream is not asked for more.
-// NULL: zlib does not do with them.
-struct gzip *gzip_new(void *room, gzip_source_fn *source, void *arg);
+// memory: GZIP_BYTES of zeros, aligned as by malloc, the caller's again when the stream is not asked for
+// more. NULL: zlib does not do with them.
+struct gzip *gzip_new(void *memory, gzip_source_fn *source, void *arg);
 // Likewise; a failure of the source is one of this stream. Takes at most GZIP_STEP bytes or so of the source
 // in one call, so that the loop is not held up, but as many as it takes for one byte.
 #define GZIP_STEP ((size_t)128 << 10)

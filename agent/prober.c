@@ -13,7 +13,6 @@
 #include "agent/probe_stamp.h"
 #include "agent/probe_tcp.h"
 #include "agent/resolve.h"
-#include "agent/snapshot.h"
 #include "agent/trouble.h"
 
 #define PIECE_MAX 256            // probes that are handed on at once; more hardly saves a system call
@@ -25,7 +24,7 @@ struct prober {
     const char *node;
     enum spec_network network;
     struct engine *engine;
-    struct scratch *snapshots; // room for those of the plan
+    struct scratch *snapshots; // places for those of the plan
     struct presence *presence;
     struct probe_icmp *icmp;
     struct probe_tcp *tcp;
@@ -70,7 +69,7 @@ static int put_in_force(struct prober *p, struct plan *plan, uint64_t now_ns, st
 {
     CLEANUP(presence_change_release) struct presence_change c = {0};
     struct plan *old = engine_plan(p->engine) ? plan_hold(engine_plan(p->engine)) : NULL;
-    struct scratch *snapshots = snapshot_room(plan, engine_failures(p->engine), e);
+    struct scratch *snapshots = snapshot_places(plan, engine_failures(p->engine), e);
     int r = snapshots ? presence_prepare(p->presence, plan, now_ns, &c, e) : -ENOMEM;
     if (r == 0)
         r = probe_icmp_reserve(p->icmp, plan, e);
@@ -344,9 +343,9 @@ struct plan *prober_plan(const struct prober *p)
     return engine_plan(p->engine);
 }
 
-struct scratch *prober_snapshots(const struct prober *p)
+int prober_snapshot(const struct prober *p, bool zones, struct snapshot *ret)
 {
-    return p->snapshots;
+    return snapshot_take(ret, p->snapshots, p->engine, zones);
 }
 
 struct helper_stats prober_helper(const struct prober *p)

@@ -8,9 +8,9 @@
 #include "agent/engine.h"
 #include "agent/helper.h"
 #include "agent/presence.h"
+#include "agent/snapshot.h"
 #include "agent/sock.h"
 #include "lib/loop.h"
-#include "lib/scratch.h"
 
 struct prober;
 
@@ -31,8 +31,9 @@ uint64_t prober_in_flight(const struct prober *p);
 // pairs, engine_agent_stats.
 const struct engine *prober_engine(const struct prober *p);
 struct plan *prober_plan(const struct prober *p);
-// Room for snapshots of that plan (snapshot_take); NULL before the first prober_apply.
-struct scratch *prober_snapshots(const struct prober *p);
+// A copy of all its counters; not before the first prober_apply. zones: with histograms by zone. -EBUSY:
+// LIMIT_SCRAPES of this plan are held.
+MUST_USE int prober_snapshot(const struct prober *p, bool zones, struct snapshot *ret);
 // What is known of the plan's peers; only peers that are ACTIVE are probed. Somebody has to ask them
 // (peer_link): who is not asked is probed when patience ends.
 struct presence *prober_presence(const struct prober *p);

@@ -24,7 +24,7 @@ struct layout {
     size_t stride, own, failures, zones, end;
 };
 
-static struct layout layout_of(const struct plan *p, size_t n_failures)
+static struct layout layout_of(const struct plan *p, size_t n_failures, bool zones)
 {
     struct layout l = {.stride = ALIGN8(stats_size(p->n_bounds))};
     size_t words = 0;
@@ -33,23 +33,23 @@ static struct layout layout_of(const struct plan *p, size_t n_failures)
     l.own = p->n_pairs * l.stride;
     l.failures = l.own + words * sizeof(uint64_t);
     l.zones = l.failures + n_failures * sizeof(struct failures_row);
-    l.end = l.zones + zone_rtt_bytes(p);
+    l.end = l.zones + (zones ? zone_rtt_cells(p) * sizeof(uint64_t) : 0);
     return l;
 }
 
-size_t snapshot_bytes(const struct plan *p, size_t n_failures)
+size_t snapshot_bytes(const struct plan *p, size_t n_failures, bool zones)
 {
-    return layout_of(p, n_failures).end;
+    return layout_of(p, n_failures, zones).end;
 }
 
-struct scratch *snapshot_room(const struct plan *p, const struct failures *old, struct err *e)
+struct scratch *snapshot_places(const struct plan *p, const struct failures *old, struct err *e)
 {
     CLEANUP(failures_release) struct failures f = {0};
     if (failures_init(&f, p, old) < 0) {
         err_set(e, ENOMEM, "no memory for what scrapes need");
         return NULL;
     }
-    return scratch_new(LIMIT_SCRAPES, snapshot_bytes(p, f.n), e);
+    return scratch_new(LIMIT_SCRAPES, snapshot_bytes(p, f.n, true), e);
 }
 
 // As snapshot_own_words tells.
@@ -87,32 +87,31 @@ static void sum_zones(struct snapshot *s, const struct engine *en)
         zone_rtt_add(&s->zones, s->plan, s->plan, i, engine_stats(en, i));
 }
 
-int snapshot_take(struct snapshot *ret, struct scratch *room, const struct engine *en, bool zones)
+int snapshot_take(struct snapshot *ret, struct scratch *places, const struct engine *en, bool zones)
 {
+    struct plan *plan = engine_plan(en);
     const struct failures *failures = engine_failures(en);
-    uint8_t *place = scratch_take(room);
-    *ret = (struct snapshot){0};
+    const struct layout l = layout_of(plan, failures->n, zones);
+    uint8_t *place = scratch_take(places, l.end);
     if (!place)
         return -EBUSY;
-    struct plan *plan = plan_hold(engine_plan(en));
-    const struct layout l = layout_of(plan, failures->n);
     *ret = (struct snapshot){
-        .room = room,
+        .scratch = places,
         .place = place,
-        .plan = plan,
+        .plan = plan_hold(plan),
         .stats = (struct stats *)(void *)place,
         .stride = l.stride,
         .own = (uint64_t *)(void *)(place + l.own),
         .failures = {.n = failures->n, .rows = (struct failures_row *)(void *)(place + l.failures)},
-        .zones = {.n_bounds = plan->n_bounds, .cells = (uint64_t *)(void *)(place + l.zones)},
+        .zones = {.n = zones ? plan->n_zones : 0,
+                  .n_bounds = plan->n_bounds,
+                  .cells = (uint64_t *)(void *)(place + l.zones)},
     };
     copy_pairs(ret, en);
     if (failures->n > 0)
         memcpy(ret->failures.rows, failures->rows, failures->n * sizeof(*failures->rows));
-    if (zones) {
-        ret->zones.n = plan->n_zones;
+    if (zones)
         sum_zones(ret, en);
-    }
     return 0;
 }
 
@@ -121,6 +120,6 @@ void snapshot_give(struct snapshot *s)
     if (!s->place)
         return;
     plan_free(s->plan);
-    scratch_give(s->room, s->place);
+    scratch_give(s->scratch, s->place);
     *s = (struct snapshot){0};
 }

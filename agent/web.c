@@ -3,6 +3,7 @@
 // time; a client that reads slowly must not keep the others out, so the oldest makes room.
 #include "agent/web.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "agent/gzip.h"
@@ -12,11 +13,11 @@
 
 struct scrape { // of a connection
     struct web *web;
-    void *room; // NULL: it had to make room; its connection is broken off at the next read
+    void *
+        place; // NULL: none is under way, or it made room; then its connection is broken off at the next read
     struct export_scrape *export;
     struct gzip *gzip; // around it; NULL: as it is
     uint64_t begun_ns;
-    bool streaming; // its connection is not done with it
 };
 
 struct web {
@@ -25,10 +26,8 @@ struct web {
     struct serve *serve;
     struct export_sources from;
     struct runtime_machine machine;
-    struct scratch *rooms; // of scrapes
-    size_t n_scrapes;
-    struct scrape *scrapes[LIMIT_SCRAPES]; // that hold a room now, the oldest first
-    struct scrape all[LIMIT_SERVE_CONNECTIONS];
+    struct scratch *places; // LIMIT_SCRAPES of them: the text's maker, and behind it what compresses
+    struct scrape scrapes[LIMIT_SERVE_CONNECTIONS]; // by serve_request.place
     bool leaving;
 };
 
@@ -46,75 +45,54 @@ static int answer_text(struct serve_response *r, int status, const char *text)
 static ssize_t read_scrape(void *arg, char *out, size_t max)
 {
     struct scrape *s = arg;
-    return !s->room ? -1 : s->gzip ? gzip_read(s->gzip, out, max) : export_read(s->export, out, max);
+    return !s->place ? -1 : s->gzip ? gzip_read(s->gzip, out, max) : export_read(s->export, out, max);
 }
 
-// In a room: the text's maker, and behind it what compresses.
 static size_t gzip_at(void)
 {
-    return (export_room + 15) / 16 * 16;
+    return (export_bytes + 15) / 16 * 16;
 }
 
-// Gives the room back, and the copy of the counters; the scrape itself stays until its connection ends.
-static void stop_scrape(struct scrape *s)
-{
-    struct web *w = s->web;
-    for (size_t i = 0; i < w->n_scrapes; i++) {
-        if (w->scrapes[i] == s) {
-            memmove(&w->scrapes[i], &w->scrapes[i + 1], (w->n_scrapes - i - 1) * sizeof(w->scrapes[0]));
-            w->n_scrapes--;
-            break;
-        }
-    }
-    if (!s->room)
-        return;
-    export_end(s->export);
-    scratch_give(w->rooms, s->room);
-    s->room = NULL;
-}
-
-static void end_scrape(void *arg)
+// The copy of the counters goes.
+static void stop_scrape(void *arg)
 {
     struct scrape *s = arg;
-    stop_scrape(s);
-    s->streaming = false;
+    if (!s->place)
+        return;
+    export_end(s->export);
+    scratch_give(s->web->places, s->place);
+    s->place = NULL;
 }
 
+// False: as many are under way as may be, none of them for long enough.
 static bool make_room(struct web *w)
 {
-    if (w->n_scrapes < LIMIT_SCRAPES)
+    struct scrape *oldest = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(w->scrapes); i++) {
+        struct scrape *s = &w->scrapes[i];
+        n += s->place != NULL;
+        if (s->place && (!oldest || s->begun_ns < oldest->begun_ns))
+            oldest = s;
+    }
+    if (n < LIMIT_SCRAPES)
         return true;
-    if (loop_now(w->loop) - w->scrapes[0]->begun_ns < LIMIT_SCRAPE_ALONE_NS)
+    if (loop_now(w->loop) - oldest->begun_ns < LIMIT_SCRAPE_ALONE_NS)
         return false;
-    stop_scrape(w->scrapes[0]);
+    stop_scrape(oldest);
     return true;
 }
 
-// One that no connection has: each has one at most.
-static struct scrape *idle_scrape(struct web *w)
+// There is room for it. With its copy of the counters, and what compresses it.
+static void begin_scrape(struct web *w, struct scrape *s, enum metric_format format, bool gzip)
 {
-    for (size_t i = 0; i < ARRAY_LEN(w->all); i++)
-        if (!w->all[i].streaming)
-            return &w->all[i];
-    return NULL;
-}
-
-// With its copy of the counters, and what compresses it. NULL: there is no room for it.
-static struct scrape *begin_scrape(struct web *w, enum metric_format format, bool gzip)
-{
-    struct scrape *s = idle_scrape(w);
-    void *room = s ? scratch_take(w->rooms) : NULL;
-    if (!room)
-        return NULL;
+    char *place = scratch_take(w->places, gzip_at() + GZIP_BYTES);
+    assert(place);
     runtime_machine(&w->machine, loop_now(w->loop));
-    *s = (struct scrape){.web = w, .room = room, .begun_ns = loop_now(w->loop), .streaming = true};
-    s->export = export_new(room, &w->from, format);
-    if (s->export && gzip)
-        s->gzip = gzip_new((char *)room + gzip_at(), export_read, s->export);
-    if (s->export && (s->gzip || !gzip))
-        return s;
-    end_scrape(s);
-    return NULL;
+    *s = (struct scrape){.web = w, .place = place, .begun_ns = loop_now(w->loop)};
+    s->export = export_new(place, &w->from, format);
+    s->gzip = gzip ? gzip_new(place + gzip_at(), export_read, s->export) : NULL;
+    assert(s->export && (s->gzip || !gzip));
 }
 
 static int answer_metrics(struct web *w, const struct serve_request *q, struct serve_response *r)
@@ -122,18 +100,17 @@ static int answer_metrics(struct web *w, const struct serve_request *q, struct s
     const struct plan *plan = w->from.prober ? prober_plan(w->from.prober) : NULL;
     enum metric_format format = metric_negotiate(q->accept);
     bool gzip = plan && plan->gzip && accept_gzip(q->accept_encoding);
-    if (!make_room(w))
+    if (!q->head && !make_room(w))
         return answer_text(r, 503, "too many scrapes at the same time\n");
-    struct scrape *s = begin_scrape(w, format, gzip);
-    if (!s)
-        return answer_text(r, 503, "no room for a scrape\n");
-    w->scrapes[w->n_scrapes++] = s;
     r->content_type = metric_content_type(format);
     r->vary = "Accept, Accept-Encoding"; // the second when the fleet compresses, which may change at any time
     r->gzip = gzip;
     r->read = read_scrape;
-    r->done = end_scrape;
-    r->arg = s;
+    if (q->head) // nobody reads
+        return 0;
+    begin_scrape(w, &w->scrapes[q->place], format, gzip);
+    r->done = stop_scrape;
+    r->arg = &w->scrapes[q->place];
     return 0;
 }
 
@@ -207,8 +184,8 @@ struct web *web_new(struct loop *l, const struct web_opts *o, struct err *e)
     w->from.prober = o->prober;
     w->from.link = o->link;
     w->from.machine = &w->machine;
-    w->rooms = scratch_new(LIMIT_SCRAPES, gzip_at() + GZIP_BYTES, e);
-    w->serve = w->rooms ? serve_new(l, &o->addr, o->port, handle, w, e) : NULL;
+    w->places = scratch_new(LIMIT_SCRAPES, gzip_at() + GZIP_BYTES, e);
+    w->serve = w->places ? serve_new(l, &o->addr, o->port, handle, w, e) : NULL;
     if (!w->serve) {
         web_free(w);
         return NULL;
@@ -221,7 +198,7 @@ void web_free(struct web *w)
     if (!w)
         return;
     serve_free(w->serve);
-    scratch_free(w->rooms);
+    scratch_free(w->places);
     free(w);
 }
 

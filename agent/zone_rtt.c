@@ -24,9 +24,14 @@ void zone_rtt_release(struct zone_rtt *z)
     *z = (struct zone_rtt){0};
 }
 
+size_t zone_rtt_cells(const struct plan *p)
+{
+    return p->n_zones * width(p->n_bounds);
+}
+
 size_t zone_rtt_bytes(const struct plan *p)
 {
-    return (p->n_zones * width(p->n_bounds) + 1) * sizeof(uint64_t);
+    return (zone_rtt_cells(p) + 1) * sizeof(uint64_t);
 }
 
 uint64_t *zone_rtt_row(const struct zone_rtt *z, size_t i)

@@ -17,6 +17,7 @@ struct zone_rtt { // zero-initialised
 // Zeroes for the zones of a plan. -ENOMEM.
 MUST_USE int zone_rtt_init(struct zone_rtt *z, const struct plan *p);
 void zone_rtt_release(struct zone_rtt *z);
+size_t zone_rtt_cells(const struct plan *p);
 size_t zone_rtt_bytes(const struct plan *p); // of the heap
 
 // The row of zone i. Its buckets fit metric_histogram.

@@ -10,13 +10,15 @@
 
 struct scratch;
 
-// At most SCRATCH_PLACES places, of so many bytes each. NULL: no memory.
+// places: 1 to SCRATCH_PLACES, of so many bytes each. NULL: no memory.
 #define SCRATCH_PLACES 32
 struct scratch *scratch_new(size_t places, size_t bytes, struct err *e);
 // No more places are taken; the mapping goes with the last one that is given back. Takes NULL.
 void scratch_free(struct scratch *s);
 
-void *scratch_take(struct scratch *s); // zeros, aligned to a page. NULL: all places are in use
+// bytes: what is needed of the place, no more than it has. Zeros, aligned to a page. NULL: all places are in
+// use. Under AddressSanitizer the rest of the place may not be touched, nor a place that was given back.
+void *scratch_take(struct scratch *s, size_t bytes);
 void scratch_give(struct scratch *s, void *place);
 
 #endif

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <zlib.h>
+
 #include "agent/export.h"
 #include "agent/gzip.h"
 #include "agent/inputs.h"
@@ -17,7 +19,7 @@
 #include "test/torture/torture.h"
 #include "test/unit/agent/netns.h"
 
-#define GZIP_AT ((export_room + 15) / 16 * 16)
+#define GZIP_AT ((export_bytes + 15) / 16 * 16)
 #define MOST 20000 // allocations: more means that it never ends
 
 // The files before and after: the second has everything once more, and another shape of what stays.
@@ -269,20 +271,32 @@ static void inputs(void)
     CHECK(n > 100 && n < MOST);
 }
 
-// Compressed as well, since that begins with what could be allocations.
-static ssize_t scrape(const struct agent *a, struct scratch *rooms, bool compressed, struct buf *out)
+// In a place of `places`; compressed as well, since that begins with what could be allocations.
+static ssize_t scrape(const struct agent *a, struct scratch *places, bool compressed, struct buf *out)
 {
     struct export_sources from = {.prober = a->prober, .link = a->link};
-    char *room = scratch_take(rooms);
-    struct export_scrape *x = export_new(room, &from, METRIC_OPENMETRICS_1_0);
-    struct gzip *g = x && compressed ? gzip_new(room + GZIP_AT, export_read, x) : NULL;
+    char *place = scratch_take(places, GZIP_AT + GZIP_BYTES);
+    struct export_scrape *x = export_new(place, &from, METRIC_OPENMETRICS_1_0);
+    struct gzip *g = x && compressed ? gzip_new(place + GZIP_AT, export_read, x) : NULL;
     static char piece[4096];
     ssize_t n = -1;
     while (x && (n = g ? gzip_read(g, piece, sizeof(piece)) : export_read(x, piece, sizeof(piece))) > 0)
         buf_add(out, piece, (size_t)n);
     export_end(x);
-    scratch_give(rooms, room);
+    scratch_give(places, place);
     return g || !compressed ? n : -1;
+}
+
+static bool inflated(const struct buf *b, char *out, size_t size)
+{
+    z_stream z = {.next_in = (uint8_t *)(uintptr_t)buf_text(b), .avail_in = (unsigned)b->len};
+    bool ok = inflateInit2(&z, 16 + 15) == Z_OK; // gzip only
+    z.next_out = (uint8_t *)out;
+    z.avail_out = (unsigned)size - 1;
+    ok = ok && inflate(&z, Z_FINISH) == Z_STREAM_END && z.avail_in == 0;
+    out[ok ? z.total_out : 0] = '\0';
+    inflateEnd(&z);
+    return ok;
 }
 
 // limit: of series, so that histograms are left out.
@@ -295,30 +309,57 @@ static bool apply_limited(struct agent *a, uint32_t limit, struct err *e)
     return apply(&files, a, e) == 0;
 }
 
-// A scrape asks for no memory at all, so none of it can be missing.
+// Takes each sample's value off: what is left are the series, in their order.
+static void drop_values(char *text)
+{
+    char *to = text;
+    for (const char *line = text; *line != '\0';) {
+        size_t len = strcspn(line, "\n"), kept = len;
+        while (line[0] != '#' && kept > 0 && line[kept] != ' ')
+            kept--;
+        memmove(to, line, kept);
+        to[kept] = '\n';
+        to += kept + 1;
+        line += len + (line[len] == '\n');
+    }
+    *to = '\0';
+}
+
+// A scrape asks for no memory at all, so none of it can be missing: it has each series that one has while
+// there is memory.
+static void check_scrape(const struct agent *a, struct scratch *places, bool compressed)
+{
+    static char whole[1 << 20], text[sizeof(whole)], raw[sizeof(whole)];
+    struct buf want, got;
+    buf_fixed(&want, whole, sizeof(whole));
+    CHECK_INT(scrape(a, places, false, &want), 0);
+    CHECK(want.len > 1000 && strcmp(whole + want.len - 6, "# EOF\n") == 0);
+    buf_fixed(&got, compressed ? raw : text, sizeof(raw));
+    torture_begin(TORTURE_ALL, 1);
+    CHECK_INT(scrape(a, places, compressed, &got), 0);
+    CHECK(!torture_end());
+    CHECK(!compressed || inflated(&got, text, sizeof(text)));
+    drop_values(whole);
+    drop_values(text);
+    CHECK(!want.failed && !got.failed && strcmp(text, whole) == 0);
+}
+
 static void scrapes(void)
 {
-    static char text[1 << 20];
     struct agent a;
     struct err e;
-    struct scratch *rooms = scratch_new(1, GZIP_AT + GZIP_BYTES, &e);
+    struct scratch *places = scratch_new(1, GZIP_AT + GZIP_BYTES, &e);
     write_after();
-    CHECK(rooms);
+    CHECK(places);
     CHECK_INT(agent_init(&a, &e), 0);
     for (unsigned run = 0; run < 4; run++) {
         bool limited = run % 2, compressed = run / 2;
-        struct buf out;
-        buf_fixed(&out, text, sizeof(text));
         CHECK(apply_limited(&a, limited ? 10 : 50000, &e));
         CHECK_INT(export_limited(prober_plan(a.prober), engine_failures(prober_engine(a.prober))), limited);
-        torture_begin(TORTURE_ALL, 1);
-        CHECK_INT(scrape(&a, rooms, compressed, &out), 0);
-        CHECK(!torture_end());
-        CHECK(!out.failed && out.len > 1000);
-        CHECK(compressed || strcmp(text + out.len - 6, "# EOF\n") == 0);
+        check_scrape(&a, places, compressed);
     }
     agent_release(&a);
-    scratch_free(rooms);
+    scratch_free(places);
 }
 
 static void reflectors(void)

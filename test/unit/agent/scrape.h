@@ -56,15 +56,15 @@ static inline bool put_in_force(struct fixture *f)
 static inline bool scrape(const struct fixture *f, enum metric_format format, size_t max, struct buf *ret)
 {
     struct export_sources from = {.prober = f->prober, .inputs = &f->inputs};
-    void *room = calloc(1, export_room);
-    struct export_scrape *x = room ? export_new(room, &from, format) : NULL;
+    void *memory = calloc(1, export_bytes);
+    struct export_scrape *x = memory ? export_new(memory, &from, format) : NULL;
     char *piece = malloc(max);
     ssize_t n = -1;
     buf_init(ret, 16u << 20);
     while (x && piece && (n = export_read(x, piece, max)) > 0)
         buf_add(ret, piece, (size_t)n);
     export_end(x);
-    free(room);
+    free(memory);
     free(piece);
     return n == 0 && !ret->failed;
 }

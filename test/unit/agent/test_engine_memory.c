@@ -165,38 +165,52 @@ static void test_memory_of_peers_in_the_docs(void)
     CHECK_CONTAINS(page, text);
 }
 
-// What a scrape takes beside the agent's own, likewise.
+// Puts files with one more target in force; how much more a scrape takes.
+static size_t more_with_target(enum spec_probe_type type)
+{
+    size_t before = export_memory(engine_plan(en), false);
+    struct spec_target *t = &f.targets[f.file.spec.n_targets];
+    files_target(&f, type == SPEC_DNS ? "dns" : "http", type, "192.0.2.9", 53);
+    t->server = t->address;
+    t->url = (char[]){"http://192.0.2.9/"};
+    snprintf(t->query, sizeof(t->query), "a");
+    return apply() == 0 ? export_memory(engine_plan(en), false) - before : 0;
+}
+
+// What a scrape takes beside the agent's own, likewise, each part by what it makes more.
 static void test_memory_of_a_scrape_in_the_docs(void)
 {
     CLEANUP_FREE char *page = NULL;
-    char formula[96], sum[96], buffers[96];
+    char text[512];
+    const size_t row = sizeof(struct failures_row);
     CHECK(start_by_the_docs(&page));
     add_nodes(0, 1);
     CHECK_INT(apply(), 0);
-    size_t one = export_memory(engine_plan(en));
+    size_t one = export_memory(engine_plan(en), false), bounds = engine_plan(en)->n_bounds;
+    const size_t pair = ALIGN8(stats_size(bounds));
     add_nodes(1, 1001);
     CHECK_INT(apply(), 0);
-    size_t all = export_memory(engine_plan(en)), bounds = engine_plan(en)->n_bounds;
+    size_t all = export_memory(engine_plan(en), false), zoned = export_memory(engine_plan(en), true);
     f.file.spec.mesh.probes[0].type = SPEC_STAMP;
     f.file.spec.mesh.probes[0].flows = 8;
     CHECK_INT(apply(), 0);
-    size_t stamp = export_memory(engine_plan(en));
+    size_t stamp = export_memory(engine_plan(en), false);
+    size_t dns = more_with_target(SPEC_DNS), http = more_with_target(SPEC_HTTP);
     stop();
-    CHECK_INT(all - one, 1000 * ALIGN8(stats_size(bounds)));
+    CHECK_INT(all - one, 1000 * pair);
+    CHECK_INT(zoned - all, 8 * (bounds + 2)); // one zone
     CHECK_INT(stamp - all, 1001 * 8 * (2 + 8));
-    snprintf(formula, sizeof(formula),
-             " %zu + 4 x (bounds + 1) bytes a pair, rounded up to 8\n  (%zu with the ",
-             stats_size(bounds) - 4 * (bounds + 1), ALIGN8(stats_size(bounds)));
-    snprintf(sum, sizeof(sum), " 8 x (2 + flows) more of a STAMP pair, and %zu KiB of buffers",
-             (one - ALIGN8(stats_size(bounds)) + 1023) / 1024);
-    snprintf(buffers, sizeof(buffers), " (%zu KiB more where it is compressed)", GZIP_BYTES >> 10);
-    CHECK_CONTAINS(page, formula);
-    CHECK_CONTAINS(page, sum);
-    CHECK_CONTAINS(page, buffers);
-    snprintf(sum, sizeof(sum), "; %d at most are under way at a time.\n", LIMIT_SCRAPES);
-    CHECK_CONTAINS(page, sum);
-    snprintf(sum, sizeof(sum), " Each open connection has %u KiB", LIMIT_SERVE_MEMORY >> 10);
-    CHECK_CONTAINS(page, sum);
+    snprintf(
+        text, sizeof(text),
+        " %zu + 4 x (bounds + 1) bytes a pair, rounded up to 8\n  (%zu with the default bounds), 8 x (2 + "
+        "flows) more of a STAMP pair, %zu of a DNS and %zu of an HTTP target; %zu of each row of why probes "
+        "fail;\n  past seriesLimit 8 x (bounds + 2) of each histogram by zone; and %zu KiB of buffers (%zu KiB "
+        "more where it is compressed); %d at most are under way at a time.\n",
+        stats_size(bounds) - 4 * (bounds + 1), pair, dns - pair - row, http - pair - row, row,
+        (one - pair - row + 1023) / 1024, GZIP_BYTES >> 10, LIMIT_SCRAPES);
+    CHECK_CONTAINS(page, text);
+    snprintf(text, sizeof(text), " Each open connection has %u KiB", LIMIT_SERVE_MEMORY >> 10);
+    CHECK_CONTAINS(page, text);
 }
 
 // The same of STAMP: what a pair has besides.

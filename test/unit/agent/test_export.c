@@ -162,6 +162,24 @@ static void failures(void)
     tear_down(&f);
 }
 
+// Rows of a probe that has lost its last pair: a scrape has a place for them, too.
+static void failures_without_pairs(void)
+{
+    CLEANUP_BUF struct buf out = {0};
+    struct fixture f;
+    char a[] = "a", zone[] = "z";
+    CHECK(set_up(&f));
+    f.files.file.spec.metrics.scrape_interval_ns = 0; // who is gone is so at once
+    f.files.file.spec.mesh.probes[0].timeout_ns = 1;
+    CHECK(add_peer(&f, a, zone) && put_in_force(&f));
+    peers_release(&f.files.peers);
+    CHECK(put_in_force(&f) && put_in_force(&f));
+    CHECK(scrape(&f, METRIC_TEXT_0_0_4, 4096, &out));
+    CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_sent_total{"), 0);
+    CHECK_INT(count(buf_text(&out), "\nkubecanary_probe_send_errors_total{"), REASON_ERRORS);
+    tear_down(&f);
+}
+
 static void check_both_networks(struct fixture *f)
 {
     static const char *const lines[] = {
@@ -531,6 +549,7 @@ static const struct check_case cases[] = {
     {"hostile names", hostile_names},
     {"the longest names", longest_names},
     {"why probes fail", failures},
+    {"why they failed, without pairs", failures_without_pairs},
     {"both networks", both_networks},
     {"empty", empty},
     {"report", report},

@@ -15,7 +15,7 @@ struct source {
     struct buf given;
 };
 
-static void *room(void)
+static void *memory(void)
 {
     static _Alignas(16) uint8_t bytes[GZIP_BYTES];
     memset(bytes, 0, sizeof(bytes));
@@ -52,7 +52,7 @@ static void start(struct source *s, size_t bytes, size_t step)
 // The whole stream, pulled in pieces of at most max bytes.
 static bool pull(struct source *s, size_t max, struct buf *ret)
 {
-    struct gzip *g = gzip_new(room(), give, s);
+    struct gzip *g = gzip_new(memory(), give, s);
     char *piece = malloc(max);
     ssize_t n = -1;
     buf_init(ret, 64u << 20);
@@ -101,7 +101,7 @@ static void in_steps(void)
     struct source s;
     static char out[65536];
     start(&s, 4u << 20, 4096);
-    struct gzip *g = gzip_new(room(), give, &s);
+    struct gzip *g = gzip_new(memory(), give, &s);
     CHECK(g);
     CHECK(gzip_read(g, out, sizeof(out)) > 0);
     CHECK(s.taken < 2 * GZIP_STEP);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Snapshots against the engine's own counters: equal when taken, the same however much is counted afterwards
-// and whatever plan comes, and no more of them than there is room for.
+// and whatever plan comes, and no more of them than there are places for.
 #include "agent/snapshot.h"
 
 #include <errno.h>
@@ -11,21 +11,21 @@
 
 static struct files f;
 static struct engine *en;
-static struct scratch *room;
+static struct scratch *places;
 static uint64_t now;
 
-// As prober does: room first, with what the engine has counted so far, then the plan.
+// As prober does: places first, with what the engine has counted so far, then the plan.
 static bool apply(void)
 {
     struct plan *p;
     struct err e = {0};
     if (plan_build(&f.file, &f.peers, "n1", SPEC_NETWORK_POD, engine_plan(en), now, &p, &e) != 0)
         return false;
-    struct scratch *next = snapshot_room(p, engine_failures(en), &e);
+    struct scratch *next = snapshot_places(p, engine_failures(en), &e);
     if (!next || engine_apply(en, p, now, &e) != 0)
         return false;
-    scratch_free(room);
-    room = next;
+    scratch_free(places);
+    places = next;
     return true;
 }
 
@@ -42,8 +42,8 @@ static bool start(void)
 
 static void stop(void)
 {
-    scratch_free(room);
-    room = NULL;
+    scratch_free(places);
+    places = NULL;
     engine_free(en);
     en = NULL;
     files_release(&f);
@@ -82,14 +82,14 @@ static void test_one_moment(void)
     struct snapshot a = {0}, b = {0};
     CHECK(start());
     count_some(3);
-    CHECK_INT(snapshot_take(&a, room, en, false), 0);
+    CHECK_INT(snapshot_take(&a, places, en, false), 0);
     for (size_t i = 0; i < a.plan->n_pairs; i++)
         CHECK(memcmp(snapshot_stats(&a, i), engine_stats(en, i), stats_size(a.plan->n_bounds)) == 0);
     uint64_t sent = sent_of(&a), failed = unreachable_of(&a.failures);
     CHECK(sent > 10);
     CHECK_INT(failed, unreachable_of(engine_failures(en)));
     count_some(3);
-    CHECK_INT(snapshot_take(&b, room, en, false), 0);
+    CHECK_INT(snapshot_take(&b, places, en, false), 0);
     CHECK(sent_of(&b) > sent && unreachable_of(&b.failures) > failed);
     CHECK_INT(sent_of(&a), sent);
     CHECK_INT(unreachable_of(&a.failures), failed);
@@ -104,7 +104,7 @@ static void test_over_a_reload(void)
     struct snapshot a = {0}, b = {0};
     CHECK(start());
     count_some(3);
-    CHECK_INT(snapshot_take(&a, room, en, true), 0);
+    CHECK_INT(snapshot_take(&a, places, en, true), 0);
     uint64_t sent = sent_of(&a), failed = unreachable_of(&a.failures);
     size_t rows = a.failures.n, zones = a.zones.n;
     f.file.spec.mesh.families = FAMILY_BIT(FAMILY_IPV4);
@@ -117,7 +117,7 @@ static void test_over_a_reload(void)
     CHECK(rows > 0 && zones > 0);
     now += 100 * NS_PER_S; // pairs that went are gone for good
     CHECK(apply());
-    CHECK_INT(snapshot_take(&b, room, en, true), 0);
+    CHECK_INT(snapshot_take(&b, places, en, true), 0);
     CHECK_INT(b.failures.n, engine_failures(en)->n);
     CHECK(unreachable_of(&b.failures) == failed && b.failures.n >= rows);
     CHECK_INT(b.zones.n, b.plan->n_zones);
@@ -128,16 +128,16 @@ static void test_over_a_reload(void)
     stop();
 }
 
-static void test_no_more_than_there_is_room(void)
+static void test_no_more_than_places(void)
 {
     struct snapshot s[LIMIT_SCRAPES + 1] = {0};
     CHECK(start());
     for (size_t i = 0; i < LIMIT_SCRAPES; i++)
-        CHECK_INT(snapshot_take(&s[i], room, en, false), 0);
-    CHECK_INT(snapshot_take(&s[LIMIT_SCRAPES], room, en, false), -EBUSY);
+        CHECK_INT(snapshot_take(&s[i], places, en, false), 0);
+    CHECK_INT(snapshot_take(&s[LIMIT_SCRAPES], places, en, false), -EBUSY);
     snapshot_give(&s[LIMIT_SCRAPES]); // which is nothing
     snapshot_give(&s[1]);
-    CHECK_INT(snapshot_take(&s[1], room, en, false), 0);
+    CHECK_INT(snapshot_take(&s[1], places, en, false), 0);
     for (size_t i = 0; i < LIMIT_SCRAPES; i++)
         snapshot_give(&s[i]);
     stop();
@@ -146,7 +146,7 @@ static void test_no_more_than_there_is_room(void)
 static const struct check_case cases[] = {
     {"of one moment", test_one_moment},
     {"over a reload", test_over_a_reload},
-    {"no more than there is room for", test_no_more_than_there_is_room},
+    {"no more than there are places for", test_no_more_than_places},
 };
 
 CHECK_MAIN(cases)
