@@ -97,6 +97,29 @@ static int note_shared(const struct peers *p, unsigned networks, struct buf *out
     return 0;
 }
 
+// Peers that nothing leads to, in the families and networks of the fleet.
+static void note_unreachable(const struct plan *p, const struct spec_mesh *m, const struct peers *peers,
+                             struct buf *out)
+{
+    const struct peer *first = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < peers->n; i++) {
+        const struct peer *peer = &peers->list[i];
+        bool any = strcmp(peer->node, p->node) == 0 || peer->state != PEER_READY;
+        for (unsigned f = 0; f < FAMILIES; f++)
+            any = any || (m->families & FAMILY_BIT(f) &&
+                          ((m->networks & 1u << SPEC_NETWORK_POD && peer->pod[f].set) ||
+                           (m->networks & 1u << SPEC_NETWORK_NODE && peer->host[f].set)));
+        n += !any;
+        first = any || first ? first : peer;
+    }
+    if (n)
+        buf_fmt(
+            out,
+            "note: %s has no address in the fleet's families and networks: it is not probed (such peers: %zu)\n",
+            first->node, n);
+}
+
 static void note_plan(const struct plan *p, const struct spec_agent_file *file, const struct peers *peers,
                       struct buf *out)
 {
@@ -110,6 +133,8 @@ static void note_plan(const struct plan *p, const struct spec_agent_file *file, 
         buf_fmt(out, "note: the fleet has no network %s: nobody is probed\n", spec_network_name(p->network));
     if (m->present && !peers_find(peers, p->node))
         buf_fmt(out, "note: no peer is named %s\n", p->node);
+    if (m->present)
+        note_unreachable(p, m, peers, out);
 }
 
 static int write_all(const struct plan *p, const struct spec_agent_file *file, const struct peers *peers,

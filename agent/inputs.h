@@ -15,6 +15,7 @@
 struct inputs_files {
     struct spec_agent_file agent;
     struct peers peers;
+    unsigned slices; // of peers; 0: there was none, and none was needed
 };
 void inputs_files_release(struct inputs_files *f); // takes a zeroed struct
 #define CLEANUP_INPUTS_FILES CLEANUP(inputs_files_release)
@@ -23,6 +24,8 @@ void inputs_files_release(struct inputs_files *f); // takes a zeroed struct
 // agent.yaml, or without the slices that a mesh needs; EINVAL, E2BIG, ENOMEM. Slice 0 says how many there
 // are; files of higher numbers are leftovers and ignored.
 MUST_USE int inputs_read(const char *dir, struct inputs_files *ret, struct err *e);
+// The lowest number of such a leftover beside so many slices; 0: there is none.
+unsigned inputs_leftover(const char *dir, unsigned slices);
 
 // Puts files in force. On failure they count as not loaded, like files that do not parse.
 typedef int inputs_apply_fn(const struct inputs_files *f, void *arg, struct err *e);

@@ -149,14 +149,13 @@ static int read_slice(int dir, unsigned number, unsigned *slices, struct peers *
     return in_file(e, name);
 }
 
-static int read_peers(int dir, bool needed, struct peers *p, struct err *e)
+static int read_peers(int dir, bool needed, unsigned *slices, struct peers *p, struct err *e)
 {
-    unsigned slices = 0;
-    int r = read_slice(dir, 0, &slices, p, e);
+    int r = read_slice(dir, 0, slices, p, e);
     if (r == -ENOENT && !needed)
         return 0;
-    for (unsigned i = 1; r == 0 && i < slices; i++)
-        r = read_slice(dir, i, &slices, p, e);
+    for (unsigned i = 1; r == 0 && i < *slices; i++)
+        r = read_slice(dir, i, slices, p, e);
     return r < 0 ? r : peers_sort(p, e);
 }
 
@@ -168,10 +167,22 @@ int inputs_read(const char *dir, struct inputs_files *ret, struct err *e)
         return err_sys(e, errno, "the directory cannot be opened");
     int r = read_agent(fd, &files.agent, e);
     if (r == 0)
-        r = read_peers(fd, files.agent.spec.mesh.present, &files.peers, e);
+        r = read_peers(fd, files.agent.spec.mesh.present, &files.slices, &files.peers, e);
     if (r < 0)
         return r;
     *ret = files;
     files = (struct inputs_files){0};
+    return 0;
+}
+
+unsigned inputs_leftover(const char *dir, unsigned slices)
+{
+    CLEANUP_FD int fd = open_dir(dir);
+    char name[32];
+    for (unsigned i = MAX(slices, 1u); fd >= 0 && i < LIMIT_SLICES; i++) {
+        snprintf(name, sizeof(name), "peers-%02u.yaml", i);
+        if (faccessat(fd, name, F_OK, 0) == 0)
+            return i;
+    }
     return 0;
 }

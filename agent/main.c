@@ -268,6 +268,12 @@ static int check(const struct cli *c)
         fprintf(stderr, "%s: %s\n", c->config, err_text(&e, text, sizeof(text)));
         return 1;
     }
+    unsigned leftover = inputs_leftover(c->config, files.slices);
+    if (leftover)
+        buf_fmt(
+            &out,
+            "note: peers-%02u.yaml is none of the %u slices that peers-00.yaml tells of: it is not read\n",
+            leftover, files.slices);
     return output_result(program, buf_text(&out));
 }
 

@@ -71,6 +71,10 @@ def case_check(binary):
         (a.files.path / "peers-00.yaml").write_text("slice: 0\nslices: 1\npeers: [{node: n1, pod: [x]}]\n")
         code, out, err = call(binary, "--config", str(a.files.path), "--node", "n1", "--check")
         expect(code == 1 and "peers-00.yaml: peers[0].pod[0]" in err, code, out, err)
+        a.files.peers(nodes).write()
+        (a.files.path / "peers-01.yaml").write_text("nonsense")
+        code, out, err = call(binary, "--config", str(a.files.path), "--node", "n1", "--check")
+        expect(code == 0 and "note: peers-01.yaml is none of the 1 slices that peers-00.yaml tells of: it is not read\n" in out, code, out, err)
 
 
 def case_start_without_files(binary):

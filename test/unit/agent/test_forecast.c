@@ -40,6 +40,22 @@ static void nobody(void)
     files_release(&f);
 }
 
+// A peer in a family that the fleet has not; of the leaving ones that is nothing to wonder at.
+static void peers_without_address(void)
+{
+    struct files f;
+    files_three_nodes(&f);
+    files_peer(&f, "n4", "b", NULL, NULL, PEER_LEAVING);
+    CHECK(!strstr(forecast(&f), "note:"));
+    files_peer(&f, "n5", "b", NULL, "2001:db8::5", PEER_READY);
+    CHECK(!strstr(forecast(&f), "note:"));
+    f.file.spec.mesh.families = FAMILY_BIT(FAMILY_IPV4);
+    CHECK_CONTAINS(forecast(&f),
+                   "note: n5 has no address in the fleet's families and networks: it is not probed "
+                   "(such peers: 1)\n");
+    files_release(&f);
+}
+
 // An HTTP target with so many seconds.
 static void http(struct files *f, const char *name, unsigned interval, unsigned timeout)
 {
@@ -128,6 +144,7 @@ static void one_address_twice(void)
 static const struct check_case cases[] = {
     {"three nodes", three_nodes},
     {"nobody to probe", nobody},
+    {"peers without address", peers_without_address},
     {"HTTP targets that hang", http_that_hangs},
     {"series above the limit", series},
     {"one address twice", one_address_twice},
