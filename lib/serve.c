@@ -8,28 +8,11 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 
 #include "lib/limits.h"
 #include "lib/listen.h"
+#include "lib/serve_answer.h"
 #include "lib/serve_door.h"
-
-// Whether a response of unknown length may be queued again. libmicrohttpd as released gives each later answer
-// the length of the first: none is kept. Ours (tools/deps/recipe) has this macro, and notes no length where
-// it sends chunks: each answer is chunked, and whole by its last chunk.
-#ifdef MHD_KUBECANARY_CHUNKED_AGAIN
-#define KEEPS_RESPONSES true
-#else
-#define KEEPS_RESPONSES false
-#endif
-
-struct stream {              // the answer of one place that is read piece by piece
-    struct serve_response r; // the last that began here
-    bool under_way;          // r.done is due
-    int fd;                  // of its connection
-    bool corked;
-    struct MHD_Response *kept; // with r's head, for the next answer like it; NULL: none
-};
 
 struct serve {
     struct loop *loop;
@@ -40,7 +23,7 @@ struct serve {
     serve_fn *fn;
     void *arg;
     uint16_t port;
-    struct stream streams[LIMIT_SERVE_CONNECTIONS]; // by serve_door_index
+    struct serve_answer answers[LIMIT_SERVE_CONNECTIONS]; // by serve_door_index
 };
 
 static void pump(struct serve *s);
@@ -51,44 +34,15 @@ static int fd_of(struct MHD_Connection *c)
     return info ? info->connect_fd : -1;
 }
 
-// With a cork the kernel makes whole segments of a stream's pieces (64 KiB of two or three on loopback and
-// veth), and wakes the reader once for each: a third of what a large scrape costs. tcp(7).
-static bool cork(int fd, bool on)
-{
-    int value = on;
-    return setsockopt(fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value)) == 0;
-}
-
-static ssize_t on_stream_read(void *arg, uint64_t pos, char *out, size_t max)
-{
-    struct stream *stream = arg;
-    // The first piece goes with the header, and libmicrohttpd uncorks for it.
-    if (pos > 0 && !stream->corked)
-        stream->corked = cork(stream->fd, true);
-    ssize_t n = stream->r.read(stream->r.arg, out, max);
-    if (n == 0)
-        return MHD_CONTENT_READER_END_OF_STREAM;
-    return n < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : n;
-}
-
-static void end_stream(struct stream *stream)
-{
-    if (!stream || !stream->under_way)
-        return;
-    stream->under_way = false;
-    if (stream->r.done)
-        stream->r.done(stream->r.arg);
-}
-
 static struct serve_place *place_of(struct MHD_Connection *c)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info ? info->socket_context : NULL;
 }
 
-static struct stream *stream_of(struct serve *s, const struct serve_place *p)
+static struct serve_answer *answer_of(struct serve *s, const struct serve_place *p)
 {
-    return p ? &s->streams[serve_door_index(s->door, p)] : NULL;
+    return p ? &s->answers[serve_door_index(s->door, p)] : NULL;
 }
 
 static void set_idle(struct MHD_Connection *c, unsigned seconds)
@@ -101,7 +55,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 {
     struct serve *s = arg;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        end_stream(stream_of(s, *context)); // on_completed is left out where epoll fails
+        serve_answer_end(answer_of(s, *context)); // on_completed is left out where epoll fails
         serve_door_leave(s->door, *context);
         *context = NULL;
         return;
@@ -140,80 +94,6 @@ static void refuse(struct serve_response *r, int status, const char *text)
     r->body_len = r->body ? strlen(text) : 0;
 }
 
-// Takes m over. NULL without memory: an answer without one of its headers would be another one.
-static struct MHD_Response *with_head(struct MHD_Response *m, const struct serve_response *r, bool last)
-{
-    const char *const rows[][2] = {
-        {MHD_HTTP_HEADER_CONTENT_TYPE, r->content_type},
-        {MHD_HTTP_HEADER_VARY, r->vary},
-        {MHD_HTTP_HEADER_CONTENT_ENCODING, r->gzip ? "gzip" : NULL},
-        {MHD_HTTP_HEADER_ALLOW, r->status == MHD_HTTP_METHOD_NOT_ALLOWED ? "GET, HEAD" : NULL},
-        {MHD_HTTP_HEADER_CONNECTION, last ? "close" : NULL},
-    };
-    for (size_t i = 0; m && i < ARRAY_LEN(rows); i++) {
-        if (rows[i][1] && MHD_add_response_header(m, rows[i][0], rows[i][1]) != MHD_YES) {
-            MHD_destroy_response(m);
-            return NULL;
-        }
-    }
-    return m;
-}
-
-static bool same_head(const struct serve_response *a, const struct serve_response *b)
-{
-    return a->status == b->status && a->content_type == b->content_type && a->vary == b->vary &&
-           a->gzip == b->gzip;
-}
-
-// With the body, which it takes over. last: the connection ends with it.
-static enum MHD_Result answer(struct MHD_Connection *c, const struct serve_response *r, bool last)
-{
-    struct MHD_Response *m =
-        r->body ? MHD_create_response_from_buffer(r->body_len, r->body, MHD_RESPMEM_MUST_FREE)
-                : MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
-    if (!m)
-        free(r->body);
-    m = with_head(m, r, last);
-    if (!m)
-        return MHD_NO;
-    enum MHD_Result result = MHD_queue_response(c, (unsigned)r->status, m);
-    MHD_destroy_response(m);
-    return result;
-}
-
-// With the stream, which on_completed ends in any case. chunked: the request is GET of HTTP/1.1. Any other
-// answer ends with the connection, and none is kept: one to HTTP/1.0 is sent from the response's own block,
-// which remembers what it holds, and after the head for HEAD libmicrohttpd 0.9.75 would send a last chunk.
-// Chunks are made in the connection's memory, and the block is not used.
-static enum MHD_Result answer_stream(struct stream *stream, struct MHD_Connection *c,
-                                     const struct serve_response *r, bool chunked)
-{
-    bool keep = chunked && KEEPS_RESPONSES;
-    if (stream->kept && !same_head(&stream->r, r)) {
-        MHD_destroy_response(stream->kept);
-        stream->kept = NULL;
-    }
-    stream->r = *r;
-    stream->under_way = true;
-    stream->fd = fd_of(c);
-    stream->corked = false;
-    struct MHD_Response *m = keep ? stream->kept : NULL;
-    if (!m)
-        m = with_head(MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, chunked ? 1 : LIMIT_SERVE_BLOCK,
-                                                        on_stream_read, stream, NULL),
-                      r, false);
-    if (!m)
-        return MHD_NO;
-    if (!chunked)
-        MHD_set_response_options(m, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
-    enum MHD_Result result = MHD_queue_response(c, (unsigned)r->status, m);
-    if (keep)
-        stream->kept = m;
-    else
-        MHD_destroy_response(m);
-    return result;
-}
-
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method,
                                   const char *version, const char *upload UNUSED, size_t *upload_size UNUSED,
                                   void **context)
@@ -226,19 +106,19 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     bool is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
     if (!is_head && strcmp(method, MHD_HTTP_METHOD_GET) != 0) {
         refuse(&r, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
-        return answer(c, &r, true);
+        return serve_answer_body(c, &r, true);
     }
     if (has_body(c)) {
         refuse(&r, MHD_HTTP_CONTENT_TOO_LARGE, "a request must have no body\n");
-        return answer(c, &r, true);
+        return serve_answer_body(c, &r, true);
     }
     // A good request is answered at the second call: an answer at the first closes the connection.
     if (!*context) {
         *context = s;
         return MHD_YES;
     }
-    struct stream *stream = stream_of(s, place);
-    if (!stream)
+    struct serve_answer *answer = answer_of(s, place);
+    if (!answer)
         return MHD_NO; // the door lets nobody in without a place
     struct serve_request q = {
         .place = (unsigned)serve_door_index(s->door, place),
@@ -250,8 +130,9 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     if (s->fn(&q, &r, s->arg) < 0)
         refuse(&r, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal error\n");
     if (r.read)
-        return answer_stream(stream, c, &r, !is_head && strcmp(version, MHD_HTTP_VERSION_1_1) == 0);
-    return answer(c, &r, false);
+        return serve_answer_stream(answer, c, fd_of(c), &r,
+                                   !is_head && strcmp(version, MHD_HTTP_VERSION_1_1) == 0);
+    return serve_answer_body(c, &r, false);
 }
 
 static void on_completed(void *arg, struct MHD_Connection *c, void **context,
@@ -259,8 +140,7 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **context,
 {
     struct serve *s = arg;
     struct serve_place *place = place_of(c);
-    cork(fd_of(c), false); // the rest of a stream goes
-    end_stream(stream_of(s, place));
+    serve_answer_end(answer_of(s, place));
     serve_door_answering(s->door, place, false);
     if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
         set_idle(c, LIMIT_SERVE_KEEP_S);
@@ -345,8 +225,8 @@ void serve_free(struct serve *s)
     loop_timer_cancel(s->loop, &s->timer);
     if (s->daemon)
         MHD_stop_daemon(s->daemon); // ends what is under way: on_completed, on_connection
-    for (size_t i = 0; i < ARRAY_LEN(s->streams); i++)
-        MHD_destroy_response(s->streams[i].kept); // takes NULL
+    for (size_t i = 0; i < ARRAY_LEN(s->answers); i++)
+        serve_answer_release(&s->answers[i]);
     serve_door_free(s->door);
     free(s);
 }
