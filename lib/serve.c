@@ -55,7 +55,6 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 {
     struct serve *s = arg;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        serve_answer_end(answer_of(s, *context)); // on_completed is left out where epoll fails
         serve_door_leave(s->door, *context);
         *context = NULL;
         return;
