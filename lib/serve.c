@@ -55,7 +55,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 {
     struct serve *s = arg;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        serve_door_leave(s->door, *context);
+        serve_door_leave(*context);
         *context = NULL;
         return;
     }
@@ -161,6 +161,7 @@ static void on_timer(struct loop_timer *t UNUSED, void *arg)
 static void pump(struct serve *s)
 {
     MHD_run(s->daemon);
+    serve_door_moved(s->door);
     MHD_UNSIGNED_LONG_LONG wait_ms;
     struct err e;
     if (MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES) {

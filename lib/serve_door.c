@@ -10,9 +10,14 @@
 struct serve_place {
     int fd; // -1: free
     bool answering;
-    bool leaving; // it gave way: shut down, and goes as soon as the server has seen that
     struct addr from;
     uint64_t since_ns; // that it waits, or is answered
+};
+
+struct guest { // accepted, and not yet let in
+    int fd;    // -1: there is none
+    struct sockaddr_storage from;
+    socklen_t len;
 };
 
 struct serve_door {
@@ -21,24 +26,19 @@ struct serve_door {
     void *arg;
     int fd;
     struct loop_fd listener;
-    struct loop_timer pause;
-    bool full; // the listener is not watched until somebody leaves
+    struct loop_timer again;
+    bool watched; // the listener: not while a guest waits, or nothing can be accepted
+    bool opening; // let_in is under way
+    struct guest next;
     struct serve_place places[LIMIT_SERVE_CONNECTIONS];
 };
-
-static void on_readable(struct loop_fd *fd, uint32_t events, void *arg);
 
 static void watch(struct serve_door *d, bool on)
 {
     struct err e;
     // It cannot fail for a descriptor that is watched.
-    if (loop_fd_mod(d->loop, &d->listener, on ? EPOLLIN : 0, &e) < 0)
-        return;
-}
-
-static void on_pause_over(struct loop_timer *t UNUSED, void *arg)
-{
-    watch(arg, true);
+    if (on != d->watched && loop_fd_mod(d->loop, &d->listener, on ? EPOLLIN : 0, &e) == 0)
+        d->watched = on;
 }
 
 static struct serve_place *free_place(struct serve_door *d)
@@ -51,7 +51,7 @@ static struct serve_place *free_place(struct serve_door *d)
 
 static bool is_of(const struct serve_place *p, const struct addr *from)
 {
-    return p->fd >= 0 && !p->leaving && (!from || addr_equal(&p->from, from));
+    return p->fd >= 0 && (!from || addr_equal(&p->from, from));
 }
 
 // Lets the one that has waited longest for a whole request give way: of all, or of those of one address.
@@ -66,18 +66,14 @@ static bool make_way(struct serve_door *d, const struct addr *from)
     }
     if (!longest)
         return false;
-    longest->leaving = true;
     shutdown(longest->fd, SHUT_RDWR); // if it fails, the connection is over already
-    return true;
+    d->fns->move(d->arg);
+    return longest->fd < 0;
 }
 
 static bool has_room(struct serve_door *d)
 {
-    if (free_place(d))
-        return true;
-    if (make_way(d, NULL))
-        d->fns->move(d->arg);
-    return free_place(d);
+    return free_place(d) || make_way(d, NULL);
 }
 
 // So that one client, with all that it may open, leaves places to others.
@@ -98,36 +94,72 @@ static struct addr host_of(const struct sockaddr *sa)
     return addr_from_sockaddr(sa, &ret, &port) == 0 ? ret : (struct addr){0};
 }
 
-static void on_readable(struct loop_fd *fd, uint32_t events UNUSED, void *arg)
+// The next guest: the one that waits, or from the kernel. 0 or a negative errno.
+static int next_guest(struct serve_door *d)
 {
-    struct serve_door *d = arg;
+    struct guest *g = &d->next;
+    if (g->fd >= 0)
+        return 0;
+    g->len = sizeof(g->from);
+    g->fd = accept4(d->fd, (struct sockaddr *)&g->from, &g->len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return g->fd < 0 ? -errno : 0;
+}
+
+// false: it must wait.
+static bool receive(struct serve_door *d)
+{
+    struct guest *g = &d->next;
+    struct addr host = host_of((struct sockaddr *)&g->from);
+    bool enters = may_enter(d, &host);
+    if (enters && !has_room(d))
+        return false;
+    int fd = g->fd;
+    g->fd = -1;
+    if (enters)
+        d->fns->take(fd, (struct sockaddr *)&g->from, g->len, d->arg);
+    else
+        close(fd);
+    return true;
+}
+
+static void on_again(struct loop_timer *t UNUSED, void *arg);
+
+// Lets in all that can come in now.
+static void let_in(struct serve_door *d)
+{
     struct err e;
+    bool look = true;
+    d->opening = true;
+    loop_timer_cancel(d->loop, &d->again);
     for (int i = 0; i < LIMIT_SERVE_CONNECTIONS; i++) {
-        struct sockaddr_storage from;
-        socklen_t len = sizeof(from);
-        if (!has_room(d)) {
-            d->full = true;
-            watch(d, false);
-            return;
+        int failed = next_guest(d);
+        if (failed == -EAGAIN)
+            break;
+        if (failed == -EMFILE || failed == -ENFILE || failed == -ENOBUFS || failed == -ENOMEM) {
+            // It stays in the kernel and would wake the loop for ever: look away for a moment. Not without a
+            // timer, as nothing else would wake the listener.
+            look = loop_timer_set(d->loop, &d->again, loop_now(d->loop) + LIMIT_REFLECT_PAUSE_NS, on_again, d,
+                                  &e) < 0;
+            break;
         }
-        int c = accept4(fd->fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (c >= 0) {
-            struct addr host = host_of((struct sockaddr *)&from);
-            if (may_enter(d, &host))
-                d->fns->take(c, (struct sockaddr *)&from, len, d->arg);
-            else
-                close(c);
-        } else if (errno == EAGAIN) {
-            return;
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            // It stays in the kernel and would wake the loop for ever: look away for a moment. The timer
-            // first, so that a listener that nothing would wake is not silenced.
-            if (loop_timer_set(d->loop, &d->pause, loop_now(d->loop) + LIMIT_REFLECT_PAUSE_NS, on_pause_over,
-                               d, &e) == 0)
-                watch(d, false);
-            return;
-        } // anything else is that connection's own error: the next one
+        // Anything else is that connection's own error: the next one.
+        if (failed == 0 && !receive(d)) {
+            look = false;
+            break;
+        }
     }
+    d->opening = false;
+    watch(d, look);
+}
+
+static void on_again(struct loop_timer *t UNUSED, void *arg)
+{
+    let_in(arg);
+}
+
+static void on_readable(struct loop_fd *fd UNUSED, uint32_t events UNUSED, void *arg)
+{
+    let_in(arg);
 }
 
 struct serve_door *serve_door_new(struct loop *l, int listener, const struct serve_door_fns *fns, void *arg,
@@ -139,6 +171,8 @@ struct serve_door *serve_door_new(struct loop *l, int listener, const struct ser
         return NULL;
     }
     *d = (struct serve_door){.loop = l, .fns = fns, .arg = arg, .fd = listener};
+    d->watched = true;
+    d->next.fd = -1;
     for (size_t i = 0; i < LIMIT_SERVE_CONNECTIONS; i++)
         d->places[i].fd = -1;
     if (loop_fd_add(l, &d->listener, listener, EPOLLIN, on_readable, d, e) < 0) {
@@ -153,8 +187,10 @@ void serve_door_free(struct serve_door *d)
     if (!d)
         return;
     loop_fd_del(d->loop, &d->listener);
-    loop_timer_cancel(d->loop, &d->pause);
+    loop_timer_cancel(d->loop, &d->again);
     close(d->fd);
+    if (d->next.fd >= 0)
+        close(d->next.fd);
     free(d);
 }
 
@@ -171,15 +207,10 @@ size_t serve_door_index(const struct serve_door *d, const struct serve_place *p)
     return (size_t)(p - d->places);
 }
 
-void serve_door_leave(struct serve_door *d, struct serve_place *p)
+void serve_door_leave(struct serve_place *p)
 {
-    if (!p)
-        return;
-    p->fd = -1;
-    if (d->full) {
-        d->full = false;
-        watch(d, true);
-    }
+    if (p)
+        p->fd = -1;
 }
 
 void serve_door_answering(struct serve_door *d, struct serve_place *p, bool answering)
@@ -188,4 +219,10 @@ void serve_door_answering(struct serve_door *d, struct serve_place *p, bool answ
         return;
     p->answering = answering;
     p->since_ns = loop_now(d->loop);
+}
+
+void serve_door_moved(struct serve_door *d)
+{
+    if (d->next.fd >= 0 && !d->opening)
+        let_in(d);
 }

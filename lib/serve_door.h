@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is let in to the HTTP server: accepts connections, hands them on, and knows those that are there. When
 // all places are taken, the one that has waited longest for a whole request gives way to who comes next, so
-// that idle clients keep nobody out; while all are being answered, who comes next waits in the kernel. An
-// address that has LIMIT_SERVE_PER_IP places gets no more: one of its own gives way, by the same rule, and
-// while all of them are being answered who comes next is closed.
+// that idle clients keep nobody out; while all are being answered, who comes next waits. An address that has
+// LIMIT_SERVE_PER_IP places gets no more: one of its own gives way, by the same rule, and while all of them
+// are being answered who comes next is closed.
 #ifndef KUBECANARY_LIB_SERVE_DOOR_H
 #define KUBECANARY_LIB_SERVE_DOOR_H
 
@@ -18,7 +18,7 @@ struct serve_place; // of one connection
 struct serve_door_fns {
     // Takes the descriptor over, in any case; serve_door_enter says that the connection is there.
     void (*take)(int fd, const struct sockaddr *from, socklen_t len, void *arg);
-    // Lets all connections move: one that was shut down is to leave now, if it can.
+    // Lets all connections move: one that was shut down leaves now.
     void (*move)(void *arg);
 };
 
@@ -31,8 +31,11 @@ void serve_door_free(struct serve_door *d);
 // A connection is there, of a TCP peer. NULL: there is no place.
 struct serve_place *serve_door_enter(struct serve_door *d, int fd, const struct sockaddr *from);
 size_t serve_door_index(const struct serve_door *d, const struct serve_place *p); // < LIMIT_SERVE_CONNECTIONS
-void serve_door_leave(struct serve_door *d, struct serve_place *p);               // takes NULL
+void serve_door_leave(struct serve_place *p);                                     // takes NULL
 // Whether its request is being answered: until it is, the place is kept.
 void serve_door_answering(struct serve_door *d, struct serve_place *p, bool answering); // takes p NULL
+// After connections have moved, and outside of what moves them: who waits at the door comes in, if that can
+// be now. take and move may call it, too.
+void serve_door_moved(struct serve_door *d);
 
 #endif

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who the HTTP server lets in, and who gives way.
+#include "test/unit/lib/serve_clock.h"
+#include "test/unit/lib/serve_rig.h"
+
+static const char get[] = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n",
+                  endless[] = "GET /endless HTTP/1.1\r\nHost: h\r\n\r\n";
+
+// So many connections of that address; what they ask may be "".
+static void fill(struct fixture *f, int *fds, unsigned n, unsigned last, const char *request)
+{
+    for (unsigned i = 0; i < n; i++) {
+        fds[i] = dial_from(f, last);
+        CHECK(fds[i] >= 0);
+        if (*request)
+            CHECK(send(fds[i], request, strlen(request), MSG_NOSIGNAL) > 0);
+        turn(f, 4);
+    }
+}
+
+static unsigned over(const int *fds, unsigned n)
+{
+    unsigned ret = 0;
+    for (unsigned i = 0; i < n; i++)
+        ret += is_over(fds[i]);
+    return ret;
+}
+
+// They leave.
+static void empty(struct fixture *f, const int *fds, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        close(fds[i]);
+    turn(f, 10);
+}
+
+// So many connections from several addresses, which ask or do not, and are closed together or stay.
+static void check_crowd(struct fixture *f, unsigned n, bool ask_too, bool stay)
+{
+    static const char request[] = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
+    int fds[2 * LIMIT_SERVE_CONNECTIONS];
+    for (unsigned i = 0; i < n; i++) {
+        fds[i] = dial_from(f, 2 + i / 8);
+        CHECK(fds[i] >= 0);
+        if (ask_too)
+            CHECK(send(fds[i], request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request));
+        turn(f, 2);
+    }
+    turn(f, 10);
+    for (unsigned i = 0; i < n && !stay; i++)
+        close(fds[i]);
+    for (int again = 0; again < 3; again++) {
+        CLEANUP_BUF struct buf a = {0};
+        ask(f, "GET /x HTTP/1.0\r\n\r\n", &a);
+        CHECK_CONTAINS(buf_text(&a), " 200 ");
+    }
+    for (unsigned i = 0; i < n && stay; i++)
+        close(fds[i]);
+    turn(f, 10);
+}
+
+// Whoever comes after a crowd that filled the server is answered, whether the crowd has gone or sits there.
+static void crowds(void)
+{
+    for (unsigned n = LIMIT_SERVE_CONNECTIONS - 1; n <= 2 * LIMIT_SERVE_CONNECTIONS;
+         n += n < LIMIT_SERVE_CONNECTIONS + 1 ? 1 : 31) {
+        struct fixture f;
+        CHECK(set_up(&f));
+        for (int kind = 0; kind < 4; kind++)
+            check_crowd(&f, n, kind & 1, kind & 2);
+        tear_down(&f);
+    }
+}
+
+// Who is being answered keeps the place: then the next one waits, and comes in when somebody has left.
+static void check_busy(struct fixture *f)
+{
+    static const char request[] = "GET /endless HTTP/1.1\r\nHost: h\r\n\r\n",
+                      plain[] = "GET /x HTTP/1.0\r\n\r\n";
+    int fds[LIMIT_SERVE_CONNECTIONS];
+    CLEANUP_BUF struct buf a = {0};
+    buf_init(&a, 4096);
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = dial_from(f, 2 + i / 8);
+        CHECK(fds[i] >= 0 && send(fds[i], request, strlen(request), MSG_NOSIGNAL) > 0);
+        turn(f, 4);
+    }
+    CLEANUP_FD int late = dial(f);
+    CHECK(late >= 0);
+    talk(f, late, plain, strlen(plain), NULL, &a);
+    CHECK_STR(buf_text(&a), "");
+    close(fds[0]);
+    talk(f, late, "", 0, " 200 ", &a);
+    CHECK_CONTAINS(buf_text(&a), " 200 ");
+    for (unsigned i = 1; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    turn(f, 10);
+}
+
+static void busy(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_busy(&f);
+    tear_down(&f);
+}
+
+// An address whose connections are all being answered gets no more of them; another does.
+static void check_busy_address(struct fixture *f)
+{
+    static const char request[] = "GET /endless HTTP/1.1\r\nHost: h\r\n\r\n";
+    int fds[LIMIT_SERVE_PER_IP];
+    CLEANUP_BUF struct buf a = {0}, b = {0};
+    buf_init(&b, 4096);
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = dial(f);
+        CHECK(fds[i] >= 0 && send(fds[i], request, strlen(request), MSG_NOSIGNAL) > 0);
+        turn(f, 4);
+    }
+    ask(f, "GET /x HTTP/1.0\r\n\r\n", &a);
+    CHECK_STR(buf_text(&a), "");
+    CLEANUP_FD int other = dial_from(f, 2);
+    CHECK(other >= 0);
+    talk(f, other, "GET /x HTTP/1.0\r\n\r\n", 19, " 200 ", &b);
+    CHECK_CONTAINS(buf_text(&b), " 200 ");
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    turn(f, 10);
+    CHECK_INT(f->streams_done, LIMIT_SERVE_PER_IP);
+}
+
+static void busy_address(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_busy_address(&f);
+    tear_down(&f);
+}
+
+// Nobody gives way before there is somebody to give way to.
+static void check_nobody(struct fixture *f)
+{
+    int fds[LIMIT_SERVE_CONNECTIONS + 1];
+    fill(f, fds, LIMIT_SERVE_CONNECTIONS / 2, 2, "");
+    fill(f, fds + LIMIT_SERVE_CONNECTIONS / 2, LIMIT_SERVE_CONNECTIONS / 2, 3, "");
+    turn(f, 10);
+    CHECK_INT(over(fds, LIMIT_SERVE_CONNECTIONS), 0);
+    fill(f, &fds[LIMIT_SERVE_CONNECTIONS], 1, 4, "");
+    CHECK_INT(over(fds, ARRAY_LEN(fds)), 1);
+    CHECK(is_over(fds[0]));
+    empty(f, fds, ARRAY_LEN(fds));
+}
+
+static void nobody(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_nobody(&f);
+    tear_down(&f);
+}
+
+// Who comes from an address that has all its places costs no other a place: one of its own gives way, or it
+// is refused.
+static void check_refused(struct fixture *f, const char *request)
+{
+    int own[LIMIT_SERVE_PER_IP], others[LIMIT_SERVE_CONNECTIONS - LIMIT_SERVE_PER_IP], more;
+    bool refused = *request;
+    fill(f, others, ARRAY_LEN(others), 2, "");
+    fill(f, own, ARRAY_LEN(own), 3, request);
+    fill(f, &more, 1, 3, "");
+    turn(f, 10);
+    CHECK_INT(over(others, ARRAY_LEN(others)), 0);
+    CHECK_INT(is_over(more), refused);
+    for (unsigned i = 0; i < ARRAY_LEN(own) && !refused; i++)
+        CHECK_INT(is_over(own[i]), i == 0);
+    close(more);
+    empty(f, own, ARRAY_LEN(own));
+    empty(f, others, ARRAY_LEN(others));
+}
+
+static void refused(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_refused(&f, "");
+    check_refused(&f, endless);
+    tear_down(&f);
+}
+
+// All are being answered when two come, and the answers end: each comes in as soon as one has its answer, who
+// has kept nothing but a connection.
+static void check_answered(struct fixture *f)
+{
+    static const char some[] = "GET /some/6000000 HTTP/1.1\r\nHost: h\r\n\r\n";
+    int fds[LIMIT_SERVE_CONNECTIONS], late[2];
+    fill(f, fds, 1, 2, some);
+    fill(f, fds + 1, 15, 2, endless);
+    fill(f, fds + 16, 16, 3, endless);
+    fill(f, late, 2, 4, get);
+    turn(f, 10);
+    CHECK_INT(f->calls, ARRAY_LEN(fds));
+    CLEANUP_BUF struct buf whole, a, b;
+    buf_init(&whole, 8u << 20);
+    buf_init(&a, 4096);
+    buf_init(&b, 4096);
+    talk(f, fds[0], "", 0, "\r\n0\r\n\r\n", &whole);
+    CHECK(whole.len > 6000000);
+    talk(f, late[0], "", 0, "path=/x", &a);
+    CHECK_CONTAINS(buf_text(&a), " 200 ");
+    talk(f, late[1], "", 0, "path=/x", &b);
+    CHECK_CONTAINS(buf_text(&b), " 200 ");
+    CHECK(is_over(fds[0]));
+    CHECK(is_over(late[0]));
+    empty(f, fds, ARRAY_LEN(fds));
+    empty(f, late, ARRAY_LEN(late));
+}
+
+static void answered(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_answered(&f);
+    tear_down(&f);
+}
+
+// Who still waits when the server ends is told.
+static void waiting(void)
+{
+    struct fixture f;
+    int fds[LIMIT_SERVE_CONNECTIONS], late;
+    CHECK(set_up(&f));
+    fill(&f, fds, 16, 2, endless);
+    fill(&f, fds + 16, 16, 3, endless);
+    fill(&f, &late, 1, 4, "");
+    CHECK(!is_over(late));
+    tear_down(&f);
+    CHECK(is_over(late));
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    close(late);
+}
+
+static const struct check_case cases[] = {
+    {"crowds", crowds},   {"busy", busy},         {"busy address", busy_address}, {"nobody", nobody},
+    {"refused", refused}, {"answered", answered}, {"waiting", waiting},
+};
+CHECK_MAIN(cases)
