@@ -8,10 +8,11 @@
 #include "lib/limits.h"
 
 struct serve_place {
-    int fd; // -1: free
-    bool answering;
+    int fd;         // -1: free
+    bool answering; // at this moment
+    bool busy;      // it is answered, one request after the other, since since_ns; otherwise it waits
+    uint64_t since_ns;
     struct addr from;
-    uint64_t since_ns; // that it waits, or is answered
 };
 
 struct guest { // accepted, and not yet let in
@@ -54,14 +55,21 @@ static bool is_of(const struct serve_place *p, const struct addr *from)
     return p->fd >= 0 && (!from || addr_equal(&p->from, from));
 }
 
-// Lets the one that has waited longest for a whole request give way: of all, or of those of one address.
-// false: all of them are being answered.
+// When an answer no longer protects the place.
+static uint64_t protected_until(const struct serve_place *p)
+{
+    return p->since_ns + LIMIT_SERVE_IDLE_S * NS_PER_S;
+}
+
+// Lets one give way, of all or of those of one address: the one that has longest waited for a whole request,
+// or been answered beyond its time. false: all of them are being answered within theirs.
 static bool make_way(struct serve_door *d, const struct addr *from)
 {
     struct serve_place *longest = NULL;
     for (size_t i = 0; i < LIMIT_SERVE_CONNECTIONS; i++) {
         struct serve_place *p = &d->places[i];
-        if (is_of(p, from) && !p->answering && (!longest || p->since_ns < longest->since_ns))
+        bool may = !p->busy || loop_now(d->loop) >= protected_until(p);
+        if (is_of(p, from) && may && (!longest || p->since_ns < longest->since_ns))
             longest = p;
     }
     if (!longest)
@@ -69,6 +77,16 @@ static bool make_way(struct serve_door *d, const struct addr *from)
     shutdown(longest->fd, SHUT_RDWR); // if it fails, the connection is over already
     d->fns->move(d->arg);
     return longest->fd < 0;
+}
+
+// When the first of those that are being answered may give way.
+static uint64_t next_chance(const struct serve_door *d)
+{
+    uint64_t ret = UINT64_MAX;
+    for (size_t i = 0; i < LIMIT_SERVE_CONNECTIONS; i++)
+        if (d->places[i].busy)
+            ret = MIN(ret, protected_until(&d->places[i]));
+    return MAX(ret, loop_now(d->loop) + LIMIT_REFLECT_PAUSE_NS);
 }
 
 static bool has_room(struct serve_door *d)
@@ -124,10 +142,16 @@ static bool receive(struct serve_door *d)
 
 static void on_again(struct loop_timer *t UNUSED, void *arg);
 
+// false: without memory for a timer.
+static bool try_again_at(struct serve_door *d, uint64_t at_ns)
+{
+    struct err e;
+    return loop_timer_set(d->loop, &d->again, at_ns, on_again, d, &e) == 0;
+}
+
 // Lets in all that can come in now.
 static void let_in(struct serve_door *d)
 {
-    struct err e;
     bool look = true;
     d->opening = true;
     loop_timer_cancel(d->loop, &d->again);
@@ -138,13 +162,13 @@ static void let_in(struct serve_door *d)
         if (failed == -EMFILE || failed == -ENFILE || failed == -ENOBUFS || failed == -ENOMEM) {
             // It stays in the kernel and would wake the loop for ever: look away for a moment. Not without a
             // timer, as nothing else would wake the listener.
-            look = loop_timer_set(d->loop, &d->again, loop_now(d->loop) + LIMIT_REFLECT_PAUSE_NS, on_again, d,
-                                  &e) < 0;
+            look = !try_again_at(d, loop_now(d->loop) + LIMIT_REFLECT_PAUSE_NS);
             break;
         }
         // Anything else is that connection's own error: the next one.
         if (failed == 0 && !receive(d)) {
-            look = false;
+            look = false; // without a timer, whatever moves next wakes
+            (void)try_again_at(d, next_chance(d));
             break;
         }
     }
@@ -210,7 +234,7 @@ size_t serve_door_index(const struct serve_door *d, const struct serve_place *p)
 void serve_door_leave(struct serve_place *p)
 {
     if (p)
-        p->fd = -1;
+        *p = (struct serve_place){.fd = -1};
 }
 
 void serve_door_answering(struct serve_door *d, struct serve_place *p, bool answering)
@@ -218,11 +242,21 @@ void serve_door_answering(struct serve_door *d, struct serve_place *p, bool answ
     if (!p)
         return;
     p->answering = answering;
-    p->since_ns = loop_now(d->loop);
+    if (answering && !p->busy) {
+        p->busy = true;
+        p->since_ns = loop_now(d->loop);
+    }
 }
 
 void serve_door_moved(struct serve_door *d)
 {
+    for (size_t i = 0; i < LIMIT_SERVE_CONNECTIONS; i++) {
+        struct serve_place *p = &d->places[i];
+        if (p->busy && !p->answering) {
+            p->busy = false;
+            p->since_ns = loop_now(d->loop);
+        }
+    }
     if (d->next.fd >= 0 && !d->opening)
         let_in(d);
 }

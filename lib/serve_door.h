@@ -32,10 +32,10 @@ void serve_door_free(struct serve_door *d);
 struct serve_place *serve_door_enter(struct serve_door *d, int fd, const struct sockaddr *from);
 size_t serve_door_index(const struct serve_door *d, const struct serve_place *p); // < LIMIT_SERVE_CONNECTIONS
 void serve_door_leave(struct serve_place *p);                                     // takes NULL
-// Whether its request is being answered: until it is, the place is kept.
+// Whether a request of its is being answered.
 void serve_door_answering(struct serve_door *d, struct serve_place *p, bool answering); // takes p NULL
-// After connections have moved, and outside of what moves them: who waits at the door comes in, if that can
-// be now. take and move may call it, too.
+// After connections have moved, and outside of what moves them: who is not being answered now has nothing to
+// do, and who waits at the door comes in, if that can be. take and move may call it, too.
 void serve_door_moved(struct serve_door *d);
 
 #endif
