@@ -128,9 +128,13 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     };
     if (s->fn(&q, &r, s->arg) < 0)
         refuse(&r, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal error\n");
+    if (is_head && !r.body) {
+        if (r.read && r.done)
+            r.done(r.arg);
+        return serve_answer_head(c, &r);
+    }
     if (r.read)
-        return serve_answer_stream(answer, c, fd_of(c), &r,
-                                   !is_head && strcmp(version, MHD_HTTP_VERSION_1_1) == 0);
+        return serve_answer_stream(answer, c, fd_of(c), &r, strcmp(version, MHD_HTTP_VERSION_1_1) == 0);
     return serve_answer_body(c, &r, false);
 }
 

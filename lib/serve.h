@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // An HTTP server in our loop: libmicrohttpd with MHD_USE_EPOLL and no thread of its own; its epoll descriptor
 // nests in the loop's. GET and HEAD only; connections, request size and idle time are bounded
-// (LIMIT_SERVE_*). Handlers run in the loop and must not block. A stream over a connection that is kept, with
-// the status and headers of the last stream there, costs no allocation here (with our build of the library).
+// (LIMIT_SERVE_*). Handlers run in the loop and must not block. In the released agent a stream over a
+// connection that is kept, with the status and headers of the last stream there, costs no allocation here.
 #ifndef KUBECANARY_LIB_SERVE_H
 #define KUBECANARY_LIB_SERVE_H
 
@@ -16,7 +16,10 @@ struct serve_request {
     // Of the connection, < LIMIT_SERVE_CONNECTIONS: no other has it until done() of a stream, and one answer
     // at a time is under way there.
     unsigned place;
-    bool head;                   // HEAD: of the answer, status and headers are sent only
+    // HEAD: of the answer, status and headers are sent only. An answer with neither body nor stream stands
+    // for one whose length is not known: it is sent without Content-Length (RFC 9110 section 8.6), and ends
+    // the connection. So does a stream, which is done at once, and is not read.
+    bool head;
     const char *path;            // without query, e.g. "/metrics"
     const char *accept;          // the Accept header, NULL if none
     const char *accept_encoding; // likewise

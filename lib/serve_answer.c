@@ -75,9 +75,28 @@ enum MHD_Result serve_answer_body(struct MHD_Connection *c, const struct serve_r
     return result;
 }
 
+// Is not called: to HEAD no body is sent.
+static ssize_t read_nothing(void *arg UNUSED, uint64_t pos UNUSED, char *out UNUSED, size_t max UNUSED)
+{
+    return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+// A length that is not known is none, and not 0. libmicrohttpd 0.9.75 has that with a reader only, and keeps
+// the connection with chunks only, whose last one it would send after this head.
+enum MHD_Result serve_answer_head(struct MHD_Connection *c, const struct serve_response *r)
+{
+    struct MHD_Response *m =
+        with_head(MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, read_nothing, NULL, NULL), r, false);
+    if (!m)
+        return MHD_NO;
+    MHD_set_response_options(m, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    enum MHD_Result result = MHD_queue_response(c, (unsigned)r->status, m);
+    MHD_destroy_response(m);
+    return result;
+}
+
 // No other answer than one in chunks is kept: one to HTTP/1.0 is sent from the response's own block, which
-// remembers what it holds, and after the head for HEAD libmicrohttpd 0.9.75 would send a last chunk. Chunks
-// are made in the connection's memory, and the block is not used.
+// remembers what it holds. Chunks are made in the connection's memory, and the block is not used.
 enum MHD_Result serve_answer_stream(struct serve_answer *a, struct MHD_Connection *c, int fd,
                                     const struct serve_response *r, bool chunked)
 {

@@ -19,8 +19,10 @@ struct serve_answer {        // the answers of one place that are read piece by 
 
 // With the body, which it takes over in any case. last: the connection ends with it.
 enum MHD_Result serve_answer_body(struct MHD_Connection *c, const struct serve_response *r, bool last);
-// With r's stream, of which serve_answer_end is due in any case. chunked: the request is GET of HTTP/1.1; any
-// other answer ends with the connection, whose descriptor fd is.
+// With r's status and headers, and without a length, as the answer to HEAD; the connection ends with it.
+enum MHD_Result serve_answer_head(struct MHD_Connection *c, const struct serve_response *r);
+// With r's stream, of which serve_answer_end is due in any case. chunked: the request is of HTTP/1.1; the
+// answer to any other ends with the connection, whose descriptor fd is.
 enum MHD_Result serve_answer_stream(struct serve_answer *a, struct MHD_Connection *c, int fd,
                                     const struct serve_response *r, bool chunked);
 // The answer is over, for whatever reason; takes one that has no stream under way, and NULL.

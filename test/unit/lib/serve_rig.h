@@ -55,6 +55,8 @@ static inline int handle(const struct serve_request *q, struct serve_response *r
     f->calls++;
     f->last = (struct serve_request){.place = q->place, .head = q->head};
     r->content_type = "text/plain";
+    if (q->head && strcmp(q->path, "/unread") == 0) // what would be a stream
+        return 0;
     if (strcmp(q->path, "/stream") == 0) {
         f->stream_left = STREAM_BYTES;
         r->read = read_stream;
