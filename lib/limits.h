@@ -95,14 +95,16 @@
 
 // HTTP server. Connections: Prometheus (two replicas), kubelet (two probes), the operator, people; from one
 // address a few of those, and the rest is left to others when one client opens all it may. Memory of one
-// connection: a third of it is for the request's headers, the rest for the answer's current piece, so a
-// scrape holds 32 KiB whatever its length; with less it costs more system calls. Idle: how long a client that
-// says nothing may keep its place, before its first whole request or while it is answered. Keep: how long it
-// may between two requests; Prometheus's client keeps a connection that long, and scrapes each 15 to 60 s.
+// connection, as long as it is there: the request's headers, and what these leave for an answer's current
+// piece; with less it costs more system calls. Block: what an answer to HTTP/1.0, which knows no chunks, has
+// of its own beside that: a page, as whoever scrapes speaks HTTP/1.1. Idle: how long a client that says
+// nothing may keep its place, before its first whole request or while it is answered, and how long an answer
+// protects the place. Keep: how long it may between two requests; Prometheus's client keeps a connection that
+// long, and scrapes each 15 to 60 s.
 #define LIMIT_SERVE_CONNECTIONS 32
 #define LIMIT_SERVE_PER_IP 16
 #define LIMIT_SERVE_MEMORY (48u << 10)
-#define LIMIT_SERVE_BLOCK (32u << 10)
+#define LIMIT_SERVE_BLOCK 4096
 #define LIMIT_SERVE_IDLE_S 15
 #define LIMIT_SERVE_KEEP_S 300
 
