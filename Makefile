@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The one Makefile; `make help` lists what it can do. It compiles in variants, one folder each: build/dev (dynamic, sanitizers), build/musl and
-# build/glibc (static), build/fuzz (clang, libFuzzer). build/release holds the programs that are shipped: `make release`.
+# build/glibc (static), build/deps (as build/dev, with the release's libraries), build/fuzz (clang, libFuzzer). build/release has the programs that
+# are shipped: `make release`.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
@@ -20,7 +21,7 @@ BASE := -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -DKUBECANARY_VERSION='"$(VERSION)"'
 
 include tools/deps/flags.mk
 # Without them the linker takes this host's libraries, and the program crashes.
-needed_prefixes := $(if $(filter musl,$(V)),MUSL_PREFIX)$(if $(filter glibc,$(V)),GLIBC_PREFIX JEMALLOC_PREFIX)
+needed_prefixes := $(if $(filter musl,$(V)),MUSL_PREFIX)$(if $(filter glibc,$(V)),GLIBC_PREFIX JEMALLOC_PREFIX)$(if $(filter deps,$(V)),GLIBC_PREFIX)
 $(foreach p,$(needed_prefixes),$(if $($(p)),,$(error V=$(V) needs $(p), the folder of its libraries: tools/deps/with make V=$(V) ...)))
 ifeq ($(V),musl)
 CC := $(MUSL_CC)
@@ -51,6 +52,12 @@ LDFLAGS := -fsanitize=address,undefined
 AGENT_LIBS := -lyaml -lmicrohttpd -lcares -lz
 OPERATOR_LIBS := -lcurl -ljansson -lyaml -lmicrohttpd
 HTTP_LIBS := -lcurl -lssl -lcrypto
+ifeq ($(V),deps)
+CFLAGS += -isystem $(GLIBC_PREFIX)/include
+AGENT_LIBS = -L$(GLIBC_PREFIX)/lib -lyaml -lmicrohttpd -lcares -lz
+OPERATOR_LIBS = $(GLIBC_OPERATOR_LIBS)
+HTTP_LIBS = $(GLIBC_HTTP_LIBS)
+endif
 endif
 
 LIB_SRC := $(sort $(wildcard lib/*.c))
