@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Paths to answers. A scrape holds a copy of all counters while it streams, so only a few run at the same
-// time; a client that reads slowly must not keep the others out, so the oldest makes room.
+// time; a client that reads slowly must not keep the others out, so one gives way.
 #include "agent/web.h"
 
 #include <assert.h>
@@ -9,6 +9,7 @@
 #include "agent/gzip.h"
 #include "agent/report.h"
 #include "lib/accept.h"
+#include "lib/give_way.h"
 #include "lib/limits.h"
 
 struct scrape { // of a connection
@@ -18,6 +19,7 @@ struct scrape { // of a connection
     struct export_scrape *export;
     struct gzip *gzip; // around it; NULL: as it is
     uint64_t begun_ns;
+    struct addr from;
 };
 
 struct web {
@@ -64,32 +66,38 @@ static void stop_scrape(void *arg)
     s->place = NULL;
 }
 
-// False: as many are under way as may be, none of them for long enough.
-static bool make_room(struct web *w)
+// False: as many are under way as may be, and none gives way to one from there (lib/give_way).
+static bool make_room(struct web *w, const struct addr *from)
 {
-    struct scrape *oldest = NULL;
+    struct give_way_place taken[LIMIT_SCRAPES];
+    struct scrape *of[LIMIT_SCRAPES];
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(w->scrapes); i++) {
         struct scrape *s = &w->scrapes[i];
-        n += s->place != NULL;
-        if (s->place && (!oldest || s->begun_ns < oldest->begun_ns))
-            oldest = s;
+        if (!s->place)
+            continue;
+        of[n] = s;
+        taken[n++] =
+            (struct give_way_place){.from = s->from,
+                                    .since_ns = s->begun_ns,
+                                    .over = loop_now(w->loop) - s->begun_ns >= LIMIT_SCRAPE_ALONE_NS};
     }
     if (n < LIMIT_SCRAPES)
         return true;
-    if (loop_now(w->loop) - oldest->begun_ns < LIMIT_SCRAPE_ALONE_NS)
-        return false;
-    stop_scrape(oldest);
-    return true;
+    size_t i = give_way(taken, n, from);
+    if (i < n)
+        stop_scrape(of[i]);
+    return i < n;
 }
 
 // There is room for it. With its copy of the counters, and what compresses it.
-static void begin_scrape(struct web *w, struct scrape *s, enum metric_format format, bool gzip)
+static void begin_scrape(struct web *w, const struct serve_request *q, enum metric_format format, bool gzip)
 {
+    struct scrape *s = &w->scrapes[q->place];
     char *place = scratch_take(w->places, gzip_at() + GZIP_BYTES);
     assert(place);
     runtime_machine(&w->machine, loop_now(w->loop));
-    *s = (struct scrape){.web = w, .place = place, .begun_ns = loop_now(w->loop)};
+    *s = (struct scrape){.web = w, .place = place, .begun_ns = loop_now(w->loop), .from = *q->from};
     s->export = export_new(place, &w->from, format);
     s->gzip = gzip ? gzip_new(place + gzip_at(), export_read, s->export) : NULL;
     assert(s->export && (s->gzip || !gzip));
@@ -100,15 +108,15 @@ static int answer_metrics(struct web *w, const struct serve_request *q, struct s
     const struct plan *plan = w->from.prober ? prober_plan(w->from.prober) : NULL;
     enum metric_format format = metric_negotiate(q->accept);
     bool gzip = plan && plan->gzip && accept_gzip(q->accept_encoding);
-    if (!q->head && !make_room(w))
+    if (!q->head && !make_room(w, q->from))
         return answer_text(r, 503, "too many scrapes at the same time\n");
     r->content_type = metric_content_type(format);
     r->vary = "Accept, Accept-Encoding"; // the second when the fleet compresses, which may change at any time
     r->gzip = gzip;
-    r->read = read_scrape;
-    if (q->head) // nobody reads
+    if (q->head)
         return 0;
-    begin_scrape(w, &w->scrapes[q->place], format, gzip);
+    begin_scrape(w, q, format, gzip);
+    r->read = read_scrape;
     r->done = stop_scrape;
     r->arg = &w->scrapes[q->place];
     return 0;

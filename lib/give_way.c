@@ -16,7 +16,8 @@ static bool before(const struct give_way_place *a, size_t a_places, const struct
 {
     if (a_places != b_places)
         return a_places > b_places;
-    return a->idle != b->idle ? a->idle : a->since_ns < b->since_ns;
+    bool a_may = a->idle || a->over, b_may = b->idle || b->over;
+    return a_may != b_may ? a_may : a->since_ns < b->since_ns;
 }
 
 size_t give_way(const struct give_way_place *p, size_t n, const struct addr *from)

@@ -10,12 +10,12 @@ struct give_way_place { // that is taken
     struct addr from;
     uint64_t since_ns; // that it is idle, or busy
     bool idle;         // may go at any time
-    bool over;         // busy for longer than anybody is entitled to: may go, too
+    bool over;         // busy for longer than anybody is entitled to: likewise
 };
 
 // Of n places one for somebody from this address; n: nobody gives way. Who is busy within the time does so
 // only if the address has at least two places more than that of who comes. Of those who may go: of the
-// address with the most places, the idle before the busy, the longest first.
+// address with the most places; those that may at any time before the others; the longest first.
 size_t give_way(const struct give_way_place *p, size_t n, const struct addr *from);
 
 #endif

@@ -93,6 +93,16 @@ static void refuse(struct serve_response *r, int status, const char *text)
     r->body_len = r->body ? strlen(text) : 0;
 }
 
+// Of a target in absolute form, which a server must take (RFC 9112 section 3.2.2), what comes behind the
+// authority.
+static const char *path_of(const char *url)
+{
+    if (strncasecmp(url, "http://", 7) != 0)
+        return url;
+    const char *path = strchr(url + 7, '/');
+    return path ? path : "/";
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method,
                                   const char *version, const char *upload UNUSED, size_t *upload_size UNUSED,
                                   void **context)
@@ -121,8 +131,9 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
         return MHD_NO; // the door lets nobody in without a place
     struct serve_request q = {
         .place = (unsigned)serve_door_index(s->door, place),
+        .from = serve_door_from(place),
         .head = is_head,
-        .path = url,
+        .path = path_of(url),
         .accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
         .accept_encoding = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT_ENCODING),
     };
@@ -190,16 +201,18 @@ struct serve *serve_new(struct loop *l, const struct addr *addr, uint16_t port, 
         return NULL;
     }
     *s = (struct serve){.loop = l, .fn = fn, .arg = arg, .port = bound};
+    errno = 0;
     s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, s,
                                  MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT,
                                  (unsigned)LIMIT_SERVE_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
                                  (unsigned)LIMIT_SERVE_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                                  (size_t)LIMIT_SERVE_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
                                  MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
+    int failed = errno;
     const union MHD_DaemonInfo *info =
         s->daemon ? MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
-        err_set(e, ENOMEM, "the HTTP server did not start");
+        err_sys(e, failed ? failed : ENOMEM, "the HTTP server did not start");
         serve_free(s);
         return NULL;
     }

@@ -16,6 +16,7 @@ struct serve_request {
     // Of the connection, < LIMIT_SERVE_CONNECTIONS: no other has it until done() of a stream, and one answer
     // at a time is under way there.
     unsigned place;
+    const struct addr *from; // who asks, without the port
     // HEAD: of the answer, status and headers are sent only. An answer with neither body nor stream stands
     // for one whose length is not known: it is sent without Content-Length (RFC 9110 section 8.6), and ends
     // the connection. So does a stream, which is done at once, and is not read.

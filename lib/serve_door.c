@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "lib/addr.h"
+#include "lib/give_way.h"
 #include "lib/limits.h"
 
 struct serve_place {
@@ -61,22 +61,29 @@ static uint64_t protected_until(const struct serve_place *p)
     return p->since_ns + LIMIT_SERVE_IDLE_S * NS_PER_S;
 }
 
-// Lets one give way, of all or of those of one address: the one that has longest waited for a whole request,
-// or been answered beyond its time. false: all of them are being answered within theirs.
-static bool make_way(struct serve_door *d, const struct addr *from)
+// Lets one of the places give way (give_way) to who comes from `from`: one of that address' own, or one of
+// all. false: nobody does.
+static bool make_way(struct serve_door *d, const struct addr *from, bool own)
 {
-    struct serve_place *longest = NULL;
+    struct give_way_place taken[LIMIT_SERVE_CONNECTIONS];
+    struct serve_place *of[LIMIT_SERVE_CONNECTIONS];
+    size_t n = 0;
     for (size_t i = 0; i < LIMIT_SERVE_CONNECTIONS; i++) {
         struct serve_place *p = &d->places[i];
-        bool may = !p->busy || loop_now(d->loop) >= protected_until(p);
-        if (is_of(p, from) && may && (!longest || p->since_ns < longest->since_ns))
-            longest = p;
+        if (!is_of(p, own ? from : NULL))
+            continue;
+        of[n] = p;
+        taken[n++] = (struct give_way_place){.from = p->from,
+                                             .since_ns = p->since_ns,
+                                             .idle = !p->busy,
+                                             .over = loop_now(d->loop) >= protected_until(p)};
     }
-    if (!longest)
+    size_t i = give_way(taken, n, from);
+    if (i == n)
         return false;
-    shutdown(longest->fd, SHUT_RDWR); // if it fails, the connection is over already
+    shutdown(of[i]->fd, SHUT_RDWR); // if it fails, the connection is over already
     d->fns->move(d->arg);
-    return longest->fd < 0;
+    return of[i]->fd < 0;
 }
 
 // When the first of those that are being answered may give way.
@@ -89,9 +96,9 @@ static uint64_t next_chance(const struct serve_door *d)
     return MAX(ret, loop_now(d->loop) + LIMIT_REFLECT_PAUSE_NS);
 }
 
-static bool has_room(struct serve_door *d)
+static bool has_room(struct serve_door *d, const struct addr *from)
 {
-    return free_place(d) || make_way(d, NULL);
+    return free_place(d) || make_way(d, from, false);
 }
 
 // So that one client, with all that it may open, leaves places to others.
@@ -100,7 +107,7 @@ static bool may_enter(struct serve_door *d, const struct addr *from)
     size_t n = 0;
     for (size_t i = 0; i < LIMIT_SERVE_CONNECTIONS; i++)
         n += is_of(&d->places[i], from);
-    return n < LIMIT_SERVE_PER_IP || make_way(d, from);
+    return n < LIMIT_SERVE_PER_IP || make_way(d, from, true);
 }
 
 // One listener names an IPv4 peer in one form always, mapped or not. An address that is neither family's (it
@@ -129,7 +136,7 @@ static bool receive(struct serve_door *d)
     struct guest *g = &d->next;
     struct addr host = host_of((struct sockaddr *)&g->from);
     bool enters = may_enter(d, &host);
-    if (enters && !has_room(d))
+    if (enters && !has_room(d, &host))
         return false;
     int fd = g->fd;
     g->fd = -1;
@@ -229,6 +236,11 @@ struct serve_place *serve_door_enter(struct serve_door *d, int fd, const struct 
 size_t serve_door_index(const struct serve_door *d, const struct serve_place *p)
 {
     return (size_t)(p - d->places);
+}
+
+const struct addr *serve_door_from(const struct serve_place *p)
+{
+    return &p->from;
 }
 
 void serve_door_leave(struct serve_place *p)

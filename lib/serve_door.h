@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is let in to the HTTP server: accepts connections, hands them on, and knows those that are there. When
-// all places are taken, the one that has waited longest for a whole request gives way to who comes next, so
-// that idle clients keep nobody out; while all are being answered, who comes next waits. An address that has
-// LIMIT_SERVE_PER_IP places gets no more: one of its own gives way, by the same rule, and while all of them
-// are being answered who comes next is closed.
+// all places are taken, one gives way to who comes next (lib/give_way): of the address that has most, one
+// that waits for a whole request, or one that is being answered, for longer than LIMIT_SERVE_IDLE_S or as one
+// of at least two more than who comes has. Where nobody gives way, who comes waits. An address that has
+// LIMIT_SERVE_PER_IP places gets no more: one of its own gives way, and while all of them are being answered
+// within their time who comes next is closed.
 #ifndef KUBECANARY_LIB_SERVE_DOOR_H
 #define KUBECANARY_LIB_SERVE_DOOR_H
 
 #include <sys/socket.h>
 
+#include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/loop.h"
 
@@ -31,6 +33,7 @@ void serve_door_free(struct serve_door *d);
 // A connection is there, of a TCP peer. NULL: there is no place.
 struct serve_place *serve_door_enter(struct serve_door *d, int fd, const struct sockaddr *from);
 size_t serve_door_index(const struct serve_door *d, const struct serve_place *p); // < LIMIT_SERVE_CONNECTIONS
+const struct addr *serve_door_from(const struct serve_place *p);                  // until it leaves
 void serve_door_leave(struct serve_place *p);                                     // takes NULL
 // Whether a request of its is being answered.
 void serve_door_answering(struct serve_door *d, struct serve_place *p, bool answering); // takes p NULL

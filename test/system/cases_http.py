@@ -224,6 +224,30 @@ def case_stalled_clients_keep_nobody_out(binary):
     with_pair(binary, work, targets=f"[{targets}]")
 
 
+def case_one_address_has_all_scrapes(binary):
+    """A scrape of another address need not wait for any of them: one is broken off at once."""
+    targets = ", ".join(f"{{name: t{i}, type: ICMP, address: 198.19.1.{i + 1}, interval: 1s, timeout: 1s}}" for i in range(200))
+
+    def work(a):
+        small_buffers(a)
+        stalled = []
+        for _ in range(4):
+            stalled.append(a.node.connect(a.node.v4, 9961, rcvbuf=2048))
+            stalled[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+            stalled[-1].recv(1, socket.MSG_PEEK)
+        with a.node.connect("127.0.0.1", 9961) as other:
+            other.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            other.settimeout(20)
+            data = b""
+            while piece := other.recv(65536):
+                data += piece
+        expect(data.startswith(b"HTTP/1.1 200 "), data[:200])
+        Metrics(data.split(b"\r\n\r\n", 1)[1].decode()).check_invariant()
+        for s in stalled:
+            s.close()
+    with_pair(binary, work, targets=f"[{targets}]")
+
+
 def case_many_clients(binary):
     def work(a):
         errors = []

@@ -26,7 +26,7 @@ static size_t comes(unsigned from)
     return give_way(places, n, &a);
 }
 
-// Everybody has one place: the idle before the busy, the longest first; nobody who is busy within the time.
+// Everybody has one place: the idle and those whose time is over, the longest first; nobody else.
 static void test_one_each(void)
 {
     n = 0;
@@ -45,6 +45,10 @@ static void test_one_each(void)
     places[0].over = true;
     CHECK_INT(comes(9), 0);
     places[3].idle = true;
+    CHECK_INT(comes(9), 0); // whose time is over has no more right than who is idle
+    places[0].since_ns = 31;
+    CHECK_INT(comes(9), 1);
+    places[1].since_ns = 31;
     CHECK_INT(comes(9), 3);
 }
 

@@ -13,6 +13,9 @@ static void check_answers(struct fixture *f)
     CHECK_CONTAINS(buf_text(&b), "HTTP/1.1 200 ");
     CHECK(!strstr(buf_text(&b), "path="));
     CHECK(f->last.head);
+    CLEANUP_BUF struct buf absolute = {0};
+    ask(f, "GET http://h:9961/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", &absolute);
+    CHECK_CONTAINS(buf_text(&absolute), "path=/x ");
     ask(f, "GET /none HTTP/1.0\r\n\r\n", &c);
     CHECK_CONTAINS(buf_text(&c), " 404 ");
     CHECK(!strstr(buf_text(&c), "Vary"));

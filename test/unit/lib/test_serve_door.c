@@ -18,6 +18,13 @@ static void fill(struct fixture *f, int *fds, unsigned n, unsigned last, const c
     }
 }
 
+// Of as many addresses, the first of which is that one.
+static void fill_apart(struct fixture *f, int *fds, unsigned n, unsigned last, const char *request)
+{
+    for (unsigned i = 0; i < n; i++)
+        fill(f, fds + i, 1, last + i, request);
+}
+
 static unsigned over(const int *fds, unsigned n)
 {
     unsigned ret = 0;
@@ -75,16 +82,11 @@ static void crowds(void)
 // Who is being answered keeps the place: then the next one waits, and comes in when somebody has left.
 static void check_busy(struct fixture *f)
 {
-    static const char request[] = "GET /endless HTTP/1.1\r\nHost: h\r\n\r\n",
-                      plain[] = "GET /x HTTP/1.0\r\n\r\n";
+    static const char plain[] = "GET /x HTTP/1.0\r\n\r\n";
     int fds[LIMIT_SERVE_CONNECTIONS];
     CLEANUP_BUF struct buf a = {0};
     buf_init(&a, 4096);
-    for (unsigned i = 0; i < ARRAY_LEN(fds); i++) {
-        fds[i] = dial_from(f, 2 + i / 8);
-        CHECK(fds[i] >= 0 && send(fds[i], request, strlen(request), MSG_NOSIGNAL) > 0);
-        turn(f, 4);
-    }
+    fill_apart(f, fds, ARRAY_LEN(fds), 2, endless);
     CLEANUP_FD int late = dial(f);
     CHECK(late >= 0);
     talk(f, late, plain, strlen(plain), NULL, &a);
@@ -95,6 +97,33 @@ static void check_busy(struct fixture *f)
     for (unsigned i = 1; i < ARRAY_LEN(fds); i++)
         close(fds[i]);
     turn(f, 10);
+}
+
+// Two addresses that have all places, and are being answered within their time: others come in at once.
+static void check_two_hold_all(struct fixture *f)
+{
+    int fds[LIMIT_SERVE_CONNECTIONS];
+    fill(f, fds, 16, 2, endless);
+    fill(f, fds + 16, 16, 3, endless);
+    for (unsigned i = 0; i < 4; i++) {
+        CLEANUP_BUF struct buf a = {0};
+        buf_init(&a, 4096);
+        CLEANUP_FD int late = dial_from(f, 80 + i);
+        talk(f, late, get, strlen(get), "path=/x", &a);
+        CHECK_CONTAINS(buf_text(&a), "path=/x");
+        shutdown(late, SHUT_RDWR);
+        turn(f, 10);
+    }
+    CHECK_INT(f->streams_done, 1); // the place that the first got served the others, one after another
+    empty(f, fds, ARRAY_LEN(fds));
+}
+
+static void two_hold_all(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_two_hold_all(&f);
+    tear_down(&f);
 }
 
 static void busy(void)
@@ -194,9 +223,8 @@ static void check_answered(struct fixture *f)
     static const char some[] = "GET /some/6000000 HTTP/1.1\r\nHost: h\r\n\r\n";
     int fds[LIMIT_SERVE_CONNECTIONS], late[2];
     fill(f, fds, 1, 2, some);
-    fill(f, fds + 1, 15, 2, endless);
-    fill(f, fds + 16, 16, 3, endless);
-    fill(f, late, 2, 4, get);
+    fill_apart(f, fds + 1, 31, 3, endless);
+    fill_apart(f, late, 2, 80, get);
     turn(f, 10);
     CHECK_INT(f->calls, ARRAY_LEN(fds));
     CLEANUP_BUF struct buf whole, a, b;
@@ -259,9 +287,8 @@ static void check_comes_in(struct fixture *f, int fd)
 static void check_slow(struct fixture *f)
 {
     int fds[LIMIT_SERVE_CONNECTIONS], late[2];
-    fill(f, fds, 16, 2, endless);
-    fill(f, fds + 16, 16, 3, endless);
-    fill(f, late, 1, 4, get);
+    fill_apart(f, fds, ARRAY_LEN(fds), 2, endless);
+    fill(f, late, 1, 80, get);
     sip(f, fds, ARRAY_LEN(fds), LIMIT_SERVE_IDLE_S - 1);
     until_stuck(f);
     CHECK_INT(f->calls, ARRAY_LEN(fds));
@@ -273,7 +300,7 @@ static void check_slow(struct fixture *f)
     CHECK(is_over(fds[0]) && !is_over(late[0]));
     CHECK(send(late[0], get, strlen(get), MSG_NOSIGNAL) > 0); // then it has waited less than fds[1] has read
     check_comes_in(f, late[0]);
-    fill(f, late + 1, 1, 4, get);
+    fill(f, late + 1, 1, 81, get);
     check_comes_in(f, late[1]);
     CHECK_INT(f->streams_done, 2);
     empty(f, fds, ARRAY_LEN(fds));
@@ -319,8 +346,7 @@ static void check_pipelined(struct fixture *f)
     size_t len = 0;
     for (; len + strlen(some) < sizeof(many); len += strlen(some))
         memcpy(many + len, some, strlen(some));
-    fill(f, fds, 16, 2, "");
-    fill(f, fds + 16, 16, 3, "");
+    fill_apart(f, fds, ARRAY_LEN(fds), 2, "");
     for (unsigned i = 0; i < ARRAY_LEN(fds); i++) {
         int calls;
         do { // until its answers are stuck
@@ -335,7 +361,7 @@ static void check_pipelined(struct fixture *f)
         CHECK(f->calls > calls);
     }
     CHECK_INT(over(fds, ARRAY_LEN(fds)), 0);
-    fill(f, &late, 1, 4, get);
+    fill(f, &late, 1, 80, get);
     check_comes_in(f, late);
     empty(f, fds, ARRAY_LEN(fds));
     close(late);
@@ -356,16 +382,15 @@ static void check_pause(struct fixture *f)
     int fds[LIMIT_SERVE_CONNECTIONS], late[2];
     fill(f, fds, 1, 2, get);
     clock_ahead_s += LIMIT_SERVE_IDLE_S;
-    fill(f, fds + 1, 15, 2, endless);
-    fill(f, fds + 16, 15, 3, endless);
+    fill_apart(f, fds + 1, 30, 3, endless);
     CHECK(send(fds[0], endless, strlen(endless), MSG_NOSIGNAL) > 0);
-    fill(f, fds + 31, 1, 3, get);
-    fill(f, late, 1, 4, get);
+    fill(f, fds + 31, 1, 40, get);
+    fill(f, late, 1, 80, get);
     check_comes_in(f, late[0]);
     CHECK_INT(f->streams_done, 0);
     CHECK(send(late[0], endless, strlen(endless), MSG_NOSIGNAL) > 0);
     turn(f, 10);
-    fill(f, late + 1, 1, 4, get);
+    fill(f, late + 1, 1, 81, get);
     turn(f, 10);
     CHECK_INT(f->streams_done, 0);
     empty(f, late + 1, 1);
@@ -429,6 +454,7 @@ static void waiting(void)
 static const struct check_case cases[] = {
     {"crowds", crowds},
     {"busy", busy},
+    {"two addresses hold all", two_hold_all},
     {"busy address", busy_address},
     {"nobody", nobody},
     {"refused", refused},
