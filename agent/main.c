@@ -255,6 +255,18 @@ static int print_version(void)
     return output_result(program, text);
 }
 
+static void note_leftover(const char *config, unsigned slices, struct buf *out)
+{
+    unsigned leftover = inputs_leftover(config, slices);
+    if (leftover && slices)
+        buf_fmt(
+            out,
+            "note: peers-%02u.yaml is none of the %u slices that peers-00.yaml tells of: it is not read\n",
+            leftover, slices);
+    else if (leftover)
+        buf_fmt(out, "note: there is no peers-00.yaml: peers-%02u.yaml is not read\n", leftover);
+}
+
 // Prints what these files would make this agent do.
 static int check(const struct cli *c)
 {
@@ -268,12 +280,7 @@ static int check(const struct cli *c)
         fprintf(stderr, "%s: %s\n", c->config, err_text(&e, text, sizeof(text)));
         return 1;
     }
-    unsigned leftover = inputs_leftover(c->config, files.slices);
-    if (leftover)
-        buf_fmt(
-            &out,
-            "note: peers-%02u.yaml is none of the %u slices that peers-00.yaml tells of: it is not read\n",
-            leftover, files.slices);
+    note_leftover(c->config, files.slices, &out);
     return output_result(program, buf_text(&out));
 }
 

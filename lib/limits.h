@@ -101,12 +101,15 @@
 // nothing may keep its place, before its first whole request or while it is answered, and how long an answer
 // protects the place. Keep: how long it may between two requests; Prometheus's client keeps a connection that
 // long, and scrapes each 15 to 60 s.
+// Fresh: how long a connection is left alone that waits for a request, new or between two, so that who has
+// just come can send one.
 #define LIMIT_SERVE_CONNECTIONS 32
 #define LIMIT_SERVE_PER_IP 16
 #define LIMIT_SERVE_MEMORY (48u << 10)
 #define LIMIT_SERVE_BLOCK 4096
 #define LIMIT_SERVE_IDLE_S 15
 #define LIMIT_SERVE_KEEP_S 300
+#define LIMIT_SERVE_FRESH_NS (100 * NS_PER_MS)
 
 // How old what the agent knows of the node's processors and of its control groups may be (agent/runtime).
 #define LIMIT_MACHINE_AGE_NS (60 * NS_PER_S)

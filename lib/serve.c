@@ -67,8 +67,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 static void take(int fd, const struct sockaddr *from, socklen_t len, void *arg)
 {
     struct serve *s = arg;
-    if (MHD_add_connection(s->daemon, fd, from, len) == MHD_YES)
-        pump(s); // otherwise it closed it
+    (void)MHD_add_connection(s->daemon, fd, from, len); // if it fails, it has closed it
 }
 
 static void move(void *arg)

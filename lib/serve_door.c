@@ -15,6 +15,9 @@ struct serve_place {
     struct addr from;
 };
 
+// So many give way in one wake-up of the loop: each costs all connections a step.
+#define WAYS_AT_ONCE 4
+
 struct guest { // accepted, and not yet let in
     int fd;    // -1: there is none
     struct sockaddr_storage from;
@@ -28,8 +31,9 @@ struct serve_door {
     int fd;
     struct loop_fd listener;
     struct loop_timer again;
-    bool watched; // the listener: not while a guest waits, or nothing can be accepted
-    bool opening; // let_in is under way
+    bool watched;  // the listener: not while a guest waits, or nothing can be accepted
+    bool opening;  // let_in is under way
+    unsigned ways; // that were made in it
     struct guest next;
     struct serve_place places[LIMIT_SERVE_CONNECTIONS];
 };
@@ -55,10 +59,10 @@ static bool is_of(const struct serve_place *p, const struct addr *from)
     return p->fd >= 0 && (!from || addr_equal(&p->from, from));
 }
 
-// When an answer no longer protects the place.
+// When neither an answer nor that it has just begun to wait protects the place any more.
 static uint64_t protected_until(const struct serve_place *p)
 {
-    return p->since_ns + LIMIT_SERVE_IDLE_S * NS_PER_S;
+    return p->since_ns + (p->busy ? LIMIT_SERVE_IDLE_S * NS_PER_S : LIMIT_SERVE_FRESH_NS);
 }
 
 // Lets one of the places give way (give_way) to who comes from `from`: one of that address' own, or one of
@@ -73,25 +77,26 @@ static bool make_way(struct serve_door *d, const struct addr *from, bool own)
         if (!is_of(p, own ? from : NULL))
             continue;
         of[n] = p;
-        taken[n++] = (struct give_way_place){.from = p->from,
-                                             .since_ns = p->since_ns,
-                                             .idle = !p->busy,
-                                             .over = loop_now(d->loop) >= protected_until(p)};
+        taken[n++] =
+            (struct give_way_place){.from = p->from,
+                                    .since_ns = p->since_ns,
+                                    .free = (own && !p->busy) || loop_now(d->loop) >= protected_until(p)};
     }
     size_t i = give_way(taken, n, from);
     if (i == n)
         return false;
+    d->ways++;
     shutdown(of[i]->fd, SHUT_RDWR); // if it fails, the connection is over already
     d->fns->move(d->arg);
     return of[i]->fd < 0;
 }
 
-// When the first of those that are being answered may give way.
+// When the next of them may give way.
 static uint64_t next_chance(const struct serve_door *d)
 {
     uint64_t ret = UINT64_MAX;
     for (size_t i = 0; i < LIMIT_SERVE_CONNECTIONS; i++)
-        if (d->places[i].busy)
+        if (d->places[i].fd >= 0)
             ret = MIN(ret, protected_until(&d->places[i]));
     return MAX(ret, loop_now(d->loop) + LIMIT_REFLECT_PAUSE_NS);
 }
@@ -101,13 +106,26 @@ static bool has_room(struct serve_door *d, const struct addr *from)
     return free_place(d) || make_way(d, from, false);
 }
 
-// So that one client, with all that it may open, leaves places to others.
-static bool may_enter(struct serve_door *d, const struct addr *from)
+static size_t places_of(const struct serve_door *d, const struct addr *from)
 {
     size_t n = 0;
     for (size_t i = 0; i < LIMIT_SERVE_CONNECTIONS; i++)
         n += is_of(&d->places[i], from);
-    return n < LIMIT_SERVE_PER_IP || make_way(d, from, true);
+    return n;
+}
+
+// So that one client, with all that it may open, leaves places to others.
+static bool may_enter(struct serve_door *d, const struct addr *from)
+{
+    return places_of(d, from) < LIMIT_SERVE_PER_IP || make_way(d, from, true);
+}
+
+// Whoever has gone already needs no place, nor anybody's way.
+static bool is_there(int fd)
+{
+    char c;
+    ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
 // One listener names an IPv4 peer in one form always, mapped or not. An address that is neither family's (it
@@ -130,14 +148,17 @@ static int next_guest(struct serve_door *d)
     return g->fd < 0 ? -errno : 0;
 }
 
-// false: it must wait.
+// false: it must wait. Only who has no place yet does: it keeps those behind it waiting, too.
 static bool receive(struct serve_door *d)
 {
     struct guest *g = &d->next;
     struct addr host = host_of((struct sockaddr *)&g->from);
-    bool enters = may_enter(d, &host);
-    if (enters && !has_room(d, &host))
-        return false;
+    bool enters = is_there(g->fd) && may_enter(d, &host);
+    if (enters && !has_room(d, &host)) {
+        if (places_of(d, &host) == 0)
+            return false;
+        enters = false;
+    }
     int fd = g->fd;
     g->fd = -1;
     if (enters)
@@ -161,8 +182,10 @@ static void let_in(struct serve_door *d)
 {
     bool look = true;
     d->opening = true;
+    d->ways = 0;
     loop_timer_cancel(d->loop, &d->again);
-    for (int i = 0; i < LIMIT_SERVE_CONNECTIONS; i++) {
+    // The rest comes in the next wake-up: the listener says again that there is more.
+    for (int i = 0; i < LIMIT_SERVE_CONNECTIONS && d->ways < WAYS_AT_ONCE; i++) {
         int failed = next_guest(d);
         if (failed == -EAGAIN)
             break;
@@ -173,13 +196,15 @@ static void let_in(struct serve_door *d)
             break;
         }
         // Anything else is that connection's own error: the next one.
-        if (failed == 0 && !receive(d)) {
-            look = false; // without a timer, whatever moves next wakes
-            (void)try_again_at(d, next_chance(d));
+        if (failed == 0 && !receive(d))
             break;
-        }
     }
+    d->fns->move(d->arg);
     d->opening = false;
+    if (d->next.fd >= 0) { // without a timer, whatever moves next wakes
+        look = false;
+        (void)try_again_at(d, free_place(d) ? loop_now(d->loop) : next_chance(d));
+    }
     watch(d, look);
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is let in to the HTTP server: accepts connections, hands them on, and knows those that are there. When
-// all places are taken, one gives way to who comes next (lib/give_way): of the address that has most, one
-// that waits for a whole request, or one that is being answered, for longer than LIMIT_SERVE_IDLE_S or as one
-// of at least two more than who comes has. Where nobody gives way, who comes waits. An address that has
-// LIMIT_SERVE_PER_IP places gets no more: one of its own gives way, and while all of them are being answered
-// within their time who comes next is closed.
+// all places are taken, one gives way to who comes next (lib/give_way): one that waits for a whole request,
+// but for the first LIMIT_SERVE_FRESH_NS, or one that has been answered for LIMIT_SERVE_IDLE_S, of an address
+// with more places than that of who comes; or any of an address with at least two more. Where nobody gives
+// way, who comes waits if its address has no place yet, and is closed otherwise. An address that has
+// LIMIT_SERVE_PER_IP places gets no more: one of its own that waits gives way, and while all of them are
+// being answered within their time who comes next is closed.
 #ifndef KUBECANARY_LIB_SERVE_DOOR_H
 #define KUBECANARY_LIB_SERVE_DOOR_H
 
@@ -18,7 +19,8 @@ struct serve_door;
 struct serve_place; // of one connection
 
 struct serve_door_fns {
-    // Takes the descriptor over, in any case; serve_door_enter says that the connection is there.
+    // Takes the descriptor over, in any case; serve_door_enter says that the connection is there. It moves
+    // with the next `move`.
     void (*take)(int fd, const struct sockaddr *from, socklen_t len, void *arg);
     // Lets all connections move: one that was shut down leaves now.
     void (*move)(void *arg);
@@ -38,7 +40,7 @@ void serve_door_leave(struct serve_place *p);                                   
 // Whether a request of its is being answered.
 void serve_door_answering(struct serve_door *d, struct serve_place *p, bool answering); // takes p NULL
 // After connections have moved, and outside of what moves them: who is not being answered now has nothing to
-// do, and who waits at the door comes in, if that can be. take and move may call it, too.
+// do, and who waits at the door comes in, if that can be. move may call it, too.
 void serve_door_moved(struct serve_door *d);
 
 #endif

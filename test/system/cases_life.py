@@ -75,6 +75,11 @@ def case_check(binary):
         (a.files.path / "peers-01.yaml").write_text("nonsense")
         code, out, err = call(binary, "--config", str(a.files.path), "--node", "n1", "--check")
         expect(code == 0 and "note: peers-01.yaml is none of the 1 slices that peers-00.yaml tells of: it is not read\n" in out, code, out, err)
+        (a.files.path / "peers-00.yaml").unlink()
+        a.files.agent(mesh=False).write()
+        (a.files.path / "peers-00.yaml").unlink(missing_ok=True)
+        code, out, err = call(binary, "--config", str(a.files.path), "--node", "n1", "--check")
+        expect(code == 0 and "note: there is no peers-00.yaml: peers-01.yaml is not read\n" in out, code, out, err)
 
 
 def case_start_without_files(binary):

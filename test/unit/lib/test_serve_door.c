@@ -126,6 +126,97 @@ static void two_hold_all(void)
     tear_down(&f);
 }
 
+// Some addresses have all places, and one of theirs would be next: it keeps nobody waiting who has no place.
+static void check_queue(struct fixture *f, const unsigned counts[static 3], bool gone)
+{
+    int fds[LIMIT_SERVE_CONNECTIONS], next;
+    CLEANUP_BUF struct buf a;
+    unsigned n = 0;
+    buf_init(&a, 4096);
+    for (unsigned i = 0; i < 3; n += counts[i++])
+        fill(f, fds + n, counts[i], 2 + i, endless);
+    fill(f, &next, 1, 2, "");
+    if (gone)
+        empty(f, &next, 1);
+    CLEANUP_FD int late = dial_from(f, 80);
+    talk(f, late, get, strlen(get), "path=/x", &a);
+    CHECK_CONTAINS(buf_text(&a), "path=/x");
+    CHECK_INT(f->streams_done, 1);
+    if (!gone)
+        close(next);
+    shutdown(late, SHUT_RDWR);
+    empty(f, fds, n);
+}
+
+static void queue(void)
+{
+    static const unsigned counts[][3] = {{11, 11, 10}, {15, 16, 1}, {16, 15, 1}};
+    for (unsigned i = 0; i < 2 * ARRAY_LEN(counts); i++) {
+        struct fixture f;
+        CHECK(set_up(&f));
+        check_queue(&f, counts[i / 2], i % 2);
+        tear_down(&f);
+    }
+}
+
+// Who has just come is not pushed out by those who have many, before the request is there; nor is the only
+// connection of somebody, idle between two requests.
+static void check_only_one(struct fixture *f)
+{
+    int fds[LIMIT_SERVE_CONNECTIONS], more;
+    fill(f, fds, 1, 70, "");
+    fill(f, fds + 1, 16, 2, endless);
+    fill(f, fds + 17, 15, 3, endless);
+    clock_ahead_s++;
+    fill(f, &more, 1, 3, "");
+    CHECK(is_over(more) && !is_over(fds[0]));
+    close(more);
+    CLEANUP_FD int late = dial_from(f, 80);
+    turn(f, 10);
+    fill(f, &more, 1, 3, "");
+    CHECK(is_over(more) && !is_over(fds[0]) && !is_over(late));
+    CHECK_INT(f->streams_done, 1);
+    close(more);
+    empty(f, fds, ARRAY_LEN(fds));
+}
+
+static void only_one(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_only_one(&f);
+    tear_down(&f);
+}
+
+// A crowd that comes in one wake-up does not make everybody's streams go on as often.
+static void check_steps(struct fixture *f)
+{
+    int streams[4], idle[16], fds[28], quiet = f->reads;
+    struct err e;
+    fill(f, idle, ARRAY_LEN(idle), 3, "");
+    fill(f, streams, ARRAY_LEN(streams), 2, endless);
+    turn(f, 2);
+    quiet = f->reads;
+    CHECK_INT(loop_once(f->loop, NS_PER_MS, &e), 0);
+    quiet = f->reads - quiet;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        fds[i] = dial_from(f, 3);
+    int before = f->reads;
+    CHECK_INT(loop_once(f->loop, NS_PER_MS, &e), 0);
+    CHECK(f->reads - before <= 8 * MAX(quiet, (int)ARRAY_LEN(streams)));
+    empty(f, fds, ARRAY_LEN(fds));
+    empty(f, idle, ARRAY_LEN(idle));
+    empty(f, streams, ARRAY_LEN(streams));
+}
+
+static void steps(void)
+{
+    struct fixture f;
+    CHECK(set_up(&f));
+    check_steps(&f);
+    tear_down(&f);
+}
+
 static void busy(void)
 {
     struct fixture f;
@@ -216,8 +307,8 @@ static void refused(void)
     tear_down(&f);
 }
 
-// All are being answered when two come, and the answers end: each comes in as soon as one has its answer, who
-// has kept nothing but a connection.
+// All are being answered when two come, and the answers end: each comes in a moment after one has its answer,
+// who has kept nothing but a connection.
 static void check_answered(struct fixture *f)
 {
     static const char some[] = "GET /some/6000000 HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -233,8 +324,11 @@ static void check_answered(struct fixture *f)
     buf_init(&b, 4096);
     talk(f, fds[0], "", 0, "\r\n0\r\n\r\n", &whole);
     CHECK(whole.len > 6000000);
+    CHECK(!is_over(fds[0]));
+    clock_ahead_s++;
     talk(f, late[0], "", 0, "path=/x", &a);
     CHECK_CONTAINS(buf_text(&a), " 200 ");
+    clock_ahead_s++;
     talk(f, late[1], "", 0, "path=/x", &b);
     CHECK_CONTAINS(buf_text(&b), " 200 ");
     CHECK(is_over(fds[0]));
@@ -386,6 +480,7 @@ static void check_pause(struct fixture *f)
     CHECK(send(fds[0], endless, strlen(endless), MSG_NOSIGNAL) > 0);
     fill(f, fds + 31, 1, 40, get);
     fill(f, late, 1, 80, get);
+    clock_ahead_s++;
     check_comes_in(f, late[0]);
     CHECK_INT(f->streams_done, 0);
     CHECK(send(late[0], endless, strlen(endless), MSG_NOSIGNAL) > 0);
@@ -455,6 +550,9 @@ static const struct check_case cases[] = {
     {"crowds", crowds},
     {"busy", busy},
     {"two addresses hold all", two_hold_all},
+    {"one of theirs is next", queue},
+    {"somebody's only one", only_one},
+    {"few steps for a crowd", steps},
     {"busy address", busy_address},
     {"nobody", nobody},
     {"refused", refused},
