@@ -31,6 +31,8 @@ struct loop {
     struct loop_fd signal_fd;
     struct signal_slot handlers[SIGNALS];
     size_t n_handlers;
+    bool firing; // timers, those up to `due`
+    uint64_t due;
     struct loop_timer **heap;
     size_t n_timers, cap_timers;
     struct deferred *deferred;
@@ -180,7 +182,7 @@ int loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t at_ns, loop_ti
         l->heap[l->n_timers] = t;
         t->slot = ++l->n_timers;
     }
-    t->at_ns = at_ns;
+    t->at_ns = l->firing ? MAX(at_ns, l->due + 1) : at_ns;
     heap_up(l, t->slot - 1);
     heap_down(l, t->slot - 1);
     return 0;
@@ -266,13 +268,14 @@ static int wait_ms(const struct loop *l, uint64_t max_wait_ns)
 // Fires what was due when the wake-up began; a timer that re-arms itself for "now" waits for the next one.
 static void fire_timers(struct loop *l)
 {
-    uint64_t due = l->now;
-    size_t budget = l->n_timers;
-    while (l->n_timers > 0 && budget-- > 0 && l->heap[0]->at_ns <= due) {
+    l->due = l->now;
+    l->firing = true;
+    while (l->n_timers > 0 && l->heap[0]->at_ns <= l->due) {
         struct loop_timer *t = l->heap[0];
         loop_timer_cancel(l, t);
         t->fn(t, t->arg);
     }
+    l->firing = false;
 }
 
 int loop_once(struct loop *l, uint64_t max_wait_ns, struct err *e)

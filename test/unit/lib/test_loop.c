@@ -60,6 +60,26 @@ static void timers(void)
     loop_free(l);
 }
 
+// Armed again for now it fires once in a wake-up, however many others there are.
+static void again_and_again(void)
+{
+    struct err e;
+    struct loop *l = loop_new(&e);
+    CHECK(l != NULL);
+    struct trace trace = {.loop = l};
+    struct loop_timer again = {0}, far[20] = {0};
+    for (size_t i = 0; i < ARRAY_LEN(far); i++)
+        CHECK_INT(loop_timer_set(l, &far[i], UINT64_MAX - i, note_a, &trace, &e), 0);
+    CHECK_INT(loop_timer_set(l, &again, loop_now(l), rearm, &trace, &e), 0);
+    for (int i = 1; i <= 3; i++) {
+        CHECK_INT(loop_once(l, 1000000, &e), 0);
+        CHECK_INT(trace.count, i);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(far); i++)
+        loop_timer_cancel(l, &far[i]);
+    loop_free(l);
+}
+
 static void heap_order(void)
 {
     struct err e;
@@ -152,6 +172,7 @@ static void signals_and_deferred(void)
 
 static const struct check_case cases[] = {
     {"timers", timers},
+    {"again and again", again_and_again},
     {"heap order", heap_order},
     {"a removed descriptor gets no event", removed_descriptor_gets_no_event},
     {"signals and deferred frees", signals_and_deferred},
