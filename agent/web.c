@@ -80,7 +80,7 @@ static bool make_room(struct web *w, const struct addr *from)
         taken[n++] =
             (struct give_way_place){.from = s->from,
                                     .since_ns = s->begun_ns,
-                                    .free = loop_now(w->loop) - s->begun_ns >= LIMIT_SCRAPE_ALONE_NS};
+                                    .over = loop_now(w->loop) - s->begun_ns >= LIMIT_SCRAPE_ALONE_NS};
     }
     if (n < LIMIT_SCRAPES)
         return true;

@@ -23,7 +23,7 @@ static size_t share_of(const struct give_way_place *p, size_t n, size_t own)
 // What decides between two that may give way.
 struct rank {
     bool may;      // it may give way at all
-    unsigned turn; // 0: of an address beyond its share; 1: free; 2: neither
+    unsigned turn; // 0: of an address beyond its share; 1: idle or over its time; 2: neither
     size_t places;
     bool free;
     uint64_t since_ns;
@@ -32,9 +32,9 @@ struct rank {
 static struct rank rank_of(const struct give_way_place *p, size_t places, bool is_own, size_t own,
                            size_t share)
 {
-    struct rank r = {.places = places, .free = p->free, .since_ns = p->since_ns};
-    r.may = p->free ? is_own || places > own : places >= own + 2;
-    r.turn = places > share ? 0 : p->free ? 1 : 2;
+    struct rank r = {.places = places, .free = p->idle || p->over, .since_ns = p->since_ns};
+    r.may = p->over ? is_own || places >= own : p->idle ? is_own || places > own : places >= own + 2;
+    r.turn = places > share ? 0 : r.free ? 1 : 2;
     return r;
 }
 

@@ -101,8 +101,7 @@
 // nothing may keep its place, before its first whole request or while it is answered, and how long an answer
 // protects the place. Keep: how long it may between two requests; Prometheus's client keeps a connection that
 // long, and scrapes each 15 to 60 s.
-// Fresh: how long a connection is left alone that waits for a request, new or between two, so that who has
-// just come can send one.
+// Fresh: how long a connection is left alone after it has come, so that it can send a request.
 #define LIMIT_SERVE_CONNECTIONS 32
 #define LIMIT_SERVE_PER_IP 16
 #define LIMIT_SERVE_MEMORY (48u << 10)

@@ -12,6 +12,7 @@ struct serve_place {
     bool answering; // at this moment
     bool busy;      // it is answered, one request after the other, since since_ns; otherwise it waits
     uint64_t since_ns;
+    uint64_t entered_ns;
     struct addr from;
 };
 
@@ -34,6 +35,7 @@ struct serve_door {
     bool watched;  // the listener: not while a guest waits, or nothing can be accepted
     bool opening;  // let_in is under way
     unsigned ways; // that were made in it
+    bool took;     // somebody in it, who is to move
     struct guest next;
     struct serve_place places[LIMIT_SERVE_CONNECTIONS];
 };
@@ -59,10 +61,10 @@ static bool is_of(const struct serve_place *p, const struct addr *from)
     return p->fd >= 0 && (!from || addr_equal(&p->from, from));
 }
 
-// When neither an answer nor that it has just begun to wait protects the place any more.
+// When neither an answer nor that it has just come protects the place any more.
 static uint64_t protected_until(const struct serve_place *p)
 {
-    return p->since_ns + (p->busy ? LIMIT_SERVE_IDLE_S * NS_PER_S : LIMIT_SERVE_FRESH_NS);
+    return p->busy ? p->since_ns + LIMIT_SERVE_IDLE_S * NS_PER_S : p->entered_ns + LIMIT_SERVE_FRESH_NS;
 }
 
 // Lets one of the places give way (give_way) to who comes from `from`: one of that address' own, or one of
@@ -77,10 +79,11 @@ static bool make_way(struct serve_door *d, const struct addr *from, bool own)
         if (!is_of(p, own ? from : NULL))
             continue;
         of[n] = p;
-        taken[n++] =
-            (struct give_way_place){.from = p->from,
-                                    .since_ns = p->since_ns,
-                                    .free = (own && !p->busy) || loop_now(d->loop) >= protected_until(p)};
+        bool unprotected = loop_now(d->loop) >= protected_until(p);
+        taken[n++] = (struct give_way_place){.from = p->from,
+                                             .since_ns = p->since_ns,
+                                             .idle = !p->busy && (own || unprotected),
+                                             .over = p->busy && unprotected};
     }
     size_t i = give_way(taken, n, from);
     if (i == n)
@@ -161,6 +164,7 @@ static bool receive(struct serve_door *d)
     }
     int fd = g->fd;
     g->fd = -1;
+    d->took |= enters;
     if (enters)
         d->fns->take(fd, (struct sockaddr *)&g->from, g->len, d->arg);
     else
@@ -183,6 +187,7 @@ static void let_in(struct serve_door *d)
     bool look = true;
     d->opening = true;
     d->ways = 0;
+    d->took = false;
     loop_timer_cancel(d->loop, &d->again);
     // The rest comes in the next wake-up: the listener says again that there is more.
     for (int i = 0; i < LIMIT_SERVE_CONNECTIONS && d->ways < WAYS_AT_ONCE; i++) {
@@ -199,12 +204,13 @@ static void let_in(struct serve_door *d)
         if (failed == 0 && !receive(d))
             break;
     }
-    d->fns->move(d->arg);
+    if (d->took)
+        d->fns->move(d->arg);
     d->opening = false;
-    if (d->next.fd >= 0) { // without a timer, whatever moves next wakes
-        look = false;
-        (void)try_again_at(d, free_place(d) ? loop_now(d->loop) : next_chance(d));
-    }
+    // Somebody may have left in that step. Without a timer the listener wakes again and again: better than
+    // never.
+    if (d->next.fd >= 0)
+        look = !try_again_at(d, free_place(d) ? loop_now(d->loop) : next_chance(d));
     watch(d, look);
 }
 
@@ -254,7 +260,8 @@ struct serve_place *serve_door_enter(struct serve_door *d, int fd, const struct 
 {
     struct serve_place *p = free_place(d);
     if (p)
-        *p = (struct serve_place){.fd = fd, .from = host_of(from), .since_ns = loop_now(d->loop)};
+        *p = (struct serve_place){
+            .fd = fd, .from = host_of(from), .since_ns = loop_now(d->loop), .entered_ns = loop_now(d->loop)};
     return p;
 }
 

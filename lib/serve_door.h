@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is let in to the HTTP server: accepts connections, hands them on, and knows those that are there. When
-// all places are taken, one gives way to who comes next (lib/give_way): one that waits for a whole request,
-// but for the first LIMIT_SERVE_FRESH_NS, or one that has been answered for LIMIT_SERVE_IDLE_S, of an address
-// with more places than that of who comes; or any of an address with at least two more. Where nobody gives
-// way, who comes waits if its address has no place yet, and is closed otherwise. An address that has
-// LIMIT_SERVE_PER_IP places gets no more: one of its own that waits gives way, and while all of them are
-// being answered within their time who comes next is closed.
+// all places are taken, one gives way to who comes next by the rule of lib/give_way: idle is one that waits
+// for a whole request, but not in its first LIMIT_SERVE_FRESH_NS; over its time one that has been answered
+// for LIMIT_SERVE_IDLE_S without a pause. Where nobody gives way, who comes waits if its address has no place
+// yet, and is closed otherwise. An address that has LIMIT_SERVE_PER_IP places gets no more: one of its own
+// gives way by the same rule, or who comes next is closed.
 #ifndef KUBECANARY_LIB_SERVE_DOOR_H
 #define KUBECANARY_LIB_SERVE_DOOR_H
 

@@ -14,9 +14,9 @@ static struct addr host(unsigned last)
     return (struct addr){.set = 1, .bytes = {192, 0, 2, (uint8_t)last}};
 }
 
-static void add(unsigned from, uint64_t since_ns, bool free)
+static void add(unsigned from, uint64_t since_ns, bool idle)
 {
-    places[n++] = (struct give_way_place){.from = host(from), .since_ns = since_ns, .free = free};
+    places[n++] = (struct give_way_place){.from = host(from), .since_ns = since_ns, .idle = idle};
 }
 
 static size_t comes(unsigned from)
@@ -25,7 +25,7 @@ static size_t comes(unsigned from)
     return give_way(places, n, &a);
 }
 
-// Everybody has one place: the free ones, the longest first; nobody else.
+// Everybody has one place: those that are idle or over their time, the longest first; nobody else.
 static void test_one_each(void)
 {
     n = 0;
@@ -38,9 +38,10 @@ static void test_one_each(void)
     add(4, 30, true);
     CHECK_INT(comes(9), 3);
     CHECK_INT(comes(2), n);
-    places[1].free = true;
+    places[1].over = true;
     CHECK_INT(comes(9), 1);
     CHECK_INT(comes(2), 1);
+    CHECK_INT(comes(1), 1); // who takes longer than anybody may is safe from nobody with as many
 }
 
 // Two addresses that hold all, and are busy within the time: others come in, they themselves do not.
@@ -52,7 +53,7 @@ static void test_two_hold_all(void)
     CHECK_INT(comes(9), MOST - 1); // the longest of all
     CHECK_INT(comes(1), n);
     CHECK_INT(comes(2), n);
-    places[4].free = true;
+    places[4].idle = true;
     CHECK_INT(comes(9), 4);
     CHECK_INT(comes(1), 4); // its own
     CHECK_INT(comes(2), n); // who has as many
@@ -71,7 +72,7 @@ static void test_the_single_one_stays(void)
     CHECK_INT(comes(1), n);
     CHECK_INT(comes(9), 1); // nor does anybody else need it, while some have far more than their share
     CHECK_INT(comes(7), 1);
-    places[20].free = true;
+    places[20].over = true;
     CHECK_INT(comes(2), 20);
     CHECK_INT(comes(1), n); // it has more than 2 has
     CHECK_INT(comes(9), 1);
@@ -87,7 +88,7 @@ static void test_free_before_others(void)
     add(1, 2, false);
     CHECK_INT(comes(9), 29);
     for (unsigned i = 0; i < 30; i++)
-        places[i].free = false;
+        places[i].idle = false;
     CHECK_INT(comes(9), 30);
     CHECK_INT(comes(10), n);
 }
@@ -98,10 +99,11 @@ static void test_few_places(void)
     n = 0;
     for (unsigned i = 0; i < 3; i++)
         add(1, 50 + i, false);
-    add(2, 1, true);
+    add(2, 1, false);
+    places[3].over = true;
     CHECK_INT(comes(1), n);
     CHECK_INT(comes(9), 0);
-    places[1].free = true;
+    places[1].over = true;
     CHECK_INT(comes(1), 1);
     CHECK_INT(comes(9), 1);
 }
@@ -118,7 +120,7 @@ static void test_even_share(void)
     CHECK_INT(comes(9), 0);
     add(9, 5, false);
     CHECK_INT(comes(9), n);
-    places[3].free = true;
+    places[3].over = true;
     CHECK_INT(comes(9), 3);
 }
 
