@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "test/bench"))
+import scrape  # noqa: E402
 import tools  # noqa: E402
 from netns import Wire  # noqa: E402
 
@@ -147,7 +148,8 @@ class OurAgent(tools.Agent):
                     raise RuntimeError(f"{self.name}: does not probe (exit {process.poll()})")
                 time.sleep(0.05)
             for _ in range(self.SCRAPES):
-                self.scrape(wire)
+                with scrape.Kept(wire, self.port) as kept:  # one connection each, none of which stays
+                    kept.size()
             limit = int(said["kubecanary_allocator_arenas"])
             return Seen(int(said["kubecanary_node_cpus"]), int(said["kubecanary_agent_threads"]), limit, 0, memory(child(process.pid)))
 
