@@ -69,8 +69,8 @@ def measure(tool: tools.Tool, wire: Wire, count: int, seconds: float) -> Sample:
                 taken = cpu_seconds(process.pid) - before - probing
                 sample.scrape_ms = taken / SCRAPES * 1000 if taken > 0 else None  # it had no more to give: that is not free of charge, but unknown
                 sample.scrape_kb = sizes[-1] / 1000
-            sample.rss, sample.private = memory(process.pid)
-            sample.threads = threads(process.pid)
+        sample.rss, sample.private = memory(process.pid)
+        sample.threads = threads(process.pid)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
