@@ -197,18 +197,24 @@ def case_slow_reader_sees_one_moment(binary):
     with_pair(binary, work, targets=f"[{targets}]")
 
 
+LONG = f"[{', '.join(f'{{name: t{i}, type: ICMP, address: 198.19.1.{i + 1}, interval: 1s, timeout: 1s}}' for i in range(200))}]"  # an answer that fits no buffer
+
+
+def stall(a):
+    """Four clients of the node's own address that ask and do not read. Their answers have begun: all places are taken."""
+    small_buffers(a)
+    stalled = []
+    for _ in range(4):
+        stalled.append(a.node.connect(a.node.v4, 9961, rcvbuf=2048))
+        stalled[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        stalled[-1].recv(1, socket.MSG_PEEK)
+    return stalled
+
+
 def case_stalled_clients_keep_nobody_out(binary):
     """Clients that ask and do not read: the oldest scrape makes room for who does, and its client can see that it was cut."""
-    targets = ", ".join(f"{{name: t{i}, type: ICMP, address: 198.19.1.{i + 1}, interval: 1s, timeout: 1s}}" for i in range(200))
-
     def work(a):
-        small_buffers(a)
-        stalled = []
-        for _ in range(4):
-            stalled.append(a.node.connect(a.node.v4, 9961, rcvbuf=2048))
-            stalled[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-        for s in stalled:
-            s.recv(1, socket.MSG_PEEK)  # its answer has begun: all places are taken
+        stalled = stall(a)
         body = wait("a place", lambda: (lambda r: r[2] if r[0] == 200 else None)(a.get("/metrics")))
         Metrics(body).check_invariant()
         whole = 0
@@ -221,20 +227,13 @@ def case_stalled_clients_keep_nobody_out(binary):
             s.close()
         expect(whole == 3, whole, "of four answers are whole, one had to make room")
         expect(wait("it is over", lambda: a.get("/metrics")[0] == 200))
-    with_pair(binary, work, targets=f"[{targets}]")
+    with_pair(binary, work, targets=LONG)
 
 
 def case_one_address_has_all_scrapes(binary):
     """A scrape of another address need not wait for any of them: one is broken off at once."""
-    targets = ", ".join(f"{{name: t{i}, type: ICMP, address: 198.19.1.{i + 1}, interval: 1s, timeout: 1s}}" for i in range(200))
-
     def work(a):
-        small_buffers(a)
-        stalled = []
-        for _ in range(4):
-            stalled.append(a.node.connect(a.node.v4, 9961, rcvbuf=2048))
-            stalled[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-            stalled[-1].recv(1, socket.MSG_PEEK)
+        stalled = stall(a)
         with a.node.connect("127.0.0.1", 9961) as other:
             other.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             other.settimeout(20)
@@ -245,7 +244,7 @@ def case_one_address_has_all_scrapes(binary):
         Metrics(data.split(b"\r\n\r\n", 1)[1].decode()).check_invariant()
         for s in stalled:
             s.close()
-    with_pair(binary, work, targets=f"[{targets}]")
+    with_pair(binary, work, targets=LONG)
 
 
 def case_many_clients(binary):
