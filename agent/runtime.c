@@ -11,6 +11,7 @@
 
 #include "agent/dir.h"
 #include "lib/limits.h"
+#include "lib/resident.h"
 
 static size_t read_small(const char *path, char *out, size_t size)
 {
@@ -69,12 +70,11 @@ static uint64_t count_online(void)
     return n > 0 ? n : seen > 0 ? (uint64_t)seen : 0;
 }
 
-// Fields 20, 23 and 24 of /proc/self/stat (proc_pid_stat(5)), counted from the name's end: it may have
-// blanks.
+// Fields 20 and 23 of /proc/self/stat (proc_pid_stat(5)), counted from the name's end: it may have blanks.
 static void read_stat(struct runtime_process *ret)
 {
     char text[1024];
-    uint64_t fields[25] = {0};
+    uint64_t fields[24] = {0};
     read_small("/proc/self/stat", text, sizeof(text));
     char *at = strrchr(text, ')');
     at = at ? strchr(at + 2, ' ') : NULL; // behind field 3, a letter
@@ -82,7 +82,6 @@ static void read_stat(struct runtime_process *ret)
         fields[i] = strtoull(at, &at, 10);
     ret->threads = fields[20];
     ret->virtual_bytes = fields[23];
-    ret->resident_bytes = fields[24] * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 void runtime_machine(struct runtime_machine *m, uint64_t now_ns)
@@ -100,6 +99,7 @@ void runtime_process(struct runtime_process *ret)
     struct rlimit files;
     *ret = (struct runtime_process){0};
     read_stat(ret);
+    ret->resident_bytes = resident_bytes();
     if (getrusage(RUSAGE_SELF, &usage) == 0)
         ret->cpu_ns = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * NS_PER_S +
                       (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * NS_PER_US;

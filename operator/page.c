@@ -3,12 +3,12 @@
 #include "operator/page.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "lib/buf.h"
 #include "lib/metric.h"
+#include "lib/resident.h"
 #include "lib/version.h"
 #include "operator/page_reports.h"
 
@@ -51,18 +51,6 @@ static void write_build_info(struct buf *b, enum metric_format f)
     metric_label(&labels, "revision", version_revision);
     metric_label(&labels, "compiler", version_compiler);
     metric_u64(b, "kubecanary_build", "_info", &labels, 1);
-}
-
-// Pages of resident memory from /proc/self/statm, in bytes; 0 when it cannot be read.
-static uint64_t resident_bytes(void)
-{
-    unsigned long size = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (!file)
-        return 0;
-    int n = fscanf(file, "%lu %lu", &size, &resident);
-    fclose(file);
-    return n == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static void write_process(struct buf *b, enum metric_format f)
