@@ -14,10 +14,10 @@ static size_t places_of(const struct give_way_place *p, size_t n, const struct a
 // who comes has.
 static size_t share_of(const struct give_way_place *p, size_t n, size_t own)
 {
-    size_t addresses = own == 0;
+    size_t addresses = own == 0; // who comes is one more
     for (size_t i = 0; i < n; i++)
         addresses += places_of(p, i, &p[i].from) == 0;
-    return addresses ? n / addresses + 1 : 0;
+    return n / addresses + 1;
 }
 
 // What decides between two that may give way.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who gives way when all places are taken: by address, so that nobody who opens all that one address may
-// keeps others out, nor takes a place from who has no more of them. Pure.
+// keeps others out, nor takes a place in use from who has no more of them. Pure.
 #ifndef KUBECANARY_LIB_GIVE_WAY_H
 #define KUBECANARY_LIB_GIVE_WAY_H
 

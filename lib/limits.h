@@ -186,7 +186,7 @@
 // Scrapes that stream at the same time: each holds a copy of all counters.
 #define LIMIT_SCRAPES 4
 // A scrape that has lasted so long (ordinary ones take milliseconds) may be broken off for the sake of
-// another; sooner only where one address has several (lib/give_way).
+// another; sooner only where its address has two more of them than the other's (lib/give_way).
 #define LIMIT_SCRAPE_ALONE_NS (1 * NS_PER_S)
 // The agent's look at its files when no event came (ConfigMap mounts on file systems without inotify), and
 // the pause after one, for the rest of a change that comes in several steps.

@@ -171,7 +171,7 @@ static void on_timer(struct loop_timer *t UNUSED, void *arg)
 }
 
 // One step for each connection that can move, then the timer for the next deadline (0: more to do right now,
-// in the next wake-up, so that a large answer does not hold up the loop).
+// when the other timers that are due have had their turn, so that a large answer does not hold up the loop).
 static void pump(struct serve *s)
 {
     MHD_run(s->daemon);

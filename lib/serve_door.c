@@ -16,8 +16,10 @@ struct serve_place {
     struct addr from;
 };
 
-// So many give way in one wake-up of the loop: each costs all connections a step.
-#define WAYS_AT_ONCE 4
+// When so many steps of all connections were made for those who come, the rest of them waits for the loop's
+// next wake-up: a crowd is not to hold it up. Who comes needs one, to be let in, and one for each who gives
+// way.
+#define STEPS_AT_ONCE 4
 
 struct guest { // accepted, and not yet let in
     int fd;    // -1: there is none
@@ -32,10 +34,9 @@ struct serve_door {
     int fd;
     struct loop_fd listener;
     struct loop_timer again;
-    bool watched;  // the listener: not while a guest waits, or nothing can be accepted
-    bool opening;  // let_in is under way
-    unsigned ways; // that were made in it
-    bool took;     // somebody in it, who is to move
+    bool watched;   // the listener: not while a guest waits, or nothing can be accepted
+    bool opening;   // let_in is under way
+    unsigned steps; // that were made in it
     struct guest next;
     struct serve_place places[LIMIT_SERVE_CONNECTIONS];
 };
@@ -67,9 +68,16 @@ static uint64_t protected_until(const struct serve_place *p)
     return p->busy ? p->since_ns + LIMIT_SERVE_IDLE_S * NS_PER_S : p->entered_ns + LIMIT_SERVE_FRESH_NS;
 }
 
+// One step of all: who has gone leaves, and who came before is answered, before anybody is asked to give way.
+static void step(struct serve_door *d)
+{
+    d->steps++;
+    d->fns->move(d->arg);
+}
+
 // Lets one of the places give way (give_way) to who comes from `from`: one of that address' own, or one of
-// all. false: nobody does.
-static bool make_way(struct serve_door *d, const struct addr *from, bool own)
+// all; if anybody does.
+static void make_way(struct serve_door *d, const struct addr *from, bool own)
 {
     struct give_way_place taken[LIMIT_SERVE_CONNECTIONS];
     struct serve_place *of[LIMIT_SERVE_CONNECTIONS];
@@ -87,11 +95,9 @@ static bool make_way(struct serve_door *d, const struct addr *from, bool own)
     }
     size_t i = give_way(taken, n, from);
     if (i == n)
-        return false;
-    d->ways++;
+        return;
     shutdown(of[i]->fd, SHUT_RDWR); // if it fails, the connection is over already
-    d->fns->move(d->arg);
-    return of[i]->fd < 0;
+    step(d);
 }
 
 // When the next of them may give way.
@@ -106,7 +112,9 @@ static uint64_t next_chance(const struct serve_door *d)
 
 static bool has_room(struct serve_door *d, const struct addr *from)
 {
-    return free_place(d) || make_way(d, from, false);
+    if (!free_place(d))
+        make_way(d, from, false);
+    return free_place(d);
 }
 
 static size_t places_of(const struct serve_door *d, const struct addr *from)
@@ -120,7 +128,9 @@ static size_t places_of(const struct serve_door *d, const struct addr *from)
 // So that one client, with all that it may open, leaves places to others.
 static bool may_enter(struct serve_door *d, const struct addr *from)
 {
-    return places_of(d, from) < LIMIT_SERVE_PER_IP || make_way(d, from, true);
+    if (places_of(d, from) >= LIMIT_SERVE_PER_IP)
+        make_way(d, from, true);
+    return places_of(d, from) < LIMIT_SERVE_PER_IP;
 }
 
 // Whoever has gone already needs no place, nor anybody's way.
@@ -164,11 +174,12 @@ static bool receive(struct serve_door *d)
     }
     int fd = g->fd;
     g->fd = -1;
-    d->took |= enters;
-    if (enters)
+    if (enters) {
         d->fns->take(fd, (struct sockaddr *)&g->from, g->len, d->arg);
-    else
+        step(d);
+    } else {
         close(fd);
+    }
     return true;
 }
 
@@ -186,11 +197,10 @@ static void let_in(struct serve_door *d)
 {
     bool look = true;
     d->opening = true;
-    d->ways = 0;
-    d->took = false;
+    d->steps = 0;
     loop_timer_cancel(d->loop, &d->again);
-    // The rest comes in the next wake-up: the listener says again that there is more.
-    for (int i = 0; i < LIMIT_SERVE_CONNECTIONS && d->ways < WAYS_AT_ONCE; i++) {
+    // The listener says again that there are more.
+    for (int i = 0; i < LIMIT_SERVE_CONNECTIONS && d->steps < STEPS_AT_ONCE; i++) {
         int failed = next_guest(d);
         if (failed == -EAGAIN)
             break;
@@ -204,13 +214,11 @@ static void let_in(struct serve_door *d)
         if (failed == 0 && !receive(d))
             break;
     }
-    if (d->took)
-        d->fns->move(d->arg);
     d->opening = false;
-    // Somebody may have left in that step. Without a timer the listener wakes again and again: better than
-    // never.
+    // Who waits is not watched: that it has gone is seen when somebody moves, or then. Without a timer the
+    // listener is, and wakes the door when others come.
     if (d->next.fd >= 0)
-        look = !try_again_at(d, free_place(d) ? loop_now(d->loop) : next_chance(d));
+        look = !try_again_at(d, next_chance(d));
     watch(d, look);
 }
 

@@ -4,7 +4,7 @@
 // for a whole request, but not in its first LIMIT_SERVE_FRESH_NS; over its time one that has been answered
 // for LIMIT_SERVE_IDLE_S without a pause. Where nobody gives way, who comes waits if its address has no place
 // yet, and is closed otherwise. An address that has LIMIT_SERVE_PER_IP places gets no more: one of its own
-// gives way by the same rule, or who comes next is closed.
+// gives way, and there one that has just come is idle, too, or who comes next is closed.
 #ifndef KUBECANARY_LIB_SERVE_DOOR_H
 #define KUBECANARY_LIB_SERVE_DOOR_H
 
@@ -18,8 +18,8 @@ struct serve_door;
 struct serve_place; // of one connection
 
 struct serve_door_fns {
-    // Takes the descriptor over, in any case; serve_door_enter says that the connection is there. It moves
-    // with the next `move`.
+    // Takes the descriptor over, in any case; serve_door_enter says that the connection is there. The next
+    // `move` is its first.
     void (*take)(int fd, const struct sockaddr *from, socklen_t len, void *arg);
     // Lets all connections move: one that was shut down leaves now.
     void (*move)(void *arg);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One connection that is kept, as Prometheus does: whatever is asked over it, each answer is whole and nothing stands between two of them."""
 import gzip
+import os
+import signal
 import socket
 
 from agent import Metrics, wait
@@ -117,6 +119,20 @@ def case_requests_in_one_go(binary):
             check_scrape(wire.answer())
             expect(wire.answer("HEAD")[0] == 200)
         expect(wire.answer("HEAD")[0] == 200 and wire.rest() == b"", wire.left)
+    with_pair(binary, work)
+
+
+def case_small_scrapes_at_once(binary):
+    """More than may stream at the same time, all there when an agent that was held up goes on: each is over before the next begins."""
+    def work(a):
+        os.kill(a.process.pid, signal.SIGSTOP)
+        wires = [Wire(a.node) for _ in range(8)]
+        for wire in wires:
+            wire.send("/metrics")
+        os.kill(a.process.pid, signal.SIGCONT)
+        for wire in wires:
+            check_scrape(wire.answer())
+            wire.sock.close()
     with_pair(binary, work)
 
 

@@ -178,6 +178,34 @@ static void steps(void)
     tear_down(&f);
 }
 
+// Of a crowd that one address sends at once, each with its request, everybody is answered: who is there
+// already moves before somebody is asked to give way.
+static void check_burst(struct fixture *f, unsigned n)
+{
+    int fds[2 * LIMIT_SERVE_PER_IP];
+    for (size_t i = 0; i < n; i++) {
+        fds[i] = dial_from(f, 2);
+        CHECK(send(fds[i], get, strlen(get), MSG_NOSIGNAL) > 0);
+    }
+    turn(f, 20);
+    for (size_t i = 0; i < n; i++) {
+        char answer[1024] = {0};
+        CHECK(recv(fds[i], answer, sizeof(answer) - 1, MSG_DONTWAIT) > 0);
+        CHECK_CONTAINS(answer, " 200 ");
+    }
+    empty(f, fds, n);
+}
+
+static void burst(void)
+{
+    static const unsigned sizes[] = {LIMIT_SERVE_PER_IP, LIMIT_SERVE_PER_IP + 1, 2 * LIMIT_SERVE_PER_IP};
+    struct fixture f;
+    CHECK(set_up(&f));
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        check_burst(&f, sizes[i]);
+    tear_down(&f);
+}
+
 static void busy(void)
 {
     struct fixture f;
@@ -322,6 +350,7 @@ static const struct check_case cases[] = {
     {"one of theirs is next", queue},
     {"somebody's only one", only_one},
     {"few steps for a crowd", steps},
+    {"all of a burst are answered", burst},
     {"who has gone", gone},
     {"small requests keep nobody out", ping},
     {"busy address", busy_address},
