@@ -280,6 +280,7 @@ static void fire_timers(struct loop *l)
 
 int loop_once(struct loop *l, uint64_t max_wait_ns, struct err *e)
 {
+    assert(!l->firing && l->n_batch == 0);
     int n = epoll_wait(l->epoll, l->batch, BATCH, wait_ms(l, max_wait_ns));
     if (n < 0 && errno != EINTR)
         return err_sys(e, errno, "epoll_wait");

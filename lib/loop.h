@@ -52,7 +52,8 @@ MUST_USE int loop_fd_mod(struct loop *l, struct loop_fd *h, uint32_t events, str
 void loop_fd_del(struct loop *l, struct loop_fd *h);
 
 // Arms or re-arms the timer for the absolute time at_ns on the loop's clock. A timer fires once; it is
-// unarmed before fn is called.
+// unarmed before fn is called. From a timer's callback it is for the next wake-up at the earliest, and then
+// t->at_ns may be later than at_ns by as much.
 MUST_USE int loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t at_ns, loop_timer_fn *fn,
                             void *arg, struct err *e);
 void loop_timer_cancel(struct loop *l, struct loop_timer *t); // takes an unarmed one
@@ -68,8 +69,8 @@ void loop_defer(struct loop *l, void (*free_fn)(void *), void *ptr);
 
 // Runs until loop_stop. 0, or a negative errno if epoll itself failed.
 MUST_USE int loop_run(struct loop *l, struct err *e);
-// One wake-up: waits at most max_wait_ns (UINT64_MAX: until something happens), dispatches once. For tests
-// and nested waits.
+// One wake-up: waits at most max_wait_ns (UINT64_MAX: until something happens), dispatches once. Not from a
+// callback of the loop.
 MUST_USE int loop_once(struct loop *l, uint64_t max_wait_ns, struct err *e);
 void loop_stop(struct loop *l);
 
