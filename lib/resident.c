@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-// The number behind what `before` is found at the end of; a file of /proc fits one read.
+// The number after the first `before` in the file; 0: there is none.
 static uint64_t number_after(const char *path, const char *before)
 {
     char text[256]; // both numbers stand in the first two lines

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resident memory to the page, where the kernel's own sum comes in steps of 32.
+// Resident memory by the page, where the kernel's own sum comes in steps of 32.
 #include "lib/resident.h"
 
 #include <sys/mman.h>
@@ -7,6 +7,12 @@
 #include "test/unit/check.h"
 
 #define PAGES 100
+
+// But for what the kernel does meanwhile: it may bring a page of the program's in, or take one away.
+static bool is_near(uint64_t a, uint64_t b)
+{
+    return MAX(a, b) - MIN(a, b) < 8 * (uint64_t)sysconf(_SC_PAGESIZE);
+}
 
 static void test_each_page(void)
 {
@@ -18,17 +24,18 @@ static void test_each_page(void)
     uint64_t before = resident_bytes();
     for (size_t i = 0; i < PAGES; i++) {
         at[i * page] = 1;
-        CHECK_INT(resident_bytes(), before + (i + 1) * page);
+        CHECK(is_near(resident_bytes(), before + (i + 1) * page));
     }
     CHECK_INT(munmap(at, PAGES * page), 0);
-    CHECK_INT(resident_bytes(), before);
+    CHECK(is_near(resident_bytes(), before));
 }
 
-// What is taken where the kernel does not count pages: 32 pages for each of two processors, 2n for each of n.
+// What is taken where the kernel does not count pages: three sums, each of which lacks up to 32 pages a
+// processor, 2n where there are more of them.
 static void test_sum(void)
 {
     uint64_t n = (uint64_t)sysconf(_SC_NPROCESSORS_CONF);
-    uint64_t off = n * MAX(32, 2 * n) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t off = 3 * n * MAX(32, 2 * n) * (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t counted = resident_counted(), summed = resident_summed();
     CHECK(counted > 0 && summed > 0);
     CHECK(summed <= counted + off && counted <= summed + off);
