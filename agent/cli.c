@@ -21,6 +21,7 @@ const char *cli_usage(void)
            "                   addresses in it, and in the other one too if agent.yaml names both\n"
            "  --listen A:P     /metrics, /healthz, /readyz and /report; default :9961, all addresses\n"
            "  --grace D        how long peers are answered after SIGTERM, default 2s\n"
+           "  --log-level L    what is logged: debug, info (default), warn or error\n"
            "  --check          read the files, print what would be probed, exit 0; 1 if they are wrong\n";
 }
 

@@ -133,8 +133,10 @@ static int check_text(const struct spec_field *f, const struct doc_node *n, stru
     if (n->kind != DOC_SCALAR || (f->kind != SPEC_KIND_INT_OR_TEXT && !is_string(n)))
         return invalid(e, "must be a string");
     size_t len = strlen(n->text);
+    if (len < f->min && len == 0)
+        return invalid(e, "must not be empty");
     if (len < f->min)
-        return err_set(e, EINVAL, "must not be empty");
+        return err_set(e, EINVAL, "must have at least %llu bytes, has %zu", (unsigned long long)f->min, len);
     if (f->max > 0 && len > f->max)
         return err_set(e, EINVAL, "must have at most %llu bytes, has %zu", (unsigned long long)f->max, len);
     if (f->names)
